@@ -1,0 +1,40 @@
+// A program is an array of plain records of choices; a suite says which choices an area has and how a player lowers them.
+
+import type { Arbitrary } from 'fast-check';
+import type { Answer, Capability, Granted, MachineConfig } from '../spec/units.ts';
+import type { Stimulus } from '../spec/vocabulary.ts';
+
+/** A record of choices, never of addresses: plain JSON, so that it can stand in a trace. `op` names it. */
+export interface Choice {
+  readonly op: string;
+}
+export interface Program<C extends Choice = Choice> {
+  /** Suite id. */
+  readonly suite: string;
+  readonly machine: MachineConfig;
+  readonly choices: readonly C[];
+}
+/** Stimuli that need no answer in between, and the choice they were lowered from (absent: set-up or wind-up that the player adds). */
+export interface Step<C extends Choice = Choice> {
+  readonly plan?: C;
+  readonly do: readonly Stimulus[];
+}
+/** Lowers choices one by one against what it sees: a choice that fits nothing is a no-op, so every subsequence is a legal program. */
+export type Player<C extends Choice = Choice> = Generator<Step<C>, void, readonly Answer[]>;
+
+export interface Suite<C extends Choice = Choice> {
+  /** Area id of the programs: `--area` selects by dotted prefix. */
+  readonly id: string;
+  /** Without these the suite is unsupported on a target. */
+  readonly needs: readonly Capability[];
+  /** Machines to try, small; a target that refuses one is asked for the next. */
+  readonly machines: readonly MachineConfig[];
+  readonly choices: Arbitrary<readonly C[]>;
+  readonly play: (choices: readonly C[], granted: Granted) => Player<C>;
+  /** The choice with addresses and values abstracted to classes, for signatures: 'request in unaligned indirect'. */
+  readonly shape: (choice: C) => string;
+  /** Simpler variants of one choice, best first, for minimizing: same op, smaller values. */
+  readonly simpler: (choice: C) => readonly C[];
+  /** Default number of programs for `check`. */
+  readonly runs: number;
+}

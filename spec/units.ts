@@ -1,0 +1,76 @@
+// What every room shares: units, capabilities, machines, and the four-verb contract's data. Types only.
+// Anything a stimulus or an observation means belongs to the area's own vocabulary.
+
+import type { Observation, Stimulus } from './vocabulary.ts';
+import type { VirtioMachine } from './virtio/vocabulary.ts';
+
+declare const unit: unique symbol;
+/** A number or bigint that carries its unit in the type, and nothing at run time. */
+export type Unit<T, U extends string> = T & { readonly [unit]: U };
+/** Guest-physical address, 64-bit. */
+export type Gpa = Unit<bigint, 'guest-physical address'>;
+
+/** Something that not every target can show or do; clauses `need` them, targets `offer` them. */
+export type Capability =
+  | 'memory.order' // memory.changed is reported write by write, in order, same-value writes included
+  | 'memory.seen' // memory.changed is reported at all
+  | 'virtio.blk' // a virtio block device
+  | 'virtio.status' // the device status field can be read
+  | 'virtio.generation' // the configuration generation can be read
+  | 'virtio.interrupt.queue' // an interrupt names its queue
+  | 'virtq.base' // a queue can start at any index (virtq.set.base)
+  | 'host.resize' // host.resize changes the capacity of the disk under the device
+  | 'disk.seen' // the disk starts with the declared pattern
+  | 'virtio.pci' // pci.* stimuli reach a virtio-pci function
+  | 'virtio.mmio'; // mmio.* stimuli reach a virtio-mmio device
+
+/** How the machine is attached: a bare control plane, or a real bus lifted to it. */
+export type Bus = 'none' | 'mmio' | 'pci' | 'vhost-user';
+
+/** What `reset` asks for. A target that cannot build it answers `unsupported`. */
+export interface MachineConfig {
+  /** Bytes of guest memory at address 0; a multiple of 4096. */
+  readonly memory: number;
+  /** Every byte of guest memory before the first stimulus, 0–255. */
+  readonly fill: number;
+  readonly bus: Bus;
+  readonly virtio?: VirtioMachine;
+}
+
+/** What `reset` granted: the facts a judge may rely on. */
+export interface Granted {
+  /** Guest memory: bytes at address 0, its fill, and how its changes are seen. */
+  readonly memory: { readonly size: number; readonly fill: number | 'unknown'; readonly seen: 'ordered' | 'compared' | 'unseen' };
+  readonly level: 'queue' | 'mmio' | 'pci' | 'vhost-user' | 'agent';
+  readonly reset: 'device' | 'process' | 'snapshot';
+  /** What this machine offers: a subset of what the target's hello offers. */
+  readonly offers: readonly Capability[];
+  /** What the device is, for areas that need to know it; absent when unknown. */
+  readonly virtio?: VirtioMachine;
+}
+
+/** One answer to one stimulus: what was seen, or why nothing could be, or that the target died or hung. */
+export type Answer = { readonly saw: readonly Observation[] } | { readonly unsupported: string } | { readonly broke: string };
+export type Awaitable<T> = T | Promise<T>;
+
+/** A program under test, behind four verbs. */
+export interface Target {
+  readonly hello: Hello;
+  /** A fresh machine; everything earlier is forgotten. */
+  reset(machine: MachineConfig): Awaitable<{ readonly granted: Granted } | { readonly unsupported: string } | { readonly broke: string }>;
+  apply(stimulus: Stimulus): Awaitable<Answer>;
+  /** The same as apply in order; a chance to pipeline. Stops at the first `broke`, so it may return fewer answers. */
+  applyAll?(stimuli: readonly Stimulus[]): Awaitable<readonly Answer[]>;
+  close(): Awaitable<void>;
+}
+export interface Hello {
+  readonly protocol: 1;
+  readonly name: string;
+  readonly version: string;
+  readonly offers: readonly Capability[];
+}
+
+/** Where a broken duty stops the guarantees: 'machine', 'device:0', 'device:0/queue:0'. A prefix contains what it prefixes. */
+export type Scope = string;
+/** Who is bound by a clause. */
+export type Party = 'device' | 'driver' | 'cpu' | 'iommu' | 'hypervisor' | 'guest' | 'machine';
