@@ -1,0 +1,73 @@
+// The judge's copy of guest memory: what the driver wrote and the target was seen to change, and which bytes are certain.
+// One buffer is reused from program to program; nothing outside this file writes to it.
+
+import type { Memory } from '../spec/clause.ts';
+import type { Granted } from '../spec/units.ts';
+
+export interface JudgedMemory extends Memory {
+  reset(granted: Granted['memory']): void;
+  write(at: bigint, bytes: Uint8Array): void;
+}
+
+/** Largest guest memory a judge keeps, bytes. A trace that declares more is refused by its reader. */
+export const memoryLimit: number = 64 * 1024 * 1024;
+
+export const judgedMemory = (): JudgedMemory => {
+  let bytes = new Uint8Array(0);
+  let view = new DataView(bytes.buffer);
+  let certain: Uint8Array | undefined; // one byte a byte, only where the fill is unknown
+  let size = 0;
+  const inside = (at: bigint, length: number): number => {
+    if (at < 0n || at > BigInt(size)) return -1;
+    const start = Number(at);
+    return start + length <= size ? start : -1;
+  };
+  return {
+    get size() {
+      return size;
+    },
+    reset(granted) {
+      size = Math.min(granted.size, memoryLimit);
+      if (bytes.length < size) {
+        bytes = new Uint8Array(size);
+        view = new DataView(bytes.buffer);
+      }
+      bytes.fill(granted.fill === 'unknown' ? 0 : granted.fill, 0, size);
+      certain = granted.fill === 'unknown' ? new Uint8Array(size) : undefined;
+    },
+    write(at, data) {
+      if (at < 0n || at >= BigInt(size)) return;
+      const start = Number(at);
+      const kept = start + data.length > size ? data.subarray(0, size - start) : data;
+      bytes.set(kept, start);
+      certain?.fill(1, start, start + kept.length);
+    },
+    read(at, length) {
+      const start = inside(at, length);
+      return start < 0 ? undefined : bytes.slice(start, start + length);
+    },
+    u8(at) {
+      const start = inside(at, 1);
+      return start < 0 ? undefined : bytes[start];
+    },
+    u16(at) {
+      const start = inside(at, 2);
+      return start < 0 ? undefined : view.getUint16(start, true);
+    },
+    u32(at) {
+      const start = inside(at, 4);
+      return start < 0 ? undefined : view.getUint32(start, true);
+    },
+    u64(at) {
+      const start = inside(at, 8);
+      return start < 0 ? undefined : view.getBigUint64(start, true);
+    },
+    known(at, length) {
+      const start = inside(at, length);
+      if (start < 0) return false;
+      if (certain === undefined) return true;
+      for (let i = start; i < start + length; i++) if (certain[i] === 0) return false;
+      return true;
+    },
+  };
+};
