@@ -1,0 +1,98 @@
+// QEMU's buses as qtest commands: configuration space through 0xcf8 and 0xcfc, BARs where the function says they are, MMIO by address.
+// PCI Local Bus 3.0, Configuration Mechanism #1. A BAR that is not in our windows reaches nothing: reads give ones.
+
+import type { Bus, BusOp } from '../../bus/bus.ts';
+import type { Windows } from '../../bus/pci-function.ts';
+import type { Qtest } from './qtest.ts';
+
+const ConfigAddress = 0xcf8;
+const ConfigData = 0xcfc;
+const ConfigEnable = 0x80000000;
+const BaseAddress = 0x10;
+
+/** `into` receives the results as they come: when QEMU dies and `run` throws, it tells how far the accesses got. */
+export interface QemuBus extends Bus {
+  run(ops: readonly BusOp[], into?: number[]): readonly number[];
+}
+
+const letter = { 1: 'b', 2: 'w', 4: 'l' } as const;
+const ones = { 1: 0xff, 2: 0xffff, 4: 0xffffffff } as const;
+const masked = (op: BusOp): number => (op.kind === 'write' ? (op.value & ones[op.width]) >>> 0 : 0);
+
+/** Below the I/O APIC and away from the message BAR; 16 MiB each, so that a stray offset meets nothing. */
+export const windows: Windows = { memory: 0xe0000000, io: 0xc000, stride: 0x1000000 };
+
+const memory = (op: BusOp, at: number): string =>
+  op.kind === 'read' ? `read${letter[op.width]} ${at}` : `write${letter[op.width]} ${at} ${masked(op)}`;
+const port = (op: BusOp, at: number): string =>
+  op.kind === 'read' ? `in${letter[op.width]} ${at}` : `out${letter[op.width]} ${at} ${masked(op)}`;
+
+/** A register window of `size` bytes at a fixed address. */
+export function mmioBus(qtest: Qtest, base: number, size: number): QemuBus {
+  return {
+    run: (ops, answers = []) => {
+      for (const op of ops)
+        if (op.space !== 'mmio' || op.at < 0 || op.at + op.width > size) throw new Error(`no such MMIO register: ${op.at}`);
+      qtest.run(
+        ops.map((op) => memory(op, base + op.at)),
+        answers,
+      );
+      return answers;
+    },
+  };
+}
+
+/** One function of bus 0. */
+export function pciBus(qtest: Qtest, device: number): QemuBus {
+  // What the six base address registers read; unknown after somebody wrote one.
+  let bases: readonly number[] | undefined;
+  const select = (at: number): string => `outl ${ConfigAddress} ${ConfigEnable + (device << 11) + (at & 0xfc)}`;
+  const onConfig = (op: BusOp): readonly string[] => [select(op.at), port(op, ConfigData + (op.at & 3))];
+  const onBar = (op: BusOp, base: number, above: number): readonly string[] => {
+    if (base & 1) return [port(op, (base & ~3) + op.at)];
+    const inWindow = base >= windows.memory && base < windows.memory + 6 * windows.stride && (!(base & 4) || above === 0);
+    return inWindow ? [memory(op, ((base & ~0xf) >>> 0) + op.at)] : [];
+  };
+
+  const run: QemuBus['run'] = (ops, results = []) => {
+    let commands: string[] = [];
+    let ends: number[] = []; // how many commands there are at the end of each op
+    let waiting: BusOp[] = [];
+    const flush = (): void => {
+      const answers: number[] = [];
+      try {
+        qtest.run(commands, answers);
+      } finally {
+        for (const [i, op] of waiting.entries()) {
+          const end = ends[i] ?? 0;
+          if (end > answers.length) break;
+          const reached = end > (ends[i - 1] ?? 0);
+          results.push(reached ? (answers[end - 1] ?? 0) : op.kind === 'read' ? ones[op.width] : 0);
+        }
+      }
+      commands = [];
+      ends = [];
+      waiting = [];
+    };
+    for (const op of ops) {
+      if (op.space === 'bar' && bases === undefined) {
+        flush();
+        const answers: number[] = [];
+        const registers = Array.from({ length: 6 }, (_, bar) => BaseAddress + 4 * bar);
+        qtest.run(
+          registers.flatMap((at) => onConfig({ kind: 'read', space: 'pci-config', at, width: 4 })),
+          answers,
+        );
+        bases = registers.map((_, bar) => answers[2 * bar + 1] ?? 0);
+      }
+      if (op.kind === 'write' && op.space === 'pci-config' && op.at < BaseAddress + 24 && op.at + op.width > BaseAddress) bases = undefined;
+      if (op.space === 'mmio') throw new Error('no MMIO window on PCI');
+      commands.push(...(op.space === 'bar' ? onBar(op, bases?.[op.bar] ?? 0, bases?.[op.bar + 1] ?? 0) : onConfig(op)));
+      ends.push(commands.length);
+      waiting.push(op);
+    }
+    flush();
+    return results;
+  };
+  return { run };
+}

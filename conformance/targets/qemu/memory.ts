@@ -1,0 +1,114 @@
+// Guest memory as a file that QEMU maps shared: written directly, and compared with a shadow to see what the device changed.
+// A snapshot counts only when two copies in a row are equal, so that one torn by a running device accuses nobody.
+
+import fs from 'node:fs';
+import type { Gpa } from '../../../spec/units.ts';
+import type { MemoryChanged } from '../../../spec/vocabulary.ts';
+
+type Write = MemoryChanged['writes'][number];
+
+export interface GuestMemory {
+  readonly size: number;
+  /** Everything becomes `fill`, and known. */
+  refill(fill: number): void;
+  /** False: not inside. */
+  write(at: bigint, bytes: Uint8Array): boolean;
+  /** Whether the u16 words hold their values now. */
+  holds(words: readonly { readonly at: Gpa; readonly value: number }[]): boolean;
+  /** Takes a copy aside. */
+  copy(): void;
+  /** Whether memory is what the last copy says. */
+  unchanged(): boolean;
+  /** What the last copy has that was not known, ascending; then it is known. */
+  difference(): readonly Write[];
+  close(): void;
+}
+
+const block = 512;
+
+/** Ranges of bytes that differ; never a byte more. */
+function differing(known: Buffer, now: Buffer): readonly Write[] {
+  const writes: Write[] = [];
+  let start = -1;
+  const end = (at: number): void => {
+    if (start >= 0) writes.push({ at: BigInt(start) as Gpa, bytes: Uint8Array.from(now.subarray(start, at)) });
+    start = -1;
+  };
+  for (let base = 0; base < now.length; base += block) {
+    const limit = Math.min(base + block, now.length);
+    if (known.compare(now, base, limit, base, limit) === 0) {
+      end(base);
+      continue;
+    }
+    for (let at = base; at < limit; at++) {
+      if (known[at] === now[at]) end(at);
+      else if (start < 0) start = at;
+    }
+  }
+  end(now.length);
+  return writes;
+}
+
+export function openMemory(file: string, size: number): GuestMemory {
+  const fd = fs.openSync(file, 'r+');
+  const known = Buffer.alloc(size);
+  const now = Buffer.alloc(size);
+  const again = Buffer.alloc(size);
+  const word = Buffer.alloc(2);
+  const readInto = (bytes: Buffer): void => {
+    fs.readSync(fd, bytes, 0, size, 0);
+  };
+  return {
+    size,
+    refill: (fill) => {
+      known.fill(fill);
+      fs.writeSync(fd, known, 0, size, 0);
+    },
+    write: (at, bytes) => {
+      if (at < 0n || at + BigInt(bytes.length) > BigInt(size)) return false;
+      known.set(bytes, Number(at));
+      fs.writeSync(fd, bytes, 0, bytes.length, Number(at));
+      return true;
+    },
+    holds: (words) => words.every(({ at, value }) => fs.readSync(fd, word, 0, 2, Number(at)) === 2 && word.readUInt16LE(0) === value),
+    copy: () => readInto(now),
+    unchanged: () => {
+      readInto(again);
+      return again.equals(now);
+    },
+    difference: () => {
+      if (known.equals(now)) return [];
+      const writes = differing(known, now);
+      now.copy(known);
+      return writes;
+    },
+    close: () => fs.closeSync(fd),
+  };
+}
+
+/** Message words in a file of their own, which QEMU maps as the memory BAR of an otherwise idle function. */
+export function openMessages(
+  file: string,
+  at: bigint,
+  vectors: number,
+): { readonly at: bigint; readonly vectors: number; take(): readonly number[]; close(): void } {
+  const fd = fs.openSync(file, 'r+');
+  const bytes = Buffer.alloc(4 * vectors);
+  const zero = Buffer.alloc(4);
+  return {
+    at,
+    vectors,
+    // Only words that were seen are cleared: a message that arrives meanwhile is either another vector's, or says the same again.
+    take: () => {
+      fs.readSync(fd, bytes, 0, bytes.length, 0);
+      const seen: number[] = [];
+      for (let vector = 0; vector < vectors; vector++) {
+        if (bytes.readUInt32LE(4 * vector) === 0) continue;
+        seen.push(vector);
+        fs.writeSync(fd, zero, 0, 4, 4 * vector);
+      }
+      return seen;
+    },
+    close: () => fs.closeSync(fd),
+  };
+}

@@ -1,0 +1,32 @@
+// QMP over a FIFO pair, synchronously: the few commands the adapter needs, events skipped.
+// QEMU QMP Reference Manual; a command is answered by `return` or `error`.
+
+import type { Pipe } from './pipe.ts';
+
+export interface Qmp {
+  /** The `return` of a command; an `error` is given as its text. */
+  execute(command: string, args?: Readonly<Record<string, unknown>>): { readonly returned: unknown } | { readonly error: string };
+}
+
+interface Message {
+  readonly return?: unknown;
+  readonly error?: { readonly desc: string };
+}
+
+/** Reads the greeting and leaves negotiation mode. */
+export function qmpOver(pipe: Pipe): Qmp {
+  const answer = (): Message => {
+    for (;;) {
+      const message = JSON.parse(pipe.next()) as Message;
+      if ('return' in message || 'error' in message) return message;
+    }
+  };
+  const execute: Qmp['execute'] = (command, args) => {
+    pipe.send(`${JSON.stringify({ execute: command, ...(args === undefined ? {} : { arguments: args }) })}\n`);
+    const message = answer();
+    return message.error === undefined ? { returned: message.return } : { error: message.error.desc };
+  };
+  const ready = execute('qmp_capabilities');
+  if ('error' in ready) throw new Error(`QMP: ${ready.error}`);
+  return { execute };
+}

@@ -1,0 +1,184 @@
+// QEMU behind the four verbs: a small pool of processes, one per kind of machine, reset in place; a dead one is an answer, then a new one.
+// Consecutive control-plane stimuli go out as one batch; what touches memory or waits sends the batch first, so order holds.
+
+import type { Answer, Granted, Hello, MachineConfig, Target } from '../../../spec/units.ts';
+import type { Observation, Stimulus } from '../../../spec/vocabulary.ts';
+import type { BusOp, Lifted } from '../../bus/bus.ts';
+import { wanted } from './arguments.ts';
+import { windows } from './bus.ts';
+import { type Machine, startMachine } from './machine.ts';
+import { type Model, microvm, q35 } from './models.ts';
+import { find, type Probe, probe } from './probe.ts';
+import { settle } from './settle.ts';
+import { startWatchdog } from './watchdog.ts';
+
+/** Processes kept: suites have few machines, and each costs some 50 MB. */
+const poolMax = 4;
+
+/** Raw accesses that the bus cannot carry to this device, or that would reach another one. */
+function beyond(s: Stimulus): string | undefined {
+  switch (s.do) {
+    case 'pci.config.read':
+    case 'pci.config.write':
+      return s.at < 0 || s.at + s.width > 0x100 || s.at % s.width !== 0 ? `configuration access at ${s.at}, width ${s.width}` : undefined;
+    case 'pci.bar.read':
+    case 'pci.bar.write':
+      return s.bar < 0 || s.bar > 5 || s.at < 0 || s.at + s.width > windows.stride ? `BAR ${s.bar} at ${s.at}` : undefined;
+    case 'mmio.read':
+    case 'mmio.write':
+      return s.at < 0 || s.at + s.width > 0x200 ? `register at ${s.at}` : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** The batch not sent yet: each lifted stimulus and the place of its answer. */
+interface Pending {
+  readonly answer: number;
+  readonly lifted: Lifted;
+}
+
+function applyBatch(machine: Machine, stimuli: readonly Stimulus[]): readonly Answer[] {
+  const answers: Answer[] = [];
+  let pending: Pending[] = [];
+  const flush = (): void => {
+    if (pending.length === 0) return;
+    const batch = pending;
+    pending = [];
+    const ops: BusOp[] = batch.flatMap((p) => p.lifted.ops);
+    const results: number[] = [];
+    try {
+      machine.bus.run(ops, results);
+    } finally {
+      let at = 0;
+      for (const { answer, lifted } of batch) {
+        const end = at + lifted.ops.length;
+        if (end > results.length) {
+          answers.length = answer;
+          break;
+        }
+        answers[answer] = { saw: lifted.saw(results.slice(at, end)) };
+        at = end;
+      }
+    }
+  };
+  const now = (saw: () => readonly Observation[] | { readonly unsupported: string }): void => {
+    flush();
+    const seen = saw();
+    answers.push('unsupported' in seen ? seen : { saw: seen });
+  };
+  const one = (s: Stimulus): void => {
+    switch (s.do) {
+      case 'memory.write':
+        return now(() => (machine.memory.write(s.at, s.bytes) ? [] : { unsupported: `memory at ${s.at}` }));
+      case 'settle':
+        return now(() => settle(s, machine.running.pid, machine.memory, machine.device));
+      case 'host.resize':
+        return now(() => {
+          const error = machine.resize(s.sectors);
+          return error === undefined ? [] : { unsupported: error };
+        });
+      default: {
+        const far = beyond(s);
+        const lifted = far === undefined ? machine.device.lift(s) : { unsupported: far };
+        if ('ops' in lifted) pending.push({ answer: answers.length, lifted });
+        answers.push('ops' in lifted ? { saw: [] } : lifted);
+      }
+    }
+  };
+  try {
+    for (const s of stimuli) one(s);
+    flush();
+  } catch (error) {
+    const died = machine.running.ended();
+    if (died === undefined) throw error;
+    answers.push({ broke: died });
+  }
+  return answers;
+}
+
+function connect(model: Model, binary: string | undefined): Target {
+  const found = find(model, binary);
+  if ('reason' in found) throw new Error(`${model.name}: ${found.reason}`);
+  const hello: Hello = { protocol: 1, name: model.name, version: found.version, offers: model.offers };
+  const watchdog = startWatchdog();
+  // In the order of use, the last used last.
+  const pool = new Map<string, Machine>();
+  let current: { readonly key: string; readonly machine: Machine } | undefined;
+  // Machines whose function raw accesses may have spoilt.
+  const disturbed = new Set<string>();
+
+  const drop = (key: string): void => {
+    pool.get(key)?.close();
+    pool.delete(key);
+    disturbed.delete(key);
+    if (current?.key === key) current = undefined;
+  };
+  const room = (): void => {
+    const [oldest] = pool.keys();
+    if (oldest !== undefined && pool.size >= poolMax) drop(oldest);
+  };
+  const applyAll = (stimuli: readonly Stimulus[]): readonly Answer[] => {
+    if (current === undefined) return [{ broke: 'no machine: reset comes first' }];
+    if (stimuli.some((s) => s.do === 'pci.config.write' || s.do === 'pci.bar.write')) disturbed.add(current.key);
+    return applyBatch(current.machine, stimuli);
+  };
+  const reset = (config: MachineConfig): ReturnType<Target['reset']> => {
+    const want = wanted(model, config, found.properties);
+    if ('unsupported' in want) return want;
+    // One retry: a process that died since its last answer is replaced.
+    for (let tries = 0; tries < 2; tries++) {
+      let machine = pool.get(want.key);
+      if (machine === undefined) {
+        room();
+        const started = startMachine(found.binary, model, want, watchdog);
+        if ('unsupported' in started) return started;
+        machine = started;
+      }
+      pool.delete(want.key);
+      pool.set(want.key, machine);
+      current = { key: want.key, machine };
+      try {
+        if (machine.reset(config.fill, disturbed.delete(want.key))) return { granted: granted(config, machine) };
+      } catch (error) {
+        if (machine.running.ended() === undefined) throw error;
+      }
+      drop(want.key);
+    }
+    return { broke: 'the device does not reset' };
+  };
+  const granted = (config: MachineConfig, machine: Machine): Granted => ({
+    memory: { size: machine.memory.size, fill: config.fill, seen: 'compared' },
+    level: model.level,
+    reset: 'device',
+    offers: model.offers,
+    ...(config.virtio === undefined
+      ? {}
+      : {
+          virtio: {
+            ...config.virtio,
+            offer: machine.offer,
+            queueSizeMax: machine.queueSizeMax,
+            queues: machine.device.queues,
+            blk: { ...config.virtio.blk, disk: 'pattern' },
+          },
+        }),
+  });
+  return {
+    hello,
+    reset,
+    apply: (stimulus) => applyAll([stimulus])[0] ?? { broke: 'no answer' },
+    applyAll,
+    close: () => {
+      for (const key of [...pool.keys()]) drop(key);
+      watchdog.close();
+    },
+  };
+}
+
+/** QEMU's q35 with virtio-blk-pci; another binary than the installed one where named. Throws where `probeQemu` says unavailable. */
+export const qemuTarget = (binary?: string): Target => connect(q35, binary);
+/** QEMU's microvm with virtio-blk over virtio-mmio. */
+export const microvmTarget = (binary?: string): Target => connect(microvm, binary);
+export const probeQemu = (binary?: string): Probe => probe(q35, binary);
+export const probeMicrovm = (binary?: string): Probe => probe(microvm, binary);
