@@ -1,0 +1,71 @@
+// One vhost-user connection: sends requests, waits for their replies, and says how it ended when it did.
+// QEMU, docs/interop/vhost-user.rst, "Communication": replies come in the order of requests, bit 2 of the flags set.
+
+import type { UnixSocket } from '../host/unix-socket.ts';
+import { bare, type RequestName, request, headerSize } from './messages.ts';
+
+/** How a connection ended: the peer closed it, or owes a reply since the deadline, or broke the protocol. */
+export interface Gone extends Error {
+  readonly gone: 'closed' | 'late' | 'garbled';
+}
+const gone = (how: Gone['gone'], why: string): Gone => Object.assign(new Error(why), { gone: how });
+/** The end of a connection, or undefined where the error is any other. */
+export const goneOf = (error: unknown): Gone | undefined =>
+  error instanceof Error && 'gone' in error && typeof error.gone === 'string' ? (error as Gone) : undefined;
+
+export interface Connection {
+  readonly fd: number;
+  readonly post: (messages: readonly Buffer[], fds?: readonly number[]) => void;
+  /** The payload of the next reply, which answers that request; valid until the next one. */
+  readonly reply: (name: RequestName) => Buffer;
+  readonly ask: (name: RequestName, message: Buffer) => Buffer;
+  readonly askU64: (name: RequestName) => bigint;
+  /** Returns when the back end has handled everything posted before: requests are handled in order. */
+  readonly roundTrip: () => void;
+  readonly close: () => void;
+}
+
+const payloadMax = 4096;
+const replyFlag = 1 << 2;
+
+export const converse = (socket: UnixSocket): Connection => {
+  const header = Buffer.alloc(headerSize);
+  const payload = Buffer.alloc(payloadMax);
+
+  const post = (messages: readonly Buffer[], fds: readonly number[] = []): void => {
+    const bytes = messages.length === 1 && messages[0] !== undefined ? messages[0] : Buffer.concat(messages);
+    try {
+      socket.send(bytes, fds);
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      if (code === 'EPIPE' || code === 'ECONNRESET') throw gone('closed', 'the back end closed the connection');
+      if (code === 'EAGAIN') throw gone('late', 'the back end does not read its socket');
+      throw error;
+    }
+  };
+  const receive = (into: Buffer, name: RequestName): void => {
+    const how = socket.receive(into);
+    if (how === 'end') throw gone('closed', `the back end closed the connection on ${name}`);
+    if (how === 'late') throw gone('late', `the back end did not answer ${name} before the deadline`);
+  };
+  const reply = (name: RequestName): Buffer => {
+    receive(header, name);
+    const size = header.readUInt32LE(8);
+    if (header.readUInt32LE(0) !== request[name] || (header.readUInt32LE(4) & replyFlag) === 0 || size > payloadMax) {
+      throw gone('garbled', `the back end answered ${name} with request ${header.readUInt32LE(0)}, ${size} bytes`);
+    }
+    const answer = payload.subarray(0, size);
+    receive(answer, name);
+    return answer;
+  };
+  const ask = (name: RequestName, message: Buffer): Buffer => {
+    post([message]);
+    return reply(name);
+  };
+  const askU64 = (name: RequestName): bigint => {
+    const answer = ask(name, bare(name));
+    if (answer.length !== 8) throw gone('garbled', `the back end answered ${name} with ${answer.length} bytes instead of 8`);
+    return answer.readBigUInt64LE();
+  };
+  return { fd: socket.fd, post, reply, ask, askU64, roundTrip: () => void askU64('GET_FEATURES'), close: socket.close };
+};

@@ -1,0 +1,235 @@
+// The virtio control plane over a vhost-user back end: a driver's stimuli in, observations out. Device status is the front
+// end's own (DRIVER_OK starts the rings, 0 stops them); features, configuration, rings and memory are the back end's.
+
+import type { Answer } from '../../../spec/units.ts';
+import type { Observation, Settle, Stimulus } from '../../../spec/vocabulary.ts';
+import type { Libc } from '../host/libc.ts';
+import type { SocketAddress } from '../host/unix-socket.ts';
+import { goneOf } from './connection.ts';
+import { type GuestMemory, guestMemory } from './guest-memory.ts';
+import { type Bells, type Link, openLink, type Ring } from './link.ts';
+import { configHeaderSize, configSizeMax, getConfig, setConfig } from './messages.ts';
+import { type Settling, settle } from './settle.ts';
+import { still } from './stillness.ts';
+
+export interface BackEnd {
+  readonly address: SocketAddress;
+  /** Process id, 0 where only the connection can tell. */
+  readonly pid: number;
+  readonly quiet: number;
+}
+export interface FrontEnd {
+  /** All virtio bits the back end offers. */
+  readonly features: () => bigint;
+  readonly queues: () => number;
+  /** The first bytes of configuration space, or undefined where there are not so many. */
+  readonly config: (size: number) => Buffer | undefined;
+  /** A device after reset; `mask`: the feature bits to pass on. Throws `Gone` and what connecting throws. */
+  readonly reset: (memory: { readonly size: number; readonly fill: number }, mask: bigint, sizeMax: number) => void;
+  readonly apply: (stimulus: Stimulus) => Answer;
+  readonly close: () => void;
+}
+
+const DRIVER_OK = 4;
+/** VIRTIO 1.4, Block Device, Device configuration layout: the writeback field, the only one a driver writes. */
+const writeback = { at: 32, size: 33 };
+const nothing: Answer = { saw: [] };
+const closed = 'the back end closed the connection; a reset opens another';
+
+export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
+  let memory: GuestMemory | undefined;
+  let link: Link | undefined;
+  let pid = backEnd.pid;
+  let mask = 0n;
+  let sizeMax = 0;
+  let queues = 0;
+  let accepted = 0n;
+  let live = false;
+  let busy = false; // something was kicked and nothing has settled since
+  let original: number | undefined; // the writeback field, once a program may have changed it
+  const rings = new Map<number, Ring>();
+  const started = new Map<number, Bells>();
+
+  const held = (): GuestMemory => {
+    if (memory === undefined) throw new Error('no machine: reset comes first');
+    return memory;
+  };
+  const settling = (): Settling => ({ libc, memory: held(), link, pid, bells: started, quiet: backEnd.quiet });
+  const drop = (): void => {
+    link?.close();
+    link = undefined;
+    live = false;
+    started.clear();
+  };
+  const connected = (): Link => {
+    if (link === undefined) {
+      link = openLink(libc, backEnd.address, held());
+      if (backEnd.pid === 0) pid = link.pid;
+      queues = link.bells.length;
+    }
+    return link;
+  };
+  const start = (which: ReadonlyMap<number, Ring>): void => {
+    const to = connected();
+    to.stop([...which.keys()].filter((queue) => started.has(queue)));
+    to.start(accepted, which);
+    for (const queue of which.keys()) {
+      const bell = to.bells[queue];
+      if (bell !== undefined) started.set(queue, bell);
+    }
+  };
+  const stop = (): void => {
+    live = false;
+    rings.clear();
+    accepted = 0n;
+    connected().stop(started.keys());
+    started.clear();
+  };
+  const config = (size: number): Buffer | undefined => {
+    const to = connected();
+    if (!to.config || size > configSizeMax) return undefined;
+    const reply = to.connection.ask('GET_CONFIG', getConfig(size));
+    return reply.length < configHeaderSize + size ? undefined : Buffer.from(reply.subarray(configHeaderSize, configHeaderSize + size));
+  };
+  /** True once the process is seen dead; false once it is seen asleep, or was busy for a whole second. */
+  const ended = (): boolean => {
+    if (pid === 0) return false;
+    const began = performance.now();
+    while (performance.now() - began < 1000) {
+      const rests = still(pid, () => true);
+      if (rests !== false) return rests === 'ended';
+    }
+    return false;
+  };
+  /** What an earlier program left running must not write into the next one's memory. A closed connection is as good as a stop. */
+  const halt = (): void => {
+    try {
+      if (busy && link !== undefined) settle(settling(), { do: 'settle' }, new Set());
+      if (memory !== undefined) stop();
+    } catch (error) {
+      if (goneOf(error)?.gone !== 'closed') throw error;
+      drop();
+    }
+    busy = false;
+  };
+
+  const reset: FrontEnd['reset'] = (wanted, offered, largest) => {
+    halt();
+    if (memory?.size !== wanted.size) {
+      drop();
+      memory?.retire();
+      memory = guestMemory(libc, wanted.size);
+    }
+    mask = offered;
+    sizeMax = largest;
+    stop();
+    if (original !== undefined) {
+      if (config(writeback.size)?.[writeback.at] !== original) {
+        connected().connection.post([setConfig(writeback.at, Uint8Array.of(original))]);
+        connected().connection.roundTrip();
+      }
+      original = undefined;
+    }
+    held().fill(wanted.fill);
+  };
+
+  const settled = (wish: Settle): Answer => {
+    const called = new Set<number>();
+    let by: ReturnType<typeof settle>;
+    try {
+      by = settle(settling(), wish, called);
+    } catch (error) {
+      if (goneOf(error)?.gone !== 'closed') throw error;
+      for (const [queue, bell] of started) if (bell.call.take()) called.add(queue);
+      drop();
+      by = settle(settling(), wish, called);
+    }
+    if (by === 'ended') return { broke: 'the back end process ended' };
+    if (by !== 'bound') busy = false;
+    const saw: Observation[] = [];
+    const writes = held().changes();
+    if (writes !== undefined && writes.length > 0) saw.push({ saw: 'memory.changed', writes });
+    for (const queue of [...called].sort((a, b) => a - b)) saw.push({ saw: 'interrupt', from: 'queue', queue });
+    saw.push({ saw: 'settled', by: writes === undefined ? 'bound' : by });
+    return { saw };
+  };
+
+  const act = (s: Stimulus): Answer => {
+    switch (s.do) {
+      case 'memory.write':
+        return held().write(s.at, s.bytes) ? nothing : { unsupported: 'memory.write outside guest memory' };
+      case 'virtq.notify': {
+        const bell = started.get(s.queue);
+        if (bell === undefined) return nothing;
+        busy = true;
+        bell.kick.signal();
+        return nothing;
+      }
+      case 'settle':
+        return settled(s);
+      case 'virtio.status.write':
+        if (s.value === 0) stop();
+        else if ((s.value & DRIVER_OK) !== 0 && !live && link !== undefined) {
+          live = true;
+          start(rings);
+        }
+        return nothing;
+      case 'virtio.features.read':
+        return link === undefined ? { unsupported: closed } : { saw: [{ saw: 'virtio.features', offered: link.features & mask }] };
+      case 'virtio.features.write':
+        accepted = s.accepted;
+        return nothing;
+      case 'virtio.config.read': {
+        if (link === undefined) return { unsupported: closed };
+        const bytes = config(s.at + s.width)?.subarray(s.at);
+        if (bytes === undefined) return { unsupported: 'the back end has no configuration there' };
+        return { saw: [{ saw: 'virtio.config', at: s.at, bytes: new Uint8Array(bytes) }] };
+      }
+      case 'virtio.config.write':
+        if (link === undefined) return nothing;
+        original ??= config(writeback.size)?.[writeback.at];
+        link.connection.post([setConfig(s.at, s.bytes)]);
+        link.connection.roundTrip();
+        return nothing;
+      case 'virtq.read': {
+        const exists = s.queue < queues;
+        return { saw: [{ saw: 'virtq.state', queue: s.queue, sizeMax: exists ? sizeMax : 0, enabled: rings.has(s.queue) }] };
+      }
+      case 'virtq.set': {
+        if (s.queue >= queues || s.size < 1 || s.size > sizeMax) return nothing;
+        const ring = { size: s.size, desc: s.desc, avail: s.avail, used: s.used, base: s.base ?? 0 };
+        rings.set(s.queue, ring);
+        if (live) start(new Map([[s.queue, ring]]));
+        return nothing;
+      }
+      case 'virtio.status.read':
+        return { unsupported: 'device status lies in the front end (no VHOST_USER_PROTOCOL_F_STATUS)' };
+      default:
+        return { unsupported: `${s.do} has no vhost-user counterpart` };
+    }
+  };
+
+  return {
+    features: () => connected().features,
+    queues: () => queues,
+    config,
+    reset,
+    apply: (stimulus) => {
+      try {
+        return act(stimulus);
+      } catch (error) {
+        const end = goneOf(error);
+        if (end === undefined) throw error;
+        drop();
+        if (end.gone !== 'closed') return { broke: end.message };
+        if (ended()) return { broke: 'the back end process ended' };
+        return act(stimulus);
+      }
+    },
+    close: () => {
+      drop();
+      memory?.retire();
+      memory = undefined;
+    },
+  };
+};

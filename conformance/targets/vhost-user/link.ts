@@ -1,0 +1,137 @@
+// A back end as the front end holds it: connected, greeted and given our memory; reconnected after it closed the connection.
+// QEMU, docs/interop/vhost-user.rst, "Starting and stopping rings": stopped by GET_VRING_BASE, which keeps the connection.
+
+import type { EventFd } from '../host/eventfd.ts';
+import { openEventFd } from '../host/eventfd.ts';
+import type { Libc } from '../host/libc.ts';
+import { connectUnix, type SocketAddress } from '../host/unix-socket.ts';
+import { type Connection, converse } from './connection.ts';
+import type { GuestMemory } from './guest-memory.ts';
+import {
+  bare,
+  memoryTable,
+  u64,
+  VHOST_F_LOG_ALL,
+  VHOST_USER_F_PROTOCOL_FEATURES,
+  VHOST_USER_PROTOCOL_F_CONFIG,
+  VHOST_USER_PROTOCOL_F_MQ,
+  vringAddress,
+  vringState,
+} from './messages.ts';
+
+/** Milliseconds that any reply may take. */
+export const replyDeadline = 5000;
+/** Where guest memory lies in the address space that ring addresses are given in; any value serves, both sides only subtract. */
+const userBase = 1n << 44n;
+
+export interface Ring {
+  readonly size: number;
+  readonly desc: bigint;
+  readonly avail: bigint;
+  readonly used: bigint;
+  readonly base: number;
+}
+/** The two notifications of one queue. */
+export interface Bells {
+  readonly kick: EventFd;
+  readonly call: EventFd;
+}
+export interface Link {
+  readonly connection: Connection;
+  /** Process id of the back end, 0 where it is not visible. */
+  readonly pid: number;
+  /** Offered virtio feature bits. */
+  readonly features: bigint;
+  /** Whether configuration space can be asked for. */
+  readonly config: boolean;
+  /** The notifications of each queue. */
+  readonly bells: readonly Bells[];
+  /** Accepts features and starts rings. The back end handles it before any message, and before any kick, that comes later. */
+  readonly start: (accepted: bigint, rings: ReadonlyMap<number, Ring>) => void;
+  /** Stops rings and forgets their notifications; done when it returns. */
+  readonly stop: (queues: Iterable<number>) => void;
+  readonly close: () => void;
+}
+
+/** Connects and negotiates; throws what `connectUnix` and `Connection` throw. */
+export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory, deadline: number = replyDeadline): Link => {
+  const socket = connectUnix(libc, address, deadline);
+  const connection = converse(socket);
+  const bells: Bells[] = [];
+  const close = (): void => {
+    connection.close();
+    for (const { kick, call } of bells.splice(0)) {
+      kick.close();
+      call.close();
+    }
+  };
+  try {
+    const all = connection.askU64('GET_FEATURES');
+    const layered = (all & VHOST_USER_F_PROTOCOL_FEATURES) !== 0n;
+    const wanted = VHOST_USER_PROTOCOL_F_MQ | VHOST_USER_PROTOCOL_F_CONFIG;
+    const protocol = layered ? connection.askU64('GET_PROTOCOL_FEATURES') & wanted : 0n;
+    if (layered) connection.post([u64('SET_PROTOCOL_FEATURES', protocol)]);
+    const queues = (protocol & VHOST_USER_PROTOCOL_F_MQ) === 0n ? 1 : Number(connection.askU64('GET_QUEUE_NUM'));
+    connection.post([bare('SET_OWNER')]);
+    connection.post([memoryTable(memory.size, userBase)], [memory.fd]);
+    for (let i = 0; i < queues; i++) bells.push({ kick: openEventFd(libc), call: openEventFd(libc) });
+
+    /** Makes the queues silent: libvhost-user signals once when it is given the descriptor of calls, so give it and drain. */
+    const hush = (which: Iterable<number>, replies: () => void): void => {
+      for (const queue of which) {
+        const bell = bells[queue];
+        if (bell !== undefined) connection.post([u64('SET_VRING_CALL', BigInt(queue))], [bell.call.fd]);
+      }
+      connection.post([bare('GET_FEATURES')]);
+      replies();
+      connection.reply('GET_FEATURES');
+      for (const queue of which) {
+        bells[queue]?.kick.take();
+        bells[queue]?.call.take();
+      }
+    };
+    hush(bells.keys(), () => undefined);
+
+    // What the back end was told already and keeps: a message costs it some 10 µs.
+    let told: bigint | undefined;
+    const sizes = new Map<number, number>();
+    const start: Link['start'] = (accepted, rings) => {
+      const messages: Buffer[] = [];
+      if (told !== accepted) messages.push(u64('SET_FEATURES', accepted | (all & VHOST_USER_F_PROTOCOL_FEATURES)));
+      told = accepted;
+      for (const [queue, ring] of rings) {
+        if (sizes.get(queue) !== ring.size) messages.push(vringState('SET_VRING_NUM', queue, ring.size));
+        sizes.set(queue, ring.size);
+        messages.push(
+          vringState('SET_VRING_BASE', queue, ring.base),
+          vringAddress(queue, userBase + ring.desc, userBase + ring.used, userBase + ring.avail),
+        );
+      }
+      if (messages.length > 0) connection.post(messages);
+      for (const queue of rings.keys()) {
+        const bell = bells[queue];
+        const enable = layered ? [vringState('SET_VRING_ENABLE', queue, 1)] : [];
+        if (bell !== undefined) connection.post([u64('SET_VRING_KICK', BigInt(queue)), ...enable], [bell.kick.fd]);
+      }
+    };
+    const stop: Link['stop'] = (which) => {
+      const stopping = [...which];
+      if (stopping.length === 0) return;
+      connection.post(stopping.map((queue) => vringState('GET_VRING_BASE', queue, 0)));
+      hush(stopping, () => stopping.forEach(() => connection.reply('GET_VRING_BASE')));
+    };
+    return {
+      connection,
+      pid: socket.peer(),
+      features: all & ~VHOST_USER_F_PROTOCOL_FEATURES & ~VHOST_F_LOG_ALL,
+      config: (protocol & VHOST_USER_PROTOCOL_F_CONFIG) !== 0n,
+      bells,
+      start,
+      stop,
+      close,
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+};
