@@ -1,0 +1,242 @@
+// How the ghost of a block device follows events: features, configuration, capacity, submissions, completions, resets.
+// Observes and never judges; what an ill-formed request may have done to the disk is remembered as possible.
+
+import type { Moment } from '../../clause.ts';
+import type { Scope } from '../../units.ts';
+import type { Event, EventName, EventOf } from '../../vocabulary.ts';
+import type { Segment } from '../vocabulary.ts';
+import type { Content } from './disk.ts';
+import { begin, learn, permitted, refuse, succeed, truncate } from './disk.ts';
+import { legality, requestOf } from './driver.ts';
+import type { BlkGhost, Flight } from './ghost.ts';
+import { badFlags, buffersOf, inside, keyOf, negotiated, queueScope, readOnly, valueAt } from './ghost.ts';
+import { configSize, featureOf, field, S, sectorSize, T } from './layout.ts';
+import type { Range, Request } from './request.ts';
+import { anyOverlap, gather, overlaps, slice } from './request.ts';
+
+export const observed: readonly EventName[] = [
+  'memory.write',
+  'memory.changed',
+  'settled',
+  'interrupt',
+  'host.resize',
+  'virtio.features',
+  'virtio.config',
+  'virtio.config.write',
+  'virtio.negotiated',
+  'virtio.live',
+  'virtq.submitted',
+  'virtq.malformed',
+  'virtq.completed',
+  'scope.reset',
+];
+
+const origins: ReadonlyMap<number, Content['origin']> = new Map([
+  [T.OUT, 'write'],
+  [T.WRITE_ZEROES, 'zeroes'],
+  [T.DISCARD, 'discard'],
+  [T.SECURE_ERASE, 'discard'],
+]);
+
+/** Larger ranges are not followed sector by sector. */
+const followed = 1 << 18;
+/** What the request may put into the part of a range that exists. Capacity not known: all of it may exist. */
+const effectOf = (g: BlkGhost, request: Request, legal: boolean | undefined, range: Range): Flight['effects'][number] | undefined => {
+  const origin = origins.get(request.type ?? -1);
+  const most = g.capacities.length === 0 ? Number.MAX_SAFE_INTEGER : Math.max(...g.capacities);
+  if (origin === undefined || range.sector >= BigInt(most)) return undefined;
+  const from = Number(range.sector);
+  const count = Math.min(range.count, most - from);
+  const whole = legal !== false && inside(g, range) !== false;
+  const bytes = origin === 'write' ? request.payload : origin === 'zeroes' ? 'zeroes' : undefined;
+  return count === 0
+    ? undefined
+    : {
+        from,
+        count,
+        range,
+        content: { origin: whole ? origin : 'doubtful', bytes: whole ? bytes : undefined, first: from, done: Infinity },
+      };
+};
+
+const submit = (g: BlkGhost, m: Moment<BlkGhost, EventOf<'virtq.submitted'>>): void => {
+  const request = requestOf(m);
+  const legal = legality(request, g);
+  const needs = featureOf.get(request.type ?? -1);
+  const writable = readOnly(g, m.granted) !== true;
+  const all = writable ? (request.ranges ?? []).map((r) => effectOf(g, request, legal, r)).filter((e) => e !== undefined) : [];
+  const huge = all.some((e) => e.count > followed);
+  // Nobody knows what it asks, or it asks for very much: it may change anything.
+  const unread = request.type === undefined || (request.ranges === undefined && origins.has(request.type));
+  const wild = huge || unread ? { done: Infinity, queue: m.event.chain.queue } : undefined;
+  if (wild) g.disk.wild.push(wild);
+  const effects = huge ? [] : all;
+  for (const e of effects) if (!badFlags(request, e.range)) begin(g.disk, e.content, e.from, e.count);
+  let disturbed = request.aliased;
+  for (const f of g.flights.values()) {
+    if (!anyOverlap(request.chain.writable, buffersOf(f.request)) && !anyOverlap(buffersOf(request), f.request.chain.writable)) continue;
+    f.disturbed = true;
+    disturbed = true;
+  }
+  if (disturbed) for (const e of effects) forget(g, e);
+  if (request.type === T.IN) g.disk.reads++;
+  g.flights.set(keyOf(m.event.chain), {
+    request,
+    submitted: g.tick,
+    legal,
+    negotiated: needs === undefined ? true : negotiated(g, needs),
+    effects,
+    resized: false,
+    disturbed,
+    touched: false,
+    ...(wild ? { wild } : {}),
+  });
+};
+
+/** Its buffers were not its own: the content is anything. */
+const forget = (g: BlkGhost, e: Flight['effects'][number]): void => {
+  begin(g.disk, { origin: 'doubtful', bytes: undefined, first: e.from, done: g.tick }, e.from, e.count);
+};
+
+const complete = (g: BlkGhost, m: Moment<BlkGhost, EventOf<'virtq.completed'>>): void => {
+  const key = keyOf(m.event.chain);
+  const flight = g.flights.get(key);
+  if (flight === undefined) return;
+  g.flights.delete(key);
+  const { request, submitted } = flight;
+  const status = request.statusAt !== undefined && m.memory.known(request.statusAt, 1) ? m.memory.u8(request.statusAt) : undefined;
+  for (const e of flight.effects) {
+    e.content.done = g.tick;
+    const refused = badFlags(request, e.range);
+    if (refused && status === S.OK) forget(g, e);
+    else if (refused) refuse(g.disk, undefined, e.from, e.count, 'unsupp');
+    else if (status === S.OK && flight.legal !== false && flight.negotiated === true && !flight.resized && !flight.disturbed)
+      succeed(g.disk, e.content, e.from, e.count, submitted, g.tick);
+  }
+  if (request.type !== undefined && origins.has(request.type) && readOnly(g, m.granted) === true) {
+    for (const r of request.ranges ?? [])
+      if (r.count > 0 && inside(g, r) === true) refuse(g.disk, undefined, Number(r.sector), r.count, 'read-only');
+  }
+  if (flight.wild) flight.wild.done = g.tick;
+  if (request.type === T.IN) {
+    if (status === S.OK && !flight.disturbed && flight.legal !== false && !flight.resized) learnFrom(g, m, flight);
+    g.disk.reads--;
+  }
+  if (request.type === T.GET_ID && status === S.OK && flight.legal === true && !flight.disturbed)
+    g.id ??= gather(m.memory, request.writable);
+};
+
+const learnFrom = (g: BlkGhost, m: Moment<BlkGhost>, { request, submitted }: Flight): void => {
+  const range = request.ranges?.[0];
+  if (range === undefined || inside(g, range) !== true) return;
+  for (let i = 0; i < range.count; i++) {
+    const sector = Number(range.sector) + i;
+    const p = permitted(g.disk, sector, submitted);
+    if (!p.still || (p.contents?.length === 1 && p.origins.size === 1)) continue;
+    const bytes = gather(m.memory, slice(request.writable, i * sectorSize, sectorSize));
+    if (bytes?.length === sectorSize) learn(g.disk, sector, bytes, submitted);
+  }
+};
+
+const touch = (g: BlkGhost, at: bigint, length: number, byDriver: boolean): void => {
+  for (const f of g.flights.values()) {
+    if (!byDriver) f.touched ||= f.request.writable.some((s) => overlaps(s, at, length));
+    else if (buffersOf(f.request).some((s: Segment) => overlaps(s, at, length)) && !f.disturbed) {
+      f.disturbed = true;
+      for (const e of f.effects) forget(g, e);
+    }
+  }
+};
+
+const reset = (g: BlkGhost, scope: Scope): void => {
+  const within = (queue: number): boolean => queueScope(queue) === scope || scope === 'device:0' || scope === 'machine';
+  for (const [key, f] of g.flights) {
+    if (!within(f.request.chain.queue)) continue;
+    for (const e of f.effects) e.content.done = g.tick;
+    if (f.request.type === T.IN) g.disk.reads--;
+    g.flights.delete(key);
+  }
+  for (const w of g.disk.wild) if (within(w.queue)) w.done = Math.min(w.done, g.tick);
+  if (scope.includes('/')) return;
+  g.features = undefined;
+  g.live = false;
+  g.writeback = undefined;
+  g.written.fill(0);
+  g.config.fill(-1, field.writeback[0], field.writeback[0] + 1);
+  if (g.notice === 'owed') g.notice = 'none';
+};
+
+const readConfig = (g: BlkGhost, at: number, bytes: Uint8Array): void => {
+  bytes.forEach((b, i) => {
+    if (at + i < configSize) g.config[at + i] = b;
+  });
+  const capacity = at === 0 && bytes.length >= 8 ? valueAt(g.config, 0, 8) : undefined;
+  if (capacity !== undefined && g.capacities.length !== 1)
+    g.capacities = g.capacities.includes(capacity) || g.capacities.length === 0 ? [capacity] : g.capacities;
+};
+
+const resize = (g: BlkGhost, sectors: number): void => {
+  const changes = g.capacities.length !== 1 || g.capacities[0] !== sectors;
+  g.capacities = [...new Set([...g.capacities, sectors])];
+  g.config.fill(-1, 0, 8);
+  truncate(g.disk, sectors);
+  for (const f of g.flights.values()) f.resized = true;
+  if (changes && g.live) g.notice = 'owed';
+};
+
+export const observe = (g: BlkGhost, m: Moment<BlkGhost>): readonly Event[] => {
+  const e = m.event;
+  g.tick++;
+  if ('do' in e) {
+    if (e.do === 'memory.write') touch(g, e.at, e.bytes.length, true);
+    else if (e.do === 'host.resize') resize(g, e.sectors);
+    else if (e.do === 'virtio.config.write') {
+      g.written.fill(1, e.at, e.at + e.bytes.length);
+      if (e.at <= field.writeback[0] && e.at + e.bytes.length > field.writeback[0]) {
+        const value = e.bytes[field.writeback[0] - e.at];
+        g.writeback = negotiated(g, 'CONFIG_WCE') === true && (value === 0 || value === 1) ? value : 'other';
+      }
+    }
+    return [];
+  }
+  switch (e.saw) {
+    case 'memory.changed':
+      for (const w of e.writes) touch(g, w.at, w.bytes.length, false);
+      break;
+    case 'settled':
+      if (e.by === 'bound') break;
+      g.capacities = g.capacities.slice(-1);
+      g.notice = 'none';
+      break;
+    case 'interrupt':
+      if (e.from === 'config' && g.notice === 'owed') g.notice = 'given';
+      break;
+    case 'virtio.features':
+      g.offered = e.offered;
+      break;
+    case 'virtio.config':
+      readConfig(g, e.at, e.bytes);
+      break;
+    case 'virtio.negotiated':
+      g.features = e.features;
+      break;
+    case 'virtio.live':
+      g.features = e.features;
+      g.live = true;
+      break;
+    case 'virtq.submitted':
+      submit(g, m as Moment<BlkGhost, EventOf<'virtq.submitted'>>);
+      break;
+    case 'virtq.malformed':
+      g.disk.wild.push({ done: Infinity, queue: e.queue });
+      break;
+    case 'virtq.completed':
+      complete(g, m as Moment<BlkGhost, EventOf<'virtq.completed'>>);
+      break;
+    case 'scope.reset':
+      reset(g, e.scope);
+      break;
+    default:
+  }
+  return [];
+};
