@@ -82,7 +82,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     live = false;
     rings.clear();
     accepted = 0n;
-    connected().stop(started.keys());
+    connected().stop([...started.keys()]);
     started.clear();
   };
   const config = (size: number): Buffer | undefined => {

@@ -49,7 +49,7 @@ export interface Link {
   /** Accepts features and starts rings. The back end handles it before any message, and before any kick, that comes later. */
   readonly start: (accepted: bigint, rings: ReadonlyMap<number, Ring>) => void;
   /** Stops rings and forgets their notifications; done when it returns. */
-  readonly stop: (queues: Iterable<number>) => void;
+  readonly stop: (queues: readonly number[]) => void;
   readonly close: () => void;
 }
 
@@ -77,7 +77,7 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
     for (let i = 0; i < queues; i++) bells.push({ kick: openEventFd(libc), call: openEventFd(libc) });
 
     /** Makes the queues silent: libvhost-user signals once when it is given the descriptor of calls, so give it and drain. */
-    const hush = (which: Iterable<number>, replies: () => void): void => {
+    const hush = (which: readonly number[], replies: () => void): void => {
       for (const queue of which) {
         const bell = bells[queue];
         if (bell !== undefined) connection.post([u64('SET_VRING_CALL', BigInt(queue))], [bell.call.fd]);
@@ -90,7 +90,7 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
         bells[queue]?.call.take();
       }
     };
-    hush(bells.keys(), () => undefined);
+    hush([...bells.keys()], () => undefined);
 
     // What the back end was told already and keeps: a message costs it some 10 µs.
     let told: bigint | undefined;
@@ -114,8 +114,7 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
         if (bell !== undefined) connection.post([u64('SET_VRING_KICK', BigInt(queue)), ...enable], [bell.kick.fd]);
       }
     };
-    const stop: Link['stop'] = (which) => {
-      const stopping = [...which];
+    const stop: Link['stop'] = (stopping) => {
       if (stopping.length === 0) return;
       connection.post(stopping.map((queue) => vringState('GET_VRING_BASE', queue, 0)));
       hush(stopping, () => stopping.forEach(() => connection.reply('GET_VRING_BASE')));

@@ -44,12 +44,15 @@ export const settle = (s: Settling, wish: Settle, called: Set<number>): Evidence
     for (const [queue, bell] of s.bells) if (bell.call.take()) called.add(queue);
   };
   const reached = (): boolean => until.every(({ at, value }) => s.memory.word(at) === value);
+  const satisfied = (): boolean => {
+    listen();
+    return until.length > 0 && reached() && (wish.interrupt !== true || called.size > 0);
+  };
   /** Everything wished for is there, and the back end has answered once more since. */
   const answered = (): boolean => {
     if (until.length === 0 || s.link === undefined || !reached()) return false;
     s.link.connection.roundTrip();
-    listen();
-    return wish.interrupt !== true || called.size > 0;
+    return satisfied();
   };
   const waits = [...s.bells.values()].map((bell) => bell.call.fd);
   if (s.link !== undefined) waits.push(s.link.connection.fd);
@@ -70,7 +73,7 @@ export const settle = (s: Settling, wish: Settle, called: Set<number>): Evidence
     }
     const asleep = idle(s);
     if (asleep === 'ended') by = 'ended';
-    else if (asleep) by = 'idle';
+    else if (asleep) by = satisfied() ? 'until' : 'idle';
     else if (performance.now() - start > bound) by = 'bound';
   }
   listen();

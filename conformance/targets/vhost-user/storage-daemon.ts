@@ -96,6 +96,7 @@ export const startStorageDaemon = (libc: Libc, shape: DiskShape): StorageDaemon 
     },
     log: () => said(log),
     close: async () => {
+      child.ref();
       child.kill('SIGKILL');
       await exited;
       disk.retire();
