@@ -45,7 +45,9 @@ export interface Running {
 const root = (): string => (fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir());
 
 const diedAs = (code: number, pid: number, watchdog: Watchdog, stderr: string): string => {
-  const tail = stderr.trim().split('\n').slice(-3).join(' | ');
+  // Said at each start where the qtest accelerator is not built in; it is no reason.
+  const lines = stderr.split('\n').filter((line) => line !== '' && !/-accel qtest: invalid|falling back to tcg/.test(line));
+  const tail = lines.slice(-3).join(' | ');
   return `${watchdog.killed(pid) ? 'hang: no answer in 2 s, killed; ' : ''}QEMU exited ${code}${tail === '' ? '' : `: ${tail}`}`;
 };
 
@@ -56,7 +58,7 @@ export function launch(
   args: (dir: string) => readonly string[],
   watchdog: Watchdog,
 ): Running {
-  const dir = fs.mkdtempSync(path.join(root(), 'vmmc-qemu-'));
+  const dir = fs.mkdtempSync(path.join(root(), `vmmc-qemu-${process.pid}-`));
   const at = (name: string): string => path.join(dir, name);
   execFileSync('mkfifo', ['qtest.in', 'qtest.out', 'qmp.in', 'qmp.out'].map(at));
   fs.writeFileSync(at('firmware'), haltingFirmware());

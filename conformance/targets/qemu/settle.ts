@@ -29,20 +29,17 @@ export function settle(s: Settle, pid: number, memory: GuestMemory, device: Lift
   };
   const words = s.until ?? [];
   const awaited = words.length > 0 || s.interrupt === true;
+  const came = (): boolean => awaited && memory.holds(words) && (s.interrupt !== true || interrupts.size > 0);
   const evidence = (): Settled['by'] => {
     for (let round = 0; ; round++) {
       if (awaited && memory.holds(words)) {
         snapshot();
-        if (s.interrupt !== true || interrupts.size > 0) return 'until';
+        if (came()) return 'until';
       } else if (awaited) look();
-      if ((!awaited || round >= patience) && idle(pid)) {
-        snapshot();
-        return 'idle';
-      }
-      if (expired()) {
-        snapshot();
-        return 'bound';
-      }
+      const proved = (!awaited || round >= patience) && idle(pid);
+      if (!proved && !expired()) continue;
+      snapshot();
+      return came() ? 'until' : proved ? 'idle' : 'bound';
     }
   };
   const by = evidence();
