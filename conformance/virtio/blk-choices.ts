@@ -74,7 +74,7 @@ const posted = {
   every: fc.constantFrom(0, 0, 0, 0, 1, 5, 16, 256, 512),
   table: fc.constantFrom(...TABLES),
   place: fc.constantFrom(...PLACES),
-  times: fc.constantFrom(1, 1, 1, 1, 1, 2, 3, 0),
+  times: fc.constantFrom(1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 0),
   then: fc.constantFrom<Then>('settle', 'settle', 'hold', 'kick', 'publish'),
 };
 const everything = 2 ** OPTIONAL.length - 1;

@@ -30,16 +30,18 @@ interface FakeQueue {
   readonly used: number;
   taken: number;
   done: number;
-  needsKick: boolean;
   readonly pending: { head: number; pieces: Piece[]; slots: number[] }[];
   readonly outstanding: Set<number>;
-  readonly exposed: Map<number, string>;
 }
 export interface FakeDevice {
   readonly granted: Granted;
-  readonly complaints: string[];
+  readonly complaints: readonly string[];
+  /** Complaints since the last reset. */
+  complaintsNow(): readonly string[];
+  /** Requests made available and not completed. */
+  pending(): number;
   /** Requests completed, as `type:bytes readable/bytes writable`. */
-  readonly completed: string[];
+  readonly completed: readonly string[];
   apply(s: Stimulus): Answer;
 }
 
@@ -58,8 +60,12 @@ export const fakeDevice = (machine: MachineConfig, offers: Granted['offers'], ma
   for (const at of [40, 52, 64]) put32(config, at, 2);
   const complaints: string[] = [];
   const completed: string[] = [];
+  /** After a complaint nothing more is done until a reset. */
+  let dead = false;
+  let forgiven = 0;
   const complain = (why: string): void => {
     complaints.push(why);
+    dead = true;
   };
   let status = 0;
   let accepted = 0n;
@@ -84,8 +90,11 @@ export const fakeDevice = (machine: MachineConfig, offers: Granted['offers'], ma
     let entries = 0;
     const one = (table: number, i: number, limit: number, nested: boolean): number => {
       if (i >= limit) complain('a descriptor index out of range');
+      if (dead) return -1;
       entries++;
       const e = table + 16 * i;
+      if (e + 16 > memory.length) complain('a table outside memory');
+      if (dead) return -1;
       const at = get64(memory, e);
       const length = get32(memory, e + 8);
       const flags = get16(memory, e + 12);
@@ -112,9 +121,9 @@ export const fakeDevice = (machine: MachineConfig, offers: Granted['offers'], ma
       pieces.push({ at, length, write });
       return (flags & NEXT) !== 0 ? get16(memory, e + 14) : -1;
     };
-    for (let i = head; i >= 0 && entries <= 65536; ) {
+    for (let i = head; i >= 0 && !dead; ) {
       if (slots.includes(i)) complain('a loop');
-      if (slots.includes(i)) break;
+      if (dead) break;
       slots.push(i);
       const next = one(q.desc, i, q.size, false);
       if (next >= 0 && has(F.IN_ORDER) && next !== (i + 1) % q.size) complain('descriptors out of order');
@@ -154,9 +163,11 @@ export const fakeDevice = (machine: MachineConfig, offers: Granted['offers'], ma
     completed.push(`${type}:${bytes.length}/${writable}`);
   };
   const fetch = (q: FakeQueue): void => {
+    if (dead) return;
     const idx = get16(memory, q.avail + 2);
     if (u16(idx - q.taken) > q.size) complain('avail idx jumped');
-    for (let n = 0; q.taken !== idx && n < 65536; n++, q.taken = u16(q.taken + 1)) {
+    if (get16(memory, q.avail) > (has(F.EVENT_IDX) ? 0 : 1)) complain('avail flags that are not allowed');
+    for (; q.taken !== idx && !dead; q.taken = u16(q.taken + 1)) {
       const head = get16(memory, q.avail + 4 + 2 * (q.taken % q.size));
       if (head >= q.size) complain('a head out of range');
       const chain = follow(q, head);
@@ -164,6 +175,7 @@ export const fakeDevice = (machine: MachineConfig, offers: Granted['offers'], ma
         if (q.outstanding.has(s)) complain('a descriptor that is outstanding');
         q.outstanding.add(s);
       }
+      if (dead) return;
       checkRequest(chain.pieces);
       for (const p of chain.pieces) {
         for (const other of q.pending) {
@@ -174,9 +186,9 @@ export const fakeDevice = (machine: MachineConfig, offers: Granted['offers'], ma
     }
     if (manner.polling && !has(F.EVENT_IDX)) putWord(q.used, 1);
     if (has(F.EVENT_IDX)) putWord(q.used + 4 + 8 * q.size, manner.polling ? u16(q.taken + 2) : q.taken);
-    q.needsKick = false;
   };
   const complete = (q: FakeQueue): void => {
+    if (dead) return;
     const batch = q.pending.splice(0);
     if (manner.backwards && !has(F.IN_ORDER)) batch.reverse();
     const from = q.done;
@@ -197,7 +209,7 @@ export const fakeDevice = (machine: MachineConfig, offers: Granted['offers'], ma
     interrupted ||= has(F.EVENT_IDX) ? u16(q.done - event - 1) < u16(q.done - from) : (get16(memory, q.avail) & 1) === 0;
   };
   const work = (onlyPolled: boolean): void => {
-    if ((status & STATUS.DRIVER_OK) === 0) return;
+    if (dead || (status & STATUS.DRIVER_OK) === 0) return;
     for (const q of queues) {
       if (q === undefined) continue;
       if (!onlyPolled || manner.polling) fetch(q);
@@ -209,6 +221,8 @@ export const fakeDevice = (machine: MachineConfig, offers: Granted['offers'], ma
       status = 0;
       accepted = 0n;
       queues = [];
+      dead = false;
+      forgiven = complaints.length;
       return;
     }
     if ((value & status) !== status) complain('a status bit was cleared');
@@ -246,7 +260,7 @@ export const fakeDevice = (machine: MachineConfig, offers: Granted['offers'], ma
       }
       case 'settle': {
         for (const q of queues) {
-          if (q === undefined || (status & STATUS.DRIVER_OK) === 0) continue;
+          if (dead || q === undefined || (status & STATUS.DRIVER_OK) === 0) continue;
           const idx = get16(memory, q.avail + 2);
           const wanted = has(F.EVENT_IDX)
             ? u16(idx - get16(memory, q.used + 4 + 8 * q.size) - 1) < u16(idx - q.taken)
@@ -254,8 +268,9 @@ export const fakeDevice = (machine: MachineConfig, offers: Granted['offers'], ma
           if (idx !== q.taken && wanted && !manner.polling) complain('no kick though one was asked for');
         }
         work(false);
-        for (const u of s.until ?? []) if (get16(memory, Number(u.at)) !== u.value) complain('until names a value that does not come');
-        if (s.interrupt !== undefined && (s.until?.length ?? 0) > 0 && s.interrupt && !interrupted)
+        for (const u of dead ? [] : (s.until ?? []))
+          if (get16(memory, Number(u.at)) !== u.value) complain('until names a value that does not come');
+        if (!dead && (s.until?.length ?? 0) > 0 && s.interrupt === true && !interrupted)
           complain('an interrupt is expected that does not come');
         interrupted = false;
         return [{ saw: 'settled', by: 'sync' }];
@@ -310,10 +325,8 @@ export const fakeDevice = (machine: MachineConfig, offers: Granted['offers'], ma
           used,
           taken: base,
           done: base,
-          needsKick: false,
           pending: [],
           outstanding: new Set(),
-          exposed: new Map(),
         };
         return [];
       }
@@ -336,6 +349,8 @@ export const fakeDevice = (machine: MachineConfig, offers: Granted['offers'], ma
   };
   return {
     complaints,
+    complaintsNow: () => complaints.slice(forgiven),
+    pending: () => queues.reduce((n, q) => n + (q === undefined ? 0 : q.pending.length + u16(get16(memory, q.avail + 2) - q.taken)), 0),
     completed,
     granted: {
       memory: { size: machine.memory, fill: machine.fill, seen: 'ordered' },

@@ -33,7 +33,7 @@ const beyond = (disk: bigint, n: number): { readonly sector: bigint; readonly co
     { sector: 2n ** 55n - 1n, count: 2 },
     { sector: 2n ** 64n - 1n, count: 2 },
     { sector: 2n ** 63n, count: 1 },
-    { sector: 0n, count: Number(disk) + 1 > 16 ? 1 : Number(disk) + 1 },
+    { sector: disk > 7n ? disk - 7n : 0n, count: 8 },
     { sector: disk + 1n, count: 1 },
   ]);
 
@@ -45,7 +45,7 @@ const rangeRequest = (type: number, sector: bigint, count: number, flags: number
 const eraseBeyond = (kind: (typeof KINDS)[number]): Violation =>
   onQueue(
     (d, q, n) => {
-      const { sector, count } = which(n, [beyond(BigInt(capacity(d)), n), { sector: 0n, count: 0xffff_ffff }]);
+      const { sector, count } = n % 10 === 9 ? { sector: 0n, count: 0xffff_ffff } : beyond(BigInt(capacity(d)), n);
       return craft(d, q, rangeRequest(ERASE[kind].type, sector, count, 0), 1);
     },
     [ERASE[kind].feature],
