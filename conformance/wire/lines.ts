@@ -51,14 +51,14 @@ const parse = (line: string): Readonly<Record<string, unknown>> => {
 };
 
 /** The one verb or result of a line, after checking that nothing else stands there. */
-const only = (json: Readonly<Record<string, unknown>>, among: readonly string[], with_: Readonly<Record<string, string>> = {}): string => {
+const only = (json: Readonly<Record<string, unknown>>, among: readonly string[], beside: Readonly<Record<string, string>> = {}): string => {
   const keys = Object.keys(json).filter((key) => key !== 'seq');
   const main = keys.filter((key) => among.includes(key));
   const [key] = main;
   if (key === undefined || main.length > 1) {
     throw wireError(`the line must have exactly one of the fields ${among.join(', ')} beside "seq", but has ${excerpt(keys)}`);
   }
-  const extra = keys.find((k) => k !== key && with_[key] !== k);
+  const extra = keys.find((k) => k !== key && beside[key] !== k);
   if (extra !== undefined) throw wireError(`field ${excerpt(extra)} is unknown: remove it (beside "seq" and "${key}")`);
   return key;
 };

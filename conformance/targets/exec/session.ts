@@ -1,0 +1,101 @@
+// A conversation with one child: lines out, replies in, each checked for shape, seq and kind. A line that breaks the protocol
+// ends the child and is thrown as an AdapterError; a child that is gone is an answer.
+
+import { decodeReply, encodeRequest, type Reply, type Verb } from '../../wire/lines.ts';
+import { isWireError } from '../../wire/validate.ts';
+import { type AdapterError, adapterError } from './blame.ts';
+import { type Child, startChild } from './child.ts';
+import type { Watchdog } from './watchdog.ts';
+
+export type Told = Reply | { readonly gone: string };
+export interface Session {
+  /** Path of the file that is guest memory, once it is made. */
+  readonly memory: string;
+  /** Sends all lines, then reads as many replies; fewer when the child is gone. */
+  ask(verbs: readonly Verb[]): readonly Told[];
+  /** Sends a line as it is, which should be answered under this seq. */
+  askLine(line: string, seq: number): Told;
+  /** The seq of the next line. */
+  readonly next: number;
+  stderr(): string;
+  /** Asks for the end; false when the child went on until the deadline. */
+  bye(): boolean;
+  close(): void;
+  /** Ends the child and makes the error that says why. */
+  blame(what: string, fix: string): AdapterError;
+}
+
+const due: Readonly<Record<string, readonly string[]>> = {
+  hello: ['hello'],
+  reset: ['granted', 'unsupported', 'broke'],
+  apply: ['saw', 'unsupported', 'broke'],
+};
+const once = 'answer every line once, in order, and print nothing else on stdout (logs belong on stderr)';
+
+export const startSession = (command: string, watchdog: Watchdog, deadlineMs: number): Session => {
+  const child: Child = startChild(command, watchdog, deadlineMs);
+  let seq = 1;
+  const blame = (what: string, fix: string): AdapterError => {
+    child.close();
+    return adapterError(`the adapter ${what}`, fix, child.stderr());
+  };
+  const hear = (expected: number): Told => {
+    const heard = child.receive();
+    if ('gone' in heard) return heard;
+    if ('flood' in heard) throw blame(`sent ${heard.flood}`, 'end every reply with a newline');
+    try {
+      const reply = decodeReply(heard.line);
+      if (reply.seq === expected) return reply;
+      if (reply.seq === null)
+        throw blame(`says that a line is wrong: ${'error' in reply ? reply.error : ''}`, 'accept the lines of protocol 1');
+      throw blame(`answered seq ${reply.seq} where ${expected} was due`, once);
+    } catch (error) {
+      if (isWireError(error)) throw blame(`sent a line that is not of protocol 1: ${error.message}`, once);
+      throw error;
+    }
+  };
+  const send = (lines: string): void => {
+    const early = child.unasked();
+    if (early !== undefined) throw blame(`sent a line that nobody asked for: ${JSON.stringify(early.slice(0, 60))}`, once);
+    child.send(lines);
+  };
+  const hearFor = (verb: Verb, expected: number): Told => {
+    const told = hear(expected);
+    if ('gone' in told) return told;
+    const asked = Object.keys(due).find((name) => name in verb) ?? 'bye';
+    const got = Object.keys(told).find((name) => name !== 'seq') ?? 'nothing';
+    if ('error' in told) throw blame(`says that our ${asked} line is wrong: ${told.error}`, 'accept the lines of protocol 1');
+    if (due[asked]?.includes(got)) return told;
+    throw blame(`answered ${asked} with "${got}"`, `answer it with ${due[asked]?.map((d) => `"${d}"`).join(' or ')}`);
+  };
+  return {
+    memory: child.memory,
+    get next() {
+      return seq;
+    },
+    ask: (verbs) => {
+      const first = seq;
+      seq += verbs.length;
+      send(verbs.map((verb, i) => `${encodeRequest({ ...verb, seq: first + i })}\n`).join(''));
+      const told: Told[] = [];
+      for (const [i, verb] of verbs.entries()) {
+        const one = hearFor(verb, first + i);
+        told.push(one);
+        if ('gone' in one) break;
+      }
+      return told;
+    },
+    askLine: (line, expected) => {
+      seq = Math.max(seq, expected + 1);
+      send(`${line}\n`);
+      return hear(expected);
+    },
+    stderr: child.stderr,
+    bye: () => {
+      child.send(`${encodeRequest({ seq: seq++, bye: true })}\n`);
+      return child.ended();
+    },
+    close: child.close,
+    blame,
+  };
+};
