@@ -25,6 +25,8 @@ export interface Machine {
   /** Feature bits and queue size that the device really has. */
   readonly offer: bigint;
   readonly queueSizeMax: number;
+  /** Whether the device may have touched memory since it was last reset. */
+  readonly activity: { roused: boolean };
   /** As new. False: the device would not reset. */
   reset(fill: number, disturbed: boolean): boolean;
   /** Undefined, or why not. */
@@ -72,7 +74,9 @@ export function startMachine(binary: string, model: Model, want: Wanted, watchdo
       const answer = qmp.execute('block_resize', { 'node-name': 'disk', size: sectors * sectorSize });
       return 'error' in answer ? answer.error : undefined;
     };
+    const activity = { roused: false };
     return {
+      activity,
       running,
       memory,
       bus,
@@ -84,6 +88,7 @@ export function startMachine(binary: string, model: Model, want: Wanted, watchdo
         resized = false;
         // The device first: until it is reset it may still write to memory and disk.
         if (!device.prepare(disturbed)) return false;
+        activity.roused = false;
         memory.refill(fill);
         disk.restore();
         running.trim();

@@ -67,6 +67,14 @@ for (const { name, open, probed, queue } of [
       expect(silent).toEqual({ saw: [{ saw: 'settled', by: 'idle' }] });
     });
 
+    it('tells what a reset finished with the reset, and nothing after it', () => {
+      const apply = start();
+      const inFlight = request(0, 1, 512, true).filter((s) => s.do !== 'settle');
+      const [reset, after] = apply([...initialise, ...inFlight, { do: 'virtio.status.write', value: 0 }, { do: 'settle' }]).slice(-2);
+      expect(changed(reset, status)).toBe(0);
+      expect(after).toEqual({ saw: [{ saw: 'settled', by: 'idle' }] });
+    });
+
     it('is as new after a reset: disk, memory, capacity', () => {
       const apply = start();
       apply([...initialise, store(data, [4, 0xdeadbeef]), ...request(1, 1, 512, false)]);

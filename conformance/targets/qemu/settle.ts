@@ -13,40 +13,65 @@ const bound = 2_000; // ms
 /** Queues first, in order, then the configuration. */
 const rank = (o: Observation): number => (o.saw === 'interrupt' && o.from === 'queue' ? (o.queue ?? 0) : Number.MAX_SAFE_INTEGER);
 
-export function settle(s: Settle, pid: number, memory: GuestMemory, device: LiftedDevice): readonly Observation[] {
-  const started = performance.now();
-  const expired = (): boolean => performance.now() - started > bound;
+/** Gathers what the device did, until it is told. */
+function gathering(
+  memory: GuestMemory,
+  device: LiftedDevice,
+): { look(): void; snapshot(expired: () => boolean): void; interrupted(): boolean; told(): readonly Observation[] } {
   const interrupts = new Map<string, Observation>();
   const look = (): void => {
     for (const seen of device.look()) interrupts.set(JSON.stringify(seen), seen);
   };
-  /** Memory and interrupts as they were at one moment: nothing changed while the interrupts were read. */
-  const snapshot = (): void => {
-    do {
-      memory.copy();
-      look();
-    } while (!memory.unchanged() && !expired());
+  return {
+    look,
+    /** Memory and interrupts as they were at one moment: nothing changed while the interrupts were read. */
+    snapshot: (expired) => {
+      do {
+        memory.copy();
+        look();
+      } while (!memory.unchanged() && !expired());
+    },
+    interrupted: () => interrupts.size > 0,
+    told: () => {
+      const writes = memory.difference();
+      return [
+        ...(writes.length === 0 ? [] : [{ saw: 'memory.changed', writes } as const]),
+        ...[...interrupts.values()].sort((a, b) => rank(a) - rank(b)),
+      ];
+    },
   };
+}
+
+const deadline = (): (() => boolean) => {
+  const started = performance.now();
+  return () => performance.now() - started > bound;
+};
+
+/** What the device has done so far, without waiting for more. */
+export function seen(memory: GuestMemory, device: LiftedDevice): readonly Observation[] {
+  const now = gathering(memory, device);
+  now.snapshot(deadline());
+  return now.told();
+}
+
+export function settle(s: Settle, pid: number, memory: GuestMemory, device: LiftedDevice): readonly Observation[] {
+  const expired = deadline();
+  const now = gathering(memory, device);
   const words = s.until ?? [];
   const awaited = words.length > 0 || s.interrupt === true;
-  const came = (): boolean => awaited && memory.holds(words) && (s.interrupt !== true || interrupts.size > 0);
+  const came = (): boolean => awaited && memory.holds(words) && (s.interrupt !== true || now.interrupted());
   const evidence = (): Settled['by'] => {
     for (let round = 0; ; round++) {
       if (awaited && memory.holds(words)) {
-        snapshot();
+        now.snapshot(expired);
         if (came()) return 'until';
-      } else if (awaited) look();
+      } else if (awaited) now.look();
       const proved = (!awaited || round >= patience) && idle(pid);
       if (!proved && !expired()) continue;
-      snapshot();
+      now.snapshot(expired);
       return came() ? 'until' : proved ? 'idle' : 'bound';
     }
   };
   const by = evidence();
-  const writes = memory.difference();
-  return [
-    ...(writes.length === 0 ? [] : [{ saw: 'memory.changed', writes } as const]),
-    ...[...interrupts.values()].sort((a, b) => rank(a) - rank(b)),
-    { saw: 'settled', by },
-  ];
+  return [...now.told(), { saw: 'settled', by }];
 }

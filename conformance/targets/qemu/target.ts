@@ -9,7 +9,7 @@ import { windows } from './bus.ts';
 import { type Machine, startMachine } from './machine.ts';
 import { type Model, microvm, q35 } from './models.ts';
 import { find, type Probe, probe } from './probe.ts';
-import { settle } from './settle.ts';
+import { seen, settle } from './settle.ts';
 import { startWatchdog } from './watchdog.ts';
 
 /** Processes kept: suites have few machines, and each costs some 50 MB. */
@@ -31,6 +31,13 @@ function beyond(s: Stimulus): string | undefined {
       return undefined;
   }
 }
+
+const DRIVER_OK = 4;
+/** After these the device may touch memory. */
+const rouses = (s: Stimulus): boolean =>
+  s.do === 'virtio.status.write'
+    ? (s.value & DRIVER_OK) !== 0
+    : s.do === 'virtq.notify' || s.do === 'pci.bar.write' || s.do === 'mmio.write';
 
 /** The batch not sent yet: each lifted stimulus and the place of its answer. */
 interface Pending {
@@ -67,23 +74,35 @@ function applyBatch(machine: Machine, stimuli: readonly Stimulus[]): readonly An
     const seen = saw();
     answers.push('unsupported' in seen ? seen : { saw: seen });
   };
+  const control = (s: Stimulus): void => {
+    const far = beyond(s);
+    const lifted = far === undefined ? machine.device.lift(s) : { unsupported: far };
+    if (rouses(s)) machine.activity.roused = true;
+    if ('ops' in lifted) pending.push({ answer: answers.length, lifted });
+    answers.push('ops' in lifted ? { saw: [] } : lifted);
+  };
   const one = (s: Stimulus): void => {
     switch (s.do) {
       case 'memory.write':
         return now(() => (machine.memory.write(s.at, s.bytes) ? [] : { unsupported: `memory at ${s.at}` }));
       case 'settle':
         return now(() => settle(s, machine.running.pid, machine.memory, machine.device));
+      case 'virtio.status.write':
+        control(s);
+        // What was in flight is finished or dropped by a reset: it is told here, or it would seem to come after the reset.
+        if (s.value === 0 && machine.activity.roused) {
+          machine.activity.roused = false;
+          flush();
+          answers[answers.length - 1] = { saw: seen(machine.memory, machine.device) };
+        }
+        return;
       case 'host.resize':
         return now(() => {
           const error = machine.resize(s.sectors);
           return error === undefined ? [] : { unsupported: error };
         });
-      default: {
-        const far = beyond(s);
-        const lifted = far === undefined ? machine.device.lift(s) : { unsupported: far };
-        if ('ops' in lifted) pending.push({ answer: answers.length, lifted });
-        answers.push('ops' in lifted ? { saw: [] } : lifted);
-      }
+      default:
+        return control(s);
     }
   };
   try {
@@ -170,7 +189,7 @@ function connect(model: Model, binary: string | undefined): Target {
     apply: (stimulus) => applyAll([stimulus])[0] ?? { broke: 'no answer' },
     applyAll,
     close: () => {
-      for (const key of [...pool.keys()]) drop(key);
+      for (const key of pool.keys()) drop(key);
       watchdog.close();
     },
   };
