@@ -104,7 +104,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   /** What an earlier program left running must not write into the next one's memory. A closed connection is as good as a stop. */
   const halt = (): void => {
     try {
-      if (busy && link !== undefined) settle(settling(), { do: 'settle' }, new Set());
+      if (busy) settle(settling(), { do: 'settle' }, new Set());
       if (memory !== undefined) stop();
     } catch (error) {
       if (goneOf(error)?.gone !== 'closed') throw error;

@@ -4,7 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Answer, Gpa, MachineConfig, Target } from '../../../spec/units.ts';
 import type { Observation, Stimulus } from '../../../spec/vocabulary.ts';
 import { probeQsd, qsdTarget, vhostUserTarget } from './target.ts';
@@ -181,30 +181,27 @@ describe.skipIf(!probe.available)('qsd', () => {
 });
 
 describe.skipIf(!probe.available)('vhost-user:SOCKET', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'vmmc-'));
-  const path = join(folder, 'blk.sock');
-  const daemon = probe.available
-    ? spawn(
-        'setpriv',
-        [
-          '--pdeathsig',
-          'KILL',
-          'qemu-storage-daemon',
-          '--blockdev',
-          'driver=null-co,node-name=disk,size=1048576,read-zeroes=on',
-          '--export',
-          `type=vhost-user-blk,id=e,node-name=disk,addr.type=unix,addr.path=${path},writable=on`,
-        ],
-        { stdio: 'ignore' },
-      )
-    : undefined;
-  afterAll(() => {
-    daemon?.kill('SIGKILL');
-    rmSync(folder, { recursive: true });
-  });
-
   it('drives a back end that somebody else started, of whose disk only the size is known', async () => {
-    const target = await vi.waitFor(() => vhostUserTarget(path), { timeout: 5000 });
+    const folder = mkdtempSync(join(tmpdir(), 'vmmc-'));
+    const path = join(folder, 'blk.sock');
+    const daemon = spawn(
+      'setpriv',
+      [
+        '--pdeathsig',
+        'KILL',
+        'qemu-storage-daemon',
+        '--blockdev',
+        'driver=null-co,node-name=disk,size=1048576,read-zeroes=on',
+        '--export',
+        `type=vhost-user-blk,id=e,node-name=disk,addr.type=unix,addr.path=${path},writable=on`,
+      ],
+      { stdio: 'ignore' },
+    );
+    onTestFinished(() => {
+      daemon.kill('SIGKILL');
+      rmSync(folder, { recursive: true });
+    });
+    const target = await vi.waitFor(() => vhostUserTarget(path), { timeout: 4000 });
     expect(await target.reset(machine())).toMatchObject({
       granted: { virtio: { blk: { disk: 'unknown', sectors: 2048, readOnly: false } } },
     });
@@ -216,7 +213,7 @@ describe.skipIf(!probe.available)('vhost-user:SOCKET', () => {
 });
 
 describe.skipIf(!probe.available)('what a killed suite leaves', () => {
-  it.each(['SIGKILL', 'SIGTERM'] as const)('%s: no daemon', (signal) => {
+  it.each(['SIGKILL', 'SIGTERM'] as const)('%s: no daemon', async (signal) => {
     const program = `
       const { qsdTarget } = await import(${JSON.stringify(new URL('./target.ts', import.meta.url).href)});
       const target = await qsdTarget();
@@ -236,6 +233,6 @@ describe.skipIf(!probe.available)('what a killed suite leaves', () => {
     expect(ran.signal).toBe(signal);
     const left = ran.stdout.trim().split(/\s+/).map(Number);
     expect(left.length).toBeGreaterThan(0);
-    expect(left.filter(alive)).toEqual([]);
+    await expect.poll(() => left.filter(alive), { timeout: 4000 }).toEqual([]);
   });
 });
