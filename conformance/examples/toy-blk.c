@@ -78,13 +78,12 @@ struct chain { /* readable pieces first, then writable ones */
 };
 
 /* 0 when the chain cannot be followed. */
-static int follow(struct toy_blk *toy, uint16_t head, struct chain *chain) {
+static int follow(struct toy_blk *toy, const uint8_t *table, uint16_t head, struct chain *chain) {
     chain->pieces = chain->readables = 0;
     chain->readable = chain->writable = 0;
     for (uint32_t index = head;;) {
         if (index >= toy->size || chain->pieces == toy->size) return 0;
-        uint8_t *desc = guest(toy, toy->desc + 16 * index, 16);
-        if (!desc) return 0;
+        const uint8_t *desc = table + 16 * index;
         uint32_t length = (uint32_t)get(desc + 8, 4), flags = (uint32_t)get(desc + 12, 2);
         uint8_t *at = guest(toy, get(desc, 8), length);
         if (!at || (flags & ~(uint32_t)(DESC_NEXT | DESC_WRITE))) return 0;
@@ -156,8 +155,9 @@ static int give_up(struct toy_blk *toy) {
 int toy_notify(struct toy_blk *toy) {
     const int live = DRIVER_OK | FEATURES_OK;
     if (!toy->enabled || (toy->status & (live | NEEDS_RESET)) != live) return 0;
-    uint8_t *avail = guest(toy, toy->avail, 4 + 2ull * toy->size), *used = guest(toy, toy->used, 4 + 8ull * toy->size);
-    if (!avail || !used) return give_up(toy);
+    const uint8_t *desc = guest(toy, toy->desc, 16ull * toy->size), *avail = guest(toy, toy->avail, 4 + 2ull * toy->size);
+    uint8_t *used = guest(toy, toy->used, 4 + 8ull * toy->size);
+    if (!desc || !avail || !used) return give_up(toy);
     int served = 0;
     uint16_t end = (uint16_t)get(avail + 2, 2);
     if ((uint16_t)(end - toy->next_avail) > toy->size) return give_up(toy);
@@ -165,7 +165,7 @@ int toy_notify(struct toy_blk *toy) {
         __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the entry is read after the index that published it */
         struct chain chain;
         uint16_t head = (uint16_t)get(avail + 4 + 2 * (toy->next_avail % toy->size), 2);
-        if (!follow(toy, head, &chain) || chain.writable == 0) {
+        if (!follow(toy, desc, head, &chain) || chain.writable == 0) {
             int interrupt = give_up(toy);
             return served && !(get(avail, 2) & AVAIL_NO_INTERRUPT) ? interrupt | TOY_QUEUE_INTERRUPT : interrupt;
         }
