@@ -5,7 +5,7 @@ import type { UnixSocket } from '../host/unix-socket.ts';
 import { bare, type RequestName, request, headerSize } from './messages.ts';
 
 /** How a connection ended: the peer closed it, or owes a reply since the deadline, or broke the protocol. */
-export interface Gone extends Error {
+interface Gone extends Error {
   readonly gone: 'closed' | 'late' | 'garbled';
 }
 const gone = (how: Gone['gone'], why: string): Gone => Object.assign(new Error(why), { gone: how });

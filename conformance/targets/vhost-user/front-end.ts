@@ -103,14 +103,18 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   };
   /** What an earlier program left running must not write into the next one's memory. A closed connection is as good as a stop. */
   const halt = (): void => {
-    try {
+    const rest = (): void => {
       if (busy) settle(settling(), { do: 'settle' }, new Set());
+      busy = false;
+    };
+    try {
+      rest();
       if (memory !== undefined) stop();
     } catch (error) {
       if (goneOf(error)?.gone !== 'closed') throw error;
       drop();
+      rest();
     }
-    busy = false;
   };
 
   const reset: FrontEnd['reset'] = (wanted, offered, largest) => {

@@ -7,7 +7,7 @@ import type { MemoryChanged } from '../../../spec/vocabulary.ts';
 import type { Libc } from '../host/libc.ts';
 import { shareMemory } from '../host/shared-memory.ts';
 
-export type Changes = MemoryChanged['writes'];
+type Changes = MemoryChanged['writes'];
 
 export interface GuestMemory {
   readonly fd: number;

@@ -20,7 +20,7 @@ import {
 } from './messages.ts';
 
 /** Milliseconds that any reply may take. */
-export const replyDeadline = 5000;
+const replyDeadline = 5000;
 /** Where guest memory lies in the address space that ring addresses are given in; any value serves, both sides only subtract. */
 const userBase = 1n << 44n;
 

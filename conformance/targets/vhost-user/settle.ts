@@ -9,7 +9,7 @@ import type { Bells, Link } from './link.ts';
 import { still } from './stillness.ts';
 
 /** Milliseconds after which nothing but the clock ends a wait. */
-export const bound = 5000;
+const bound = 5000;
 /** Looks at memory before giving the processor away: a request through shared memory takes some 20 µs. */
 const spins = 3000;
 
@@ -24,10 +24,10 @@ export interface Settling {
   /** Milliseconds of silence asked for between the two looks of a proof: a back end whose disk is not ours may wait for it asleep. */
   readonly quiet: number;
 }
-export type Evidence = Settled['by'] | 'ended';
+type Evidence = Settled['by'] | 'ended';
 
 /** Whether the back end is idle: threads asleep around a moment when no kick was pending and nothing was left to read. */
-export const idle = (s: Settling): boolean | 'ended' => {
+const idle = (s: Settling): boolean | 'ended' => {
   if (s.pid === 0) return false;
   const kicks = [...s.bells.values()].map((bell) => bell.kick.fd);
   const calls = [...s.bells.values()].map((bell) => bell.call.fd);

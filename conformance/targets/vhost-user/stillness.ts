@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** 'ended' is proof of death; a fingerprint stands for one sleep of every thread; undefined: some thread is not asleep. */
-export type Look = { readonly asleep: string } | 'ended' | undefined;
+type Look = { readonly asleep: string } | 'ended' | undefined;
 
 const fieldsOf = (status: string): { readonly state: string; readonly switches: string } => ({
   state: /^State:\t(\S)/m.exec(status)?.[1] ?? '?',
@@ -17,7 +17,7 @@ const missing = (error: unknown): boolean => {
 };
 
 /** Looks once at every thread of a process. */
-export const look = (pid: number): Look => {
+const look = (pid: number): Look => {
   let threads: readonly string[];
   try {
     threads = readdirSync(`/proc/${pid}/task`);
