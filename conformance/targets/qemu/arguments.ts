@@ -71,5 +71,6 @@ export function wanted(model: Model, m: MachineConfig, properties: ReadonlySet<s
     '-device',
     [model.device, ...device].join(','),
   ];
-  return { key: args('').join(' '), memory: m.memory, sectors, args };
+  // The size of the disk is the size of its file: no argument tells it.
+  return { key: [sectors, ...args('')].join(' '), memory: m.memory, sectors, args };
 }

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Answer, MachineConfig, Target } from '../../../spec/units.ts';
+import type { VirtioMachine } from '../../../spec/virtio/vocabulary.ts';
 import type { Observation } from '../../../spec/vocabulary.ts';
 import { data, initialise, machine, request, status, store } from './driver.ts';
 import { microvmTarget, probeMicrovm, probeQemu, qemuTarget } from './target.ts';
@@ -90,17 +91,20 @@ for (const { name, open, probed, queue } of [
     it('offers the features that are asked for, and says what it cannot build', () => {
       start();
       const features = (offer: bigint): bigint => {
-        const apply = start({ ...machine, virtio: { ...(machine.virtio as NonNullable<MachineConfig['virtio']>), offer } });
+        const apply = start({ ...machine, virtio: { ...(machine.virtio as VirtioMachine), offer } });
         const [o] = saw(apply([{ do: 'virtio.features.read' }])[0]);
         return o?.saw === 'virtio.features' ? o.offered : 0n;
       };
       const switched = (1n << 13n) | (1n << 28n) | (1n << 29n);
       expect(features(1n << 32n) & switched).toBe(0n);
       expect(features((1n << 32n) | switched) & switched).toBe(switched);
+      const blk = { ...machine.virtio?.blk, sectors: 9 } as VirtioMachine['blk'];
+      const small = start({ ...machine, virtio: { ...(machine.virtio as VirtioMachine), blk } });
+      expect(saw(small([{ do: 'virtio.config.read', at: 0, width: 4 }])[0])).toMatchObject([{ bytes: Uint8Array.from([9, 0, 0, 0]) }]);
       expect(target?.reset({ ...machine, memory: 1 << 20 })).toHaveProperty('unsupported');
-      expect(
-        target?.reset({ ...machine, virtio: { ...(machine.virtio as NonNullable<MachineConfig['virtio']>), queueSizeMax: 7 } }),
-      ).toHaveProperty('unsupported');
+      expect(target?.reset({ ...machine, virtio: { ...(machine.virtio as VirtioMachine), queueSizeMax: 7 } })).toHaveProperty(
+        'unsupported',
+      );
     });
 
     it('answers broke when QEMU is killed, blames the stimulus, and starts another at the next reset', () => {
