@@ -1,7 +1,7 @@
 // Decides what a machine of the reference is: guest memory and one virtio block device on one bus, answering one stimulus at a time.
 // It is synchronous: an answer holds all that the stimulus caused, in the order it happened, replies last.
 
-import type { Answer, Capability, Granted, MachineConfig } from '../spec/units.ts';
+import type { Answer, Capability, Gpa, Granted, MachineConfig } from '../spec/units.ts';
 import type { Observation, Stimulus } from '../spec/vocabulary.ts';
 import type { VirtioMachine } from '../spec/virtio/vocabulary.ts';
 import { createMemory, inside, type Memory, refill } from './memory.ts';
@@ -32,7 +32,7 @@ const added: Readonly<Record<'none' | 'mmio' | 'pci', readonly Capability[]>> = 
 };
 
 const MEMORY_LIMIT = 1 << 30;
-const SECTORS_LIMIT = 1 << 21;
+const SECTORS_LIMIT = 1 << 17;
 const QUEUES_LIMIT = 64;
 
 /** Why no such machine can be built. */
@@ -60,7 +60,7 @@ export const createMachine = (config: MachineConfig, options: MachineOptions = {
   let broke: string | undefined;
   const see: See = (observation) => (observation.saw === 'interrupt' ? saw : replies).push(observation);
   const memory = createMemory(config.memory, config.fill, (at, bytes) => {
-    saw.push({ saw: 'memory.changed', writes: [{ at: BigInt(at) as never, bytes }] });
+    saw.push({ saw: 'memory.changed', writes: [{ at: BigInt(at) as Gpa, bytes }] });
   });
   // A notification walks at most `size` chains of at most `size` descriptors, with some accesses each.
   const budget = 4096 + 16 * (virtio.queueSizeMax + 2) ** 2;

@@ -45,7 +45,7 @@ const descriptor = (machine: Machine, at: number, addr: number, len: number, fla
 const header = (machine: Machine, type: number, sector: number): void =>
   poke(machine, HEADER, ...little(type, 4), 0, 0, 0, 0, ...little(sector, 8));
 
-const clearRings = (machine: Machine): void => poke(machine, DESC, ...new Array<number>(USED + 0x100 - DESC).fill(0));
+const clearRings = (machine: Machine): void => poke(machine, DESC, ...Array.from({ length: USED + 0x100 - DESC }, () => 0));
 const start = (machine: Machine, features: bigint, base = 0): void => {
   clearRings(machine);
   poke(machine, AVAIL + 2, ...little(base, 2));
@@ -85,7 +85,7 @@ describe('bare queue', () => {
   test('a write, then a read of what it wrote', () => {
     const machine = createMachine(config('none'));
     start(machine, VERSION_1);
-    poke(machine, DATA, ...new Array<number>(512).fill(7));
+    poke(machine, DATA, ...new Uint8Array(512).fill(7));
     header(machine, 1, 3);
     request(machine, 0);
     offer(machine, 0, 0);

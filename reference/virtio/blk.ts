@@ -114,12 +114,14 @@ const onDisk = (blk: Blk, sector: number, count: number): boolean => {
   return true;
 };
 
+const readOnly = (blk: Blk): boolean => has(blk.offered, VIRTIO_BLK_F_RO);
+
 const read = (request: Request): number => {
   const { blk, chain, sector } = request;
-  const bytes = chain.writableBytes - 1;
-  if (bytes % SECTOR !== 0) return VIRTIO_BLK_S_IOERR;
-  if (!onDisk(blk, sector, bytes / SECTOR)) return VIRTIO_BLK_S_IOERR;
-  const data = blk.disk.read(sector * SECTOR, bytes);
+  const wanted = chain.writableBytes - 1;
+  if (wanted % SECTOR !== 0) return VIRTIO_BLK_S_IOERR;
+  if (!onDisk(blk, sector, wanted / SECTOR)) return VIRTIO_BLK_S_IOERR;
+  const data = blk.disk.read(sector * SECTOR, wanted);
   if (data === undefined) return VIRTIO_BLK_S_IOERR;
   scatter(request, data);
   return VIRTIO_BLK_S_OK;
@@ -128,11 +130,11 @@ const read = (request: Request): number => {
 const write = (request: Request): number => {
   const { blk, chain, sector } = request;
   // Device Operation: a read-only device fails writes and writes nothing.
-  if (has(blk.offered, VIRTIO_BLK_F_RO)) return VIRTIO_BLK_S_IOERR;
-  const bytes = chain.readableBytes - HEADER;
-  if (bytes % SECTOR !== 0) return VIRTIO_BLK_S_IOERR;
-  if (!onDisk(blk, sector, bytes / SECTOR)) return VIRTIO_BLK_S_IOERR;
-  if (!blk.disk.write(sector * SECTOR, gather(request, HEADER, bytes))) return VIRTIO_BLK_S_IOERR;
+  if (readOnly(blk)) return VIRTIO_BLK_S_IOERR;
+  const given = chain.readableBytes - HEADER;
+  if (given % SECTOR !== 0) return VIRTIO_BLK_S_IOERR;
+  if (!onDisk(blk, sector, given / SECTOR)) return VIRTIO_BLK_S_IOERR;
+  if (!blk.disk.write(sector * SECTOR, gather(request, HEADER, given))) return VIRTIO_BLK_S_IOERR;
   return stable(blk);
 };
 
@@ -157,10 +159,10 @@ const clear = (request: Request, knownFlags: number, rangesMax: number, sectorsM
   if (bytes / RANGE > rangesMax) return VIRTIO_BLK_S_IOERR;
   const ranges = new DataView(gather(request, HEADER, bytes).buffer);
   // Any unknown flag, and unmap where it is not for write zeroes, makes the whole request unsupported.
-  for (let at = 0; at < bytes; at += RANGE) {
-    if ((ranges.getUint32(at + 12, true) & ~knownFlags) !== 0) return VIRTIO_BLK_S_UNSUPP;
+  for (let range = 0; range < bytes; range += RANGE) {
+    if ((ranges.getUint32(range + 12, true) & ~knownFlags) !== 0) return VIRTIO_BLK_S_UNSUPP;
   }
-  if (has(blk.offered, VIRTIO_BLK_F_RO)) return VIRTIO_BLK_S_IOERR;
+  if (readOnly(request.blk)) return VIRTIO_BLK_S_IOERR;
   for (let at = 0; at < bytes; at += RANGE) {
     const count = ranges.getUint32(at + 8, true);
     if (count > sectorsMax) return VIRTIO_BLK_S_IOERR;

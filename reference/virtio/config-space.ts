@@ -53,6 +53,7 @@ export const createConfigSpace = (): ConfigSpace => {
 /** Writes all fields of the offered features; the others and the padding are 0. */
 export const fillConfig = (config: ConfigSpace, machine: VirtioMachine, offered: bigint): void => {
   const { view } = config;
+  const before = config.bytes[WRITEBACK];
   config.bytes.fill(0);
   putCapacity(config, config.capacity, offered);
   if (has(offered, VIRTIO_BLK_F_SIZE_MAX)) view.setUint32(8, SIZE_MAX, true);
@@ -84,6 +85,7 @@ export const fillConfig = (config: ConfigSpace, machine: VirtioMachine, offered:
     view.setUint32(64, MAX_SECURE_ERASE_SEG, true);
     view.setUint32(68, machine.blk.blockSize / 512, true); // secure_erase_sector_alignment
   }
+  if (config.bytes[WRITEBACK] !== before) nextGeneration(config);
 };
 
 const putCapacity = (config: ConfigSpace, sectors: number, offered: bigint): void => {

@@ -80,10 +80,10 @@ export const createDevice = (memory: Memory, machine: VirtioMachine, disk: Disk,
 export const powerOn = (device: Device): void => {
   device.blk.disk.restore();
   device.blk.config.capacity = device.machine.blk.sectors;
-  device.blk.config.generation = 0;
-  device.blk.config.generationRead = 0;
   device.field.status = 0;
   resetDevice(device);
+  device.blk.config.generation = 0;
+  device.blk.config.generationRead = 0;
 };
 
 // Device Reset: nothing negotiated, no queue, no notification left over.

@@ -90,9 +90,12 @@ const readField = (common: Common, at: number): number => {
     case 22:
       return common.queueSelect;
     default:
-      return queue === undefined ? 0 : readQueueField(common, queue, at);
+      return queue === undefined ? absent(at) : readQueueField(common, queue, at);
   }
 };
+
+/** A queue that does not exist: size 0, nothing mapped. */
+const absent = (at: number): number => (at === 26 ? VIRTIO_MSI_NO_VECTOR : 0);
 
 const readQueueField = (common: Common, queue: Queue, at: number): number => {
   switch (at) {

@@ -4,7 +4,7 @@
 import type { VirtioMachine, VirtioStimulus } from '../../spec/virtio/vocabulary.ts';
 import { inside, type Memory, store32 } from '../memory.ts';
 import type { Face, See } from './control.ts';
-import { createDevice, type Device, notifyQueue, readDeviceConfig, writeDeviceConfig } from './device.ts';
+import { createDevice, notifyQueue, readDeviceConfig, writeDeviceConfig } from './device.ts';
 import type { Disk } from './disk.ts';
 import { clearMsix, createMsix, type Msix, readPending, readTable, release, signal, VIRTIO_MSI_NO_VECTOR, writeTable } from './msix.ts';
 import { COMMON_BYTES, type Common, readCommon, resetCommon, writeCommon } from './pci-common.ts';
@@ -95,7 +95,7 @@ const applyPci = (fn: PciFunction, s: VirtioStimulus): boolean => {
       fn.see({ saw: 'pci.config', at: s.at, width: s.width, value: readConfigSpace(fn, s.at, s.width) });
       return true;
     case 'pci.config.write':
-      writeConfigSpace(fn, s.at, s.width, s.value >>> 0);
+      writeConfigSpace(fn, s.at, s.width, cut(s.value, s.width));
       return true;
     case 'pci.bar.read': {
       // PCI: with Memory Space off nobody answers, and a read is all ones.
@@ -104,12 +104,15 @@ const applyPci = (fn: PciFunction, s: VirtioStimulus): boolean => {
       return true;
     }
     case 'pci.bar.write':
-      if (enabled(fn, MEMORY_SPACE)) writeBar(fn, s.bar, s.at, s.width, s.value >>> 0);
+      if (enabled(fn, MEMORY_SPACE)) writeBar(fn, s.bar, s.at, s.width, cut(s.value, s.width));
       return true;
     default:
       return false;
   }
 };
+
+/** As many bits as the access is wide. */
+const cut = (value: number, width: number): number => (value & (ONES >>> (32 - 8 * width))) >>> 0;
 
 const enabled = (fn: PciFunction, bit: number): boolean => (fn.config.bytes.getUint16(COMMAND, true) & bit) !== 0;
 
@@ -243,9 +246,9 @@ const configurationChanged = (fn: PciFunction): void => {
     updateLine(fn);
     return;
   }
-  const vector = fn.common.configVector;
-  if (vector === VIRTIO_MSI_NO_VECTOR) return;
-  signal(fn.msix, vector);
+  const { configVector } = fn.common;
+  if (configVector === VIRTIO_MSI_NO_VECTOR) return;
+  signal(fn.msix, configVector);
 };
 
 /** The Interrupt Status bit is the OR of the ISR bits while MSI-X is off; INTx follows it unless disabled. */
