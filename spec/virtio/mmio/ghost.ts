@@ -1,0 +1,171 @@
+// What is known of a virtio-mmio device: selectors, which queues are ready, interrupt bits, the generation; and how events change it.
+// Known only while every access is one of the trace's own since a reset that was seen through.
+
+import type { Moment } from '../../clause.ts';
+import type { Event, EventName } from '../../vocabulary.ts';
+import type { Track } from '../pci/generation.ts';
+import { driverWrote, forget, hostChanged, newTrack, readBytes, readGeneration } from '../pci/generation.ts';
+import { config, nameAt } from './layout.ts';
+
+export interface MmioGhost {
+  /** Selectors last written. */
+  select: { device: number | undefined; driver: number | undefined; queue: number | undefined };
+  /** DeviceFeatures by window, as first read. */
+  readonly offered: Map<number, number>;
+  /** QueueSizeMax by queue, as last read. */
+  readonly sizes: Map<number, number>;
+  /** QueueReady by queue, as last written. */
+  readonly ready: Map<number, number>;
+  reset: 'none' | 'asked' | 'due' | 'done';
+  /** Only this trace's own accesses since a reset that was seen through. */
+  own: boolean;
+  /** Since then no queue was ever ready. */
+  idle: boolean;
+  /** Nothing can have happened since the device was seen at rest but reads and acknowledgements. */
+  quiet: boolean;
+  /** InterruptStatus bits that must be set now, and those that must be clear now. */
+  set: number;
+  clear: number;
+  readonly generation: Track;
+  /** ConfigGeneration while nothing was done that could change the configuration. */
+  steady: number | undefined;
+}
+export const initial = (): MmioGhost => ({
+  select: { device: undefined, driver: undefined, queue: undefined },
+  offered: new Map(),
+  sizes: new Map(),
+  ready: new Map(),
+  reset: 'none',
+  own: false,
+  idle: false,
+  quiet: false,
+  set: 0,
+  clear: 0,
+  generation: newTrack(),
+  steady: undefined,
+});
+
+export const observed: readonly EventName[] = [
+  'mmio.read',
+  'mmio.write',
+  'mmio',
+  'interrupt',
+  'settle',
+  'settled',
+  'memory.write',
+  'host.resize',
+  'virtio.status.write',
+  'virtio.status.read',
+  'virtio.features.read',
+  'virtio.features.write',
+  'virtio.config.read',
+  'virtio.config.write',
+  'virtio.generation.read',
+  'virtq.read',
+  'virtq.set',
+  'virtq.notify',
+];
+
+/** The control register a 32-bit access hits. */
+export const registerOf = (e: { readonly at: number; readonly width: number }): string | undefined =>
+  e.width === 4 ? nameAt.get(e.at) : undefined;
+
+const restart = (g: MmioGhost): void => {
+  g.select = { device: undefined, driver: undefined, queue: undefined };
+  g.ready.clear();
+  g.set = 0;
+  g.clear = 0;
+  g.idle = false;
+  g.steady = undefined;
+  forget(g.generation);
+};
+
+const wrote = (g: MmioGhost, at: number, width: number, value: number): void => {
+  if (at >= config) {
+    driverWrote(g.generation);
+    g.steady = undefined;
+    return;
+  }
+  switch (registerOf({ at, width })) {
+    case 'DeviceFeaturesSel':
+      g.select.device = value >>> 0;
+      break;
+    case 'DriverFeaturesSel':
+      g.select.driver = value >>> 0;
+      break;
+    case 'QueueSel':
+      g.select.queue = value >>> 0;
+      break;
+    case 'QueueReady':
+      if (g.select.queue === undefined) g.ready.clear();
+      else g.ready.set(g.select.queue, value >>> 0);
+      if (value !== 0) g.idle = false;
+      break;
+    case 'InterruptACK':
+      g.set &= ~value;
+      // Acknowledged at rest: nothing sets it again without another stimulus.
+      if (g.quiet) g.clear |= value & 3;
+      break;
+    case 'Status':
+      g.steady = undefined;
+      if (value !== 0) break;
+      restart(g);
+      g.reset = 'asked';
+      break;
+    default:
+  }
+};
+
+const read = (g: MmioGhost, at: number, width: number, value: number): void => {
+  if (at >= config) readBytes(g.generation, at - config, width, value);
+  switch (registerOf({ at, width })) {
+    case 'DeviceFeatures':
+      if (g.select.device !== undefined && !g.offered.has(g.select.device)) g.offered.set(g.select.device, value);
+      break;
+    case 'QueueSizeMax':
+      if (g.select.queue !== undefined) g.sizes.set(g.select.queue, value);
+      break;
+    case 'InterruptStatus':
+      // An adapter that collects interrupts acknowledges them unseen: only the trace's own accesses count.
+      if (g.own) g.set |= value & 3;
+      break;
+    case 'Status':
+      if (value !== 0 || g.reset === 'none' || g.reset === 'done') break;
+      g.reset = 'done';
+      g.own = true;
+      g.idle = true;
+      break;
+    case 'ConfigGeneration':
+      readGeneration(g.generation, value);
+      g.steady = value;
+      break;
+    default:
+  }
+};
+
+export const observe = (g: MmioGhost, m: Moment<MmioGhost>): readonly Event[] => {
+  const e = m.event;
+  if ('do' in e) {
+    const ack = e.do === 'mmio.write' && e.at === 0x064;
+    if (e.do !== 'mmio.read' && e.do !== 'settle' && !ack) {
+      g.quiet = false;
+      g.clear = 0;
+    }
+    if (e.do === 'mmio.write') wrote(g, e.at, e.width, e.value);
+    else if (e.do === 'host.resize') {
+      hostChanged(g.generation);
+      g.steady = undefined;
+    } else if (e.do.startsWith('virtio.') || e.do.startsWith('virtq.')) {
+      restart(g);
+      g.own = false;
+      g.reset = 'none';
+    }
+    return [];
+  }
+  if (e.saw === 'mmio') read(g, e.at, e.width, e.value);
+  else if (e.saw === 'settled' && e.by !== 'bound') {
+    g.quiet = true;
+    if (g.reset === 'asked') g.reset = 'due';
+  } else if (e.saw === 'interrupt' && g.own) g.set |= e.from === 'config' ? 2 : 1;
+  return [];
+};

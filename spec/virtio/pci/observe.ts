@@ -1,0 +1,149 @@
+// How the ghost of a virtio PCI function follows events: what was learned, written, selected, reset and interrupted.
+// Observes and never judges; a control-plane stimulus means somebody else touched the registers.
+
+import type { Moment } from '../../clause.ts';
+import type { Event, EventName } from '../../vocabulary.ts';
+import { driverWrote, forget, hostChanged, readBytes, readGeneration } from './generation.ts';
+import type { Access, PciGhost } from './ghost.ts';
+import { accessOf, after, commonField, keyOf, msixEnabled, msixOf, windowAt } from './ghost.ts';
+import { barCount, common, header, interruptStatusBit } from './layout.ts';
+
+export const observed: readonly EventName[] = [
+  'pci.config.read',
+  'pci.config.write',
+  'pci.config',
+  'pci.bar.read',
+  'pci.bar.write',
+  'pci.bar',
+  'interrupt',
+  'settle',
+  'settled',
+  'memory.write',
+  'host.resize',
+  'virtio.status.write',
+  'virtio.status.read',
+  'virtio.features.read',
+  'virtio.features.write',
+  'virtio.config.read',
+  'virtio.config.write',
+  'virtio.generation.read',
+  'virtq.read',
+  'virtq.set',
+  'virtq.notify',
+];
+
+const disturb = (g: PciGhost): void => {
+  g.quiet = false;
+  g.isrRead = false;
+  g.intx = undefined;
+};
+/** Somebody else's accesses: registers and selectors are no longer known. */
+const foreign = (g: PciGhost): void => {
+  g.own = false;
+  g.written.clear();
+  g.select = { device: undefined, driver: undefined, queue: undefined };
+  g.reset = 'none';
+  g.status = undefined;
+  g.owed = 0;
+  forget(g.generation);
+};
+
+const wrote = (g: PciGhost, a: Access): void => {
+  if (a.structure === 'device') driverWrote(g.generation);
+  if (a.structure !== 'common') return;
+  const name = commonField(a);
+  if (name === undefined || a.value === undefined) {
+    g.written.clear(); // part of a field, or several: what they hold now nobody says
+    return;
+  }
+  if (name === 'device_feature_select') g.select.device = a.value;
+  else if (name === 'driver_feature_select') g.select.driver = a.value;
+  else if (name === 'queue_select') g.select.queue = a.value;
+  if (name === 'device_status') {
+    if (a.value === 0) {
+      g.written.clear();
+      g.select = { device: undefined, driver: undefined, queue: undefined };
+      g.reset = 'asked';
+      g.owed = 0;
+      forget(g.generation);
+    }
+    g.status = undefined;
+    return;
+  }
+  const key = keyOf(g, name);
+  if (key === undefined || common[name]?.[2].endsWith('read-only')) return;
+  // Features are settled by FEATURES_OK; what a later write does is not said.
+  if (name === 'driver_feature' && g.status !== undefined && (g.status & 8) !== 0) g.written.delete(key);
+  else g.written.set(key, { value: a.value, via: a.via });
+};
+
+const read = (g: PciGhost, a: Access): void => {
+  if (a.structure === 'isr') {
+    g.isrRead = g.quiet;
+    g.intx = undefined;
+    g.owed = 0;
+    return;
+  }
+  if (a.value === undefined) return;
+  if (a.structure === 'device') readBytes(g.generation, a.offset, a.width, a.value);
+  const name = commonField(a);
+  if (name === undefined) return;
+  if (name === 'config_generation') readGeneration(g.generation, a.value);
+  if (name === 'device_status') {
+    g.status = a.value;
+    if (a.value === 0 && (g.reset === 'asked' || g.reset === 'due')) {
+      g.reset = 'done';
+      g.own = true;
+    }
+  }
+  const key = keyOf(g, name);
+  if (key === undefined || g.shown.has(key)) return;
+  // queue_size is the maximum only until the driver chooses, and surely so after a reset that was seen through.
+  const maximum = name === 'queue_size' && g.reset === 'done' && !g.written.has(key);
+  if (maximum || name === 'device_feature' || name === 'num_queues' || name === 'queue_notify_off') g.shown.set(key, a.value);
+};
+
+const configWrite = (g: PciGhost, at: number, width: number, value: number): void => {
+  const bar = (at - header.bars) / 4;
+  if (bar >= 0 && bar < barCount) {
+    if (Number.isInteger(bar) && width === 4 && value >>> 0 === 0xffffffff) g.probed.add(bar);
+    else g.probed.delete(Math.floor(bar));
+  }
+  const msix = msixOf(g.space)?.at;
+  if (msix !== undefined && at + width > msix + 3 && at <= msix + 3) g.msix = ((Math.floor(value / 256 ** (msix + 3 - at)) >> 7) & 1) === 1;
+  const cap = windowAt(g);
+  if (cap === undefined || at + width <= cap + 4 || at >= cap + 16) return;
+  if (at === cap + 4) g.window.bar = value & 0xff;
+  else if (at === cap + 8) g.window.offset = width === 4 ? value >>> 0 : undefined;
+  else if (at === cap + 12) g.window.length = width === 4 ? value >>> 0 : undefined;
+  else g.window = { bar: undefined, offset: undefined, length: undefined };
+};
+
+export const observe = (g: PciGhost, m: Moment<PciGhost>): readonly Event[] => {
+  const e = m.event;
+  const access = accessOf(g, e);
+  if ('do' in e) {
+    if (e.do !== 'pci.bar.read' && e.do !== 'pci.config.read' && e.do !== 'settle') disturb(g);
+    if (e.do === 'host.resize') hostChanged(g.generation);
+    else if (e.do.startsWith('virtio.') || e.do.startsWith('virtq.')) foreign(g);
+    else if (e.do === 'pci.config.write') configWrite(g, e.at, e.width, e.value);
+    if (access) wrote(g, access);
+    return [];
+  }
+  if (e.saw === 'settled' && e.by !== 'bound') {
+    g.quiet = true;
+    if (g.reset === 'asked') g.reset = 'due';
+  } else if (e.saw === 'interrupt') {
+    // With MSI-X "the ISR status is unused": readings.md.
+    if (msixEnabled(g) === false) g.owed |= e.from === 'config' ? 2 : 1;
+  } else if (e.saw === 'pci.config') {
+    g.space = after(m);
+    const msix = msixOf(g.space)?.at;
+    if (msix !== undefined && e.at <= msix + 3 && e.at + e.width > msix + 3)
+      g.msix = ((Math.floor(e.value / 256 ** (msix + 3 - e.at)) >> 7) & 1) === 1;
+    const shift = header.status - e.at;
+    if (g.quiet && !g.isrRead && shift >= 0 && shift < e.width) g.intx = (Math.floor(e.value / 256 ** shift) & interruptStatusBit) !== 0;
+  }
+  if (access) read(g, access);
+  return [];
+};
