@@ -40,6 +40,9 @@ const optional: readonly bigint[] = [
 
 export const has = (features: bigint, bit: bigint): boolean => ((features >> bit) & 1n) === 1n;
 
+/** The 32 bits from 32 · select on, as registers show them; none are defined past 63. */
+export const word = (bits: bigint, select: number): number => (select > 1 ? 0 : Number((bits >> BigInt(32 * select)) & 0xffff_ffffn));
+
 /** The bits this machine's device offers. */
 export const offering = (machine: VirtioMachine): bigint => {
   // Reserved Feature Bits: VERSION_1 is always offered.

@@ -16,6 +16,7 @@ import {
   writeDeviceConfig,
 } from './device.ts';
 import type { Disk } from './disk.ts';
+import { word } from './features.ts';
 import { lower, type Queue, upper } from './split-ring.ts';
 
 const MAGIC = 0x74726976;
@@ -112,9 +113,6 @@ const read = (registers: Registers, at: number, width: 1 | 2 | 4): number => {
       return 0;
   }
 };
-
-/** 32 feature bits from 32 · sel on. */
-const word = (features: bigint, sel: number): number => (sel > 1 ? 0 : Number((features >> BigInt(32 * sel)) & 0xffff_ffffn));
 
 const write = (registers: Registers, at: number, width: 1 | 2 | 4, value: number): void => {
   const { device } = registers;

@@ -2,6 +2,7 @@
 // VIRTIO 1.4, Virtio Over PCI Bus, Common configuration structure layout; MSI-X Vector Configuration.
 
 import { acceptFeatures, type Device, enableQueue, queueAt, setStatus } from './device.ts';
+import { word } from './features.ts';
 import { VIRTIO_MSI_NO_VECTOR } from './msix.ts';
 import { lower, type Queue, sizeAllowed, upper } from './split-ring.ts';
 
@@ -27,9 +28,6 @@ export const resetCommon = (common: Omit<Common, 'device'>): void => {
   common.configVector = VIRTIO_MSI_NO_VECTOR;
   common.queueVectors.fill(VIRTIO_MSI_NO_VECTOR);
 };
-
-/** 32 feature bits from 32 · select on. */
-const word = (features: bigint, select: number): number => (select > 1 ? 0 : Number((features >> BigInt(32 * select)) & 0xffff_ffffn));
 
 /** The bytes of each field: a driver uses accesses of the field's width, 32 bits for either half of 64. */
 const widths: Readonly<Record<number, 1 | 2 | 4>> = {

@@ -14,9 +14,9 @@ const CAPABILITIES_LIST = 1 << 4;
 
 /** BAR 0: the virtio structures, 64-bit memory. BAR 2: the MSI-X structures, 32-bit memory. Sizes are powers of 2. */
 export const STRUCTURES_BAR = 0;
-export const STRUCTURES_BYTES = 0x4000;
+const STRUCTURES_BYTES = 0x4000;
 export const MSIX_BAR = 2;
-export const MSIX_BYTES = 0x1000;
+const MSIX_BYTES = 0x1000;
 const MEMORY_64_BIT = 0b100;
 
 /** Offsets of the structures in their BAR. */
@@ -26,7 +26,7 @@ export const DEVICE_AT = 0x2000;
 export const NOTIFY_AT = 0x3000;
 /** Bytes between two queues' notify addresses: an even power of 2. */
 export const NOTIFY_MULTIPLIER = 4;
-export const TABLE_AT = 0x000;
+const TABLE_AT = 0x000;
 export const PENDING_AT = 0x800;
 
 /** Where the capabilities that something happens at stand. */

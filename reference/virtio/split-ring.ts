@@ -3,9 +3,9 @@
 
 import { inside, load16, load32, load64, type Memory, store, store16 } from '../memory.ts';
 
-export const VIRTQ_DESC_F_NEXT = 1;
-export const VIRTQ_DESC_F_WRITE = 2;
-export const VIRTQ_DESC_F_INDIRECT = 4;
+const VIRTQ_DESC_F_NEXT = 1;
+const VIRTQ_DESC_F_WRITE = 2;
+const VIRTQ_DESC_F_INDIRECT = 4;
 const VIRTQ_AVAIL_F_NO_INTERRUPT = 1;
 
 /** Largest queue size: the highest power of 2 that fits in 16 bits. */
@@ -72,7 +72,7 @@ export const upper = (area: bigint, value: number): bigint => (area & 0xffff_fff
 
 // Split Virtqueues: size is a power of 2; three parts, each aligned and physically contiguous.
 export const sizeAllowed = (queue: Queue, size: number): boolean => {
-  if (size === 0) return false;
+  if (size < 1) return false;
   if (size > queue.sizeMax) return false;
   if ((size & (size - 1)) !== 0) return false;
   return true;

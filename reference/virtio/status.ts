@@ -1,12 +1,12 @@
 // Decides what writing the device status field does, and how the device says that only a reset helps.
 // VIRTIO 1.4: Device Status Field; Device Reset; Device Initialization.
 
-export const ACKNOWLEDGE = 1;
-export const DRIVER = 2;
+const ACKNOWLEDGE = 1;
+const DRIVER = 2;
 export const DRIVER_OK = 4;
 export const FEATURES_OK = 8;
-export const DEVICE_NEEDS_RESET = 64;
-export const FAILED = 128;
+const DEVICE_NEEDS_RESET = 64;
+const FAILED = 128;
 
 /** The bits a driver may set here. SUSPEND (16) is not offered; bit 5 is reserved; DEVICE_NEEDS_RESET belongs to the device. */
 const DRIVER_BITS = ACKNOWLEDGE | DRIVER | DRIVER_OK | FEATURES_OK | FAILED;
