@@ -18,8 +18,8 @@ export const VIRTIO_BLK_F_WRITE_ZEROES = 14n;
 export const VIRTIO_BLK_F_SECURE_ERASE = 16n;
 export const VIRTIO_F_INDIRECT_DESC = 28n;
 export const VIRTIO_F_EVENT_IDX = 29n;
-export const VIRTIO_F_VERSION_1 = 32n;
-export const VIRTIO_F_IN_ORDER = 35n;
+const VIRTIO_F_VERSION_1 = 32n;
+const VIRTIO_F_IN_ORDER = 35n;
 
 /** What this device can honour if the machine wishes for it; VERSION_1, RO and MQ depend on more than a wish. */
 const optional: readonly bigint[] = [
