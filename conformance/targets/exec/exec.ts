@@ -17,6 +17,8 @@ export interface ExecTarget extends Target {
   apply(stimulus: Stimulus): Answer;
   applyAll(stimuli: readonly Stimulus[]): readonly Answer[];
   close(): void;
+  /** Path of the file that is guest memory while the adapter maps it. */
+  readonly file: string | undefined;
   /** The end of what the present child wrote to stderr, at most 64 KiB. */
   stderr(): string;
 }
@@ -169,6 +171,9 @@ export const execTarget = (command: string, options: ExecOptions = {}): ExecTarg
       }),
     apply: (stimulus) => applyAll([stimulus])[0] as Answer,
     applyAll,
+    get file() {
+      return session?.memory;
+    },
     stderr: () => session?.stderr() ?? lastWords,
     close: () => {
       if (session !== undefined) session.bye();

@@ -26,7 +26,7 @@ const bothEnds = (path: string): { readonly path: string; readonly read: number;
   return { path, read, write };
 };
 
-const guardScript = 'trap "" INT TERM HUP; g=; while read -r l; do g=$l; done; [ -n "$g" ] && kill -9 -- "-$g"; rm -rf -- "$1"';
+const guardScript = 'trap "" INT TERM HUP; g=; while read -r l; do g=$l; done; [ -n "$g" ] && kill -s KILL -- "-$g"; rm -rf -- "$1"';
 
 export const openRoom = (): Room => {
   const directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'vmmc-'));
