@@ -50,6 +50,20 @@ export const initializationClauses: readonly Clause<BlkGhost>[] = [
     holds: (m) => includes(m.event.offered, 'FLUSH') || { kind: 'flush missing', expected: 'FLUSH offered', saw: 'FLUSH not offered' },
   }),
   clause({
+    id: 'virtio.blk.features.zoned',
+    cite: initialization,
+    level: 'should',
+    binds: 'device',
+    says: 'a disk without zones is not offered as ZONED',
+    on: ['virtio.features'],
+    needs,
+    harm: 'interop',
+    scope: device,
+    // The machines we ask for have no zones, unless one was asked to offer the bit.
+    when: (m) => m.granted.virtio !== undefined && !includes(m.granted.virtio.offer, 'ZONED'),
+    holds: (m) => !includes(m.event.offered, 'ZONED') || { kind: 'ZONED offered', expected: 'ZONED not offered', saw: 'ZONED offered' },
+  }),
+  clause({
     id: 'virtio.blk.features.read-only',
     cite: virtio('Device Types / Block Device / Feature bits'),
     level: 'must',
