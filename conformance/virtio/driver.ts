@@ -49,6 +49,8 @@ export interface Driver {
   readonly sizeMax: number[];
   /** By what the last settle ended. */
   settledBy: string | undefined;
+  /** What raw register reads answered, in order, since it was last emptied. */
+  raw: number[];
   /** Requests made so far: makes their data distinct. */
   serial: number;
   /** A duty was broken on purpose. */
@@ -71,6 +73,7 @@ export const driver = (granted: Granted): Driver => ({
   config: new Uint8Array(128),
   sizeMax: [],
   settledBy: undefined,
+  raw: [],
   serial: 0,
   violated: false,
   plan: undefined,
@@ -92,10 +95,17 @@ const note = (d: Driver, o: Observation): void => {
       for (let i = 0; i < o.bytes.length; i++) if (o.at + i >= 0 && o.at + i < d.config.length) d.config[o.at + i] = o.bytes[i] as number;
       return;
     case 'virtq.state':
-      d.sizeMax[o.queue] = o.sizeMax;
+      // Once enabled, some transports show the size in use instead of the largest.
+      if (!o.enabled) d.sizeMax[o.queue] = o.sizeMax;
       return;
     case 'settled':
       d.settledBy = o.by;
+      for (const q of d.queues) q.stale = false;
+      return;
+    case 'mmio':
+    case 'pci.bar':
+    case 'pci.config':
+      d.raw.push(o.value);
       return;
     case 'broke':
       d.gone = true;
@@ -221,19 +231,20 @@ export function* initialise(d: Driver, s: Setup, before?: (d: Driver) => Play<vo
   return d.live;
 }
 
-/** Kicks where the device asks for it. What the mirror says may be stale, so a "no" is believed only after the index write was answered. */
+/** Kicks where the device asks for it. Where memory is only compared now and then, an old "no" counts as "yes",
+ *  and a fresh one is believed after another look. */
 export function* kick(d: Driver): Play<void> {
-  let unsure = false;
+  const quiet: Queue[] = [];
   for (const q of d.queues) {
     if (q.unsure === undefined) continue;
-    if (q.owed || wantsKick(q)) notify(d, q);
-    else unsure = true;
+    if (q.owed || q.stale || wantsKick(q)) notify(d, q);
+    else quiet.push(q);
   }
-  if (!unsure) return;
+  if (quiet.length === 0) return;
+  if (d.granted.memory.seen !== 'ordered') d.out.push({ do: 'settle' });
   yield* flush(d);
-  for (const q of d.queues) {
-    if (q.unsure === undefined) continue;
-    if (wantsKick(q)) notify(d, q);
+  for (const q of quiet) {
+    if (wantsKick(q) && q.flying.length > q.added) notify(d, q);
     q.unsure = undefined;
   }
 }
@@ -241,6 +252,7 @@ export const notify = (d: Driver, q: Queue): void => {
   d.out.push({ do: 'virtq.notify', queue: q.index });
   q.unsure = undefined;
   q.owed = false;
+  q.stale = d.granted.memory.seen !== 'ordered';
 };
 
 /** Publishes and kicks everything, then lets the device finish; what it did not finish makes its queue stuck. */

@@ -50,23 +50,30 @@ export interface Queue extends QueueOptions {
   owed: boolean;
   /** Published, and not yet decided whether a kick is owed: available index before. */
   unsure: number | undefined;
+  /** Kicked since memory was last looked at: what the mirror says about suppression may be old. */
+  stale: boolean;
   /** The device did not use what it should have; nothing more is offered until a reset. */
   stuck: boolean;
 }
 
 const u16 = (n: number): number => n & 0xffff;
 
+/** No head of any queue: an entry that was announced and not written names nothing. */
+const UNUSED = 0xee;
+
 /** Lays the queue out and initialises both rings in `out`: flags 0, both indices at base, the events at base. */
 export const layOut = (index: number, size: number, rings: Rings, o: QueueOptions, out: Stimulus[]): Queue => {
-  const mirror = new Uint8Array(partSize('used', size));
+  // The whole used ring is written: where changes are only compared, a mirror of unknown bytes would miss equal ones.
+  const mirror = new Uint8Array(partSize('used', size)).fill(UNUSED);
+  put16(mirror, 0, 0);
   put16(mirror, 2, o.base);
   put16(mirror, 4 + 8 * size, o.base);
   const free = new Uint16Array(size);
   for (let i = 0; i < size; i++) free[i] = i;
   const avail = new Uint8Array(4);
   put16(avail, 2, o.base);
-  out.push(store(rings.avail, avail), store(rings.used, mirror.slice(0, 4)));
-  if (o.eventIdx) out.push(store16(rings.avail + 4 + 2 * size, o.base), store16(rings.used + 4 + 8 * size, o.base));
+  out.push(store(rings.avail, avail), store(rings.used, mirror.slice()));
+  if (o.eventIdx) out.push(store16(rings.avail + 4 + 2 * size, o.base));
   return {
     ...o,
     index,
@@ -86,6 +93,7 @@ export const layOut = (index: number, size: number, rings: Rings, o: QueueOption
     usedEvent: o.base,
     owed: false,
     unsure: undefined,
+    stale: false,
     stuck: false,
   };
 };
