@@ -1,9 +1,10 @@
 // The mirror image of exec: any target on a pair of streams, one reply for each line. A bad line gets an error that names the line and
 // the fix, and the conversation goes on; `bye` or the end of the input ends it.
 
-import type { Readable, Writable } from 'node:stream';
 import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
 import type { Target } from '../spec/units.ts';
+import { isRecord, isStimulusName } from './wire/events.ts';
 import { decodeRequest, encodeReply, type Reply, type Request, type Result, seqOf } from './wire/lines.ts';
 import { isWireError } from './wire/validate.ts';
 
@@ -39,12 +40,18 @@ export const linesOf = async function* (input: Readable, longest: number): Async
   if (length > 0) yield take();
 };
 
-const seqIn = (line: string): number | null => {
+/** What to say to a line that could not be taken. A stimulus of a later protocol is no error: this target cannot do it. */
+const refusal = (line: string, number: number, message: string): Reply => {
+  let json: unknown;
   try {
-    return seqOf(JSON.parse(line));
+    json = JSON.parse(line);
   } catch {
-    return null;
+    json = undefined; // the message says that it is no JSON
   }
+  const seq = seqOf(json);
+  const stimulus = isRecord(json) ? json['apply'] : undefined;
+  const unknown = seq !== null && isRecord(stimulus) && typeof stimulus['do'] === 'string' && !isStimulusName(stimulus['do']);
+  return unknown ? { seq, unsupported: message } : { seq, error: `line ${number}: ${message}` };
 };
 
 /** Serves until `bye` or the end of `input`. Closing the target stays with the caller. */
@@ -73,7 +80,7 @@ export const serve = async (target: Target, input: Readable, output: Writable): 
         reply = { seq: request.seq, ...('error' in result ? { error: `line ${number}: ${result.error}` } : result) };
       } catch (error) {
         if (!isWireError(error)) throw error;
-        reply = { seq: seqIn(taken.line), error: `line ${number}: ${error.message}` };
+        reply = refusal(taken.line, number, error.message);
       }
     }
     if (!output.write(`${encodeReply(reply)}\n`)) await once(output, 'drain');
