@@ -24,7 +24,7 @@ const caps = [
   [5, 0, 0, 0],
 ] as const;
 const good = (): number[] => {
-  const space = new Array<number>(256).fill(0);
+  const space = Array.from({ length: 256 }, () => 0);
   const put = (at: number, ...bytes: number[]): void => bytes.forEach((b, i) => (space[at + i] = b));
   const word = (v: number): number[] => [v & 0xff, (v >> 8) & 0xff, (v >> 16) & 0xff, v >>> 24];
   put(0, 0xf4, 0x1a, 0x42, 0x10, 0, 0, 0x10, 0, 1);

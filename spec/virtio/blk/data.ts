@@ -5,6 +5,7 @@ import type { Clause, Harm } from '../../clause.ts';
 import { clauseOf } from '../../clause.ts';
 import type { Citation } from '../../sources.ts';
 import { virtio } from '../../sources.ts';
+import { once } from '../once.ts';
 import type { Permitted } from './disk.ts';
 import { firstForeign, permitted } from './disk.ts';
 import type { BlkGhost } from './ghost.ts';
@@ -28,9 +29,10 @@ interface Sector {
   readonly sector: number;
   readonly index: number;
   readonly contents: readonly Uint8Array[];
+  readonly reason: ReturnType<typeof reasonOf>;
 }
-/** The sectors of a successful IN whose content is known for this reason. */
-const sectorsOf = (m: Completed, reason: ReturnType<typeof reasonOf>): readonly Sector[] => {
+/** The sectors of a successful IN whose content is known, and why; found once a completion, asked by every clause. */
+const knownSectors: (m: Completed) => readonly Sector[] = once((m) => {
   const flight = flightOf(m);
   const range =
     flight?.request.type === T.IN && flight.legal !== false && !flight.disturbed && !flight.resized
@@ -43,10 +45,11 @@ const sectorsOf = (m: Completed, reason: ReturnType<typeof reasonOf>): readonly 
   for (let index = 0; index < range.count; index++) {
     const sector = Number(range.sector) + index;
     const p = permitted(m.before.disk, sector, flight.submitted);
-    if (p.contents && reasonOf(p) === reason) out.push({ sector, index, contents: p.contents });
+    if (p.contents) out.push({ sector, index, contents: p.contents, reason: reasonOf(p) });
   }
   return out;
-};
+});
+const sectorsOf = (m: Completed, reason: Sector['reason']): readonly Sector[] => knownSectors(m).filter((s) => s.reason === reason);
 
 interface Source {
   readonly id: string;

@@ -121,8 +121,11 @@ export const permitted = (disk: Disk, sector: number, submitted: number): Permit
 };
 
 /** First byte that none of the contents has there, or -1. Without sector atomicity each byte stands for itself. */
-export const firstForeign = (bytes: Uint8Array, contents: readonly Uint8Array[]): number =>
-  bytes.findIndex((b, i) => !contents.some((c) => c[i] === b));
+export const firstForeign = (bytes: Uint8Array, contents: readonly Uint8Array[]): number => {
+  const [one] = contents;
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== one?.[i] && !contents.some((c) => c[i] === bytes[i])) return i;
+  return -1;
+};
 
 /** A read returned these bytes while nothing could change the sector: that is what it holds. */
 export const learn = (disk: Disk, sector: number, bytes: Uint8Array, submitted: number): void => {

@@ -5,7 +5,7 @@ import type { Duty, Judged, Moment } from '../../clause.ts';
 import { dutyOf } from '../../clause.ts';
 import type { Citation } from '../../sources.ts';
 import { virtio } from '../../sources.ts';
-import type { Event } from '../../vocabulary.ts';
+import { once } from '../once.ts';
 import type { VirtioDerived } from '../vocabulary.ts';
 import type { BlkGhost } from './ghost.ts';
 import { fieldOf, inside, negotiated, queueScope } from './ghost.ts';
@@ -15,15 +15,8 @@ import type { Request } from './request.ts';
 import { parse } from './request.ts';
 
 type Submitted = Extract<VirtioDerived, { saw: 'virtq.submitted' }>;
-const parsed = new WeakMap<Event, Request>();
 /** The request behind a submission, read once: duties and ghost see the same bytes. */
-export const requestOf = (m: Moment<unknown, Submitted>): Request => {
-  const known = parsed.get(m.event);
-  if (known) return known;
-  const request = parse(m.event.chain, m.memory);
-  parsed.set(m.event, request);
-  return request;
-};
+export const requestOf: (m: Moment<BlkGhost, Submitted>) => Request = once((m) => parse(m.event.chain, m.memory));
 
 interface Rule {
   readonly id: string;

@@ -3,6 +3,7 @@
 
 import type { Moment } from '../../clause.ts';
 import type { Event } from '../../vocabulary.ts';
+import { once } from '../once.ts';
 import { newTrack, type Track } from './generation.ts';
 import type { Structure } from './layout.ts';
 import { capabilityId, common, fieldAt } from './layout.ts';
@@ -121,20 +122,15 @@ export const keyOf = (g: PciGhost, name: string): string | undefined => {
   return through === undefined ? undefined : `${name}:${through}`;
 };
 
-/** Configuration space with this event's bytes; remembered, since several clauses ask. */
-const afters = new WeakMap<Event, Space>();
-export const after = (m: Moment<PciGhost>): Space => {
-  const e = m.event;
-  if (!('saw' in e) || e.saw !== 'pci.config') return m.before.space;
-  const known = afters.get(e);
-  if (known) return known;
-  const cap = windowAt(m.before);
+/** Configuration space with this event's bytes. */
+export const after: (m: Moment<PciGhost>) => Space = once((m) => {
+  const { before: g, event: e } = m;
+  if (!('saw' in e) || e.saw !== 'pci.config') return g.space;
+  const cap = windowAt(g);
   // The window's own fields and data are never facts about the device.
   const own = cap !== undefined && e.at + e.width > cap + 4 && e.at < cap + 20;
-  const space = own ? m.before.space : learned(m.before.space, e.at, e.width, e.value, m.before.probed);
-  afters.set(e, space);
-  return space;
-};
+  return own ? g.space : learned(g.space, e.at, e.width, e.value, g.probed);
+});
 
 /** MSI-X capability, and whether it is known to be absent. */
 export const msixOf = (space: Space): { readonly at: number; readonly table?: number } | undefined =>
