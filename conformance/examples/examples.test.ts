@@ -92,7 +92,13 @@ describe.skipIf(noPython)('the smoke test turns red', () => {
     ],
     ['bye ends the process', 'adapter.py', '            return\n', '            continue\n', /it still runs/],
     ['two resets in a row', 'adapter.py', '"memory.seen", ', '', /"memory.seen" is not offered/],
-    ['features are offered', 'toy_blk.py', 'wish & (F_VERSION_1 |', 'wish & (0 |', /VIRTIO_F_VERSION_1 \(bit 32\) is not offered/],
+    [
+      'features are offered',
+      'toy_blk.py',
+      'self.offered = F_VERSION_1 |',
+      'self.offered = 0 |',
+      /VIRTIO_F_VERSION_1 \(bit 32\) is not offered/,
+    ],
     [
       'one block request',
       'adapter.py',

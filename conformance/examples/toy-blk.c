@@ -28,7 +28,7 @@ static uint8_t *guest(struct toy_blk *toy, uint64_t at, uint64_t length) {
 }
 
 int toy_build(struct toy_blk *toy, uint64_t wish, uint32_t block_size) {
-    toy->offered = wish & (F_VERSION_1 | F_FLUSH | F_BLK_SIZE);
+    toy->offered = F_VERSION_1 | (wish & (F_FLUSH | F_BLK_SIZE)); /* Reserved Feature Bits: a device offers VERSION_1 */
     if (toy->read_only) toy->offered |= F_RO;
     if (toy->queue_size_max > TOY_QUEUE_MAX) toy->queue_size_max = TOY_QUEUE_MAX;
     memset(toy->config, 0, sizeof toy->config);

@@ -30,7 +30,7 @@ struct toy_blk {
 /* Interrupts that a call raised. */
 enum { TOY_QUEUE_INTERRUPT = 1, TOY_CONFIG_INTERRUPT = 2 };
 
-/* Fills in the offered features (those of `wish` that it knows), the configuration space and the disk. 0 when there is no memory for it. */
+/* Fills in the offered features (VIRTIO_F_VERSION_1, and those of `wish` that it knows), the configuration space and the disk. 0 when there is no memory for it. */
 int toy_build(struct toy_blk *toy, uint64_t wish, uint32_t block_size);
 void toy_status(struct toy_blk *toy, uint8_t value);
 void toy_accept(struct toy_blk *toy, uint64_t features);

@@ -21,7 +21,7 @@ class ToyBlk:
     def __init__(self, memory, wish, queue_size_max, sectors, read_only, block_size, serial):
         self.memory, self.sectors, self.read_only = memory, sectors, read_only
         self.serial = serial.encode("ascii").ljust(20, b"\0")
-        self.offered = (wish & (F_VERSION_1 | F_FLUSH | F_BLK_SIZE)) | (F_RO if read_only else 0)
+        self.offered = F_VERSION_1 | (wish & (F_FLUSH | F_BLK_SIZE)) | (F_RO if read_only else 0)
         self.queue_size_max = min(queue_size_max, QUEUE_MAX)
         self.disk = bytearray(b"".join(struct.pack("<H", i & 0xFFFF) for i in range(sectors * 256)))
         self.config = struct.pack("<Q12xI36x", sectors, block_size if self.offered & F_BLK_SIZE else 0)

@@ -126,6 +126,13 @@ describe('the target is to blame', () => {
     expect(target.apply(read)).toEqual({ broke: why });
     expect(target.reset(machine)).toHaveProperty('granted'); // a fresh child
   });
+  test('does not read, and holds its pipes from another session', () => {
+    const own = reply(2, '"granted":{"memory":{"size":1048576,"fill":0,"seen":"ordered"}}');
+    const target = start(script(hello, own, 'setsid sleep 3 <&0 & exec sleep 1000'), short);
+    target.reset(machine);
+    const write = { do: 'memory.write', at: 0n as Gpa, bytes: new Uint8Array(300_000) } as const;
+    expect(target.apply(write)).toEqual({ broke: 'did not answer within 1 s' });
+  });
   test('death in a later reset is an answer', () => {
     const target = withMachine('read l; exit 4');
     expect(target.reset(machine)).toEqual({ broke: 'exited with status 4' });
