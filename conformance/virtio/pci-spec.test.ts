@@ -27,7 +27,7 @@ const good = (): number[] => {
   const space = Array.from({ length: 256 }, () => 0);
   const put = (at: number, ...bytes: number[]): void => bytes.forEach((b, i) => (space[at + i] = b));
   const word = (v: number): number[] => [v & 0xff, (v >> 8) & 0xff, (v >> 16) & 0xff, v >>> 24];
-  put(0, 0xf4, 0x1a, 0x42, 0x10, 0, 0, 0x10, 0, 1);
+  put(0, 0xf4, 0x1a, 0x42, 0x10, 6, 0, 0x10, 0, 1);
   put(0x2c, 0xf4, 0x1a, 0x40, 0);
   put(0x34, 0x40);
   put(0x40, 0x11, 0x50, 3, 0x80); // MSI-X: four vectors, enabled
@@ -162,6 +162,19 @@ test('registers return what was written, and reset undoes it', () => {
   b.read('queue_enable', 1);
   b.read('queue_size', 64);
   expect(b.findings).toEqual(['virtio.pci.queue.halves', 'virtio.pci.queue.enabled', 'virtio.pci.reset.enable', 'virtio.pci.reset.size']);
+});
+test('a BAR that is not decoded says nothing', () => {
+  const b = bench();
+  b.configWrite(4, 0, 2);
+  b.write('device_status', 0);
+  b.see({ saw: 'settled', by: 'sync' });
+  b.read('device_status', 0xff);
+  expect(b.findings).toEqual([]);
+  b.configWrite(4, 6, 2);
+  b.write('device_status', 0);
+  b.see({ saw: 'settled', by: 'sync' });
+  b.read('device_status', 0xff);
+  expect(b.findings).toEqual(['virtio.pci.reset.status']);
 });
 test('features by window; a queue that is not there', () => {
   const b = bench();

@@ -6,7 +6,7 @@ import type { Event } from '../../vocabulary.ts';
 import { once } from '../once.ts';
 import { newTrack, type Track } from './generation.ts';
 import type { Structure } from './layout.ts';
-import { capabilityId, common, fieldAt } from './layout.ts';
+import { capabilityId, commandBits, common, fieldAt } from './layout.ts';
 import type { Space } from './space.ts';
 import { learned, regionsOf, unknownSpace } from './space.ts';
 
@@ -18,7 +18,12 @@ export interface Written {
 }
 export interface PciGhost {
   space: Space;
+  /** BARs that hold all ones: probed for their size, decoding nowhere. */
   readonly probed: Set<number>;
+  /** BARs seen to map I/O space. */
+  readonly io: Set<number>;
+  /** Low byte of the command register as last read or written. A BAR answers only while its space is enabled there. */
+  command: number | undefined;
   /** MSI-X enable as last read or written; undefined: not known. */
   msix: boolean | undefined;
   /** Fields of the window capability as the driver wrote them. */
@@ -48,6 +53,8 @@ export interface PciGhost {
 export const initial = (): PciGhost => ({
   space: unknownSpace,
   probed: new Set(),
+  io: new Set(),
+  command: undefined,
   msix: undefined,
   window: { bar: undefined, offset: undefined, length: undefined },
   written: new Map(),
@@ -72,6 +79,9 @@ export interface Access {
   readonly value: number | undefined;
   readonly via: Via;
 }
+/** Whether accesses to a BAR surely reach the function. */
+const decodes = (g: PciGhost, bar: number): boolean =>
+  g.command !== undefined && !g.probed.has(bar) && (g.command & (g.io.has(bar) ? commandBits.io : commandBits.memory)) !== 0;
 const locate = (
   g: PciGhost,
   bar: number,
@@ -81,6 +91,7 @@ const locate = (
   value: number | undefined,
   via: Via,
 ): Access | undefined => {
+  if (via === 'bar' && !decodes(g, bar)) return undefined;
   const r = regionsOf(g.space).find((x) => x.bar === bar && at >= x.offset && at < x.offset + x.size);
   return r && { structure: r.structure, offset: at - r.offset, width, write, value, via };
 };

@@ -5,6 +5,7 @@
 export const header = {
   vendor: 0x00,
   device: 0x02,
+  command: 0x04,
   status: 0x06,
   revision: 0x08,
   bars: 0x10,
@@ -13,6 +14,8 @@ export const header = {
 } as const;
 export const barCount = 6;
 export const capabilityId = { vendor: 0x09, msix: 0x11 } as const;
+/** PCI command register bits: I/O space, memory space enabled. */
+export const commandBits = { io: 0x01, memory: 0x02 } as const;
 /** PCI status register bits: interrupt status, capability list present. */
 export const interruptStatusBit = 0x08;
 export const capabilityListBit = 0x10;

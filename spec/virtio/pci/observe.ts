@@ -103,12 +103,17 @@ const read = (g: PciGhost, a: Access): void => {
   if (maximum || name === 'device_feature' || name === 'num_queues' || name === 'queue_notify_off') g.shown.set(key, a.value);
 };
 
+/** Low byte of the command register where an access has it. */
+const command = (at: number, width: number, value: number): number | undefined =>
+  at <= header.command && at + width > header.command ? Math.floor(value / 256 ** (header.command - at)) % 256 : undefined;
+
 const configWrite = (g: PciGhost, at: number, width: number, value: number): void => {
   const bar = (at - header.bars) / 4;
   if (bar >= 0 && bar < barCount) {
     if (Number.isInteger(bar) && width === 4 && value >>> 0 === 0xffffffff) g.probed.add(bar);
     else g.probed.delete(Math.floor(bar));
   }
+  g.command = command(at, width, value) ?? g.command;
   const msix = msixOf(g.space)?.at;
   if (msix !== undefined && at + width > msix + 3 && at <= msix + 3) g.msix = ((Math.floor(value / 256 ** (msix + 3 - at)) >> 7) & 1) === 1;
   const cap = windowAt(g);
@@ -138,6 +143,9 @@ export const observe = (g: PciGhost, m: Moment<PciGhost>): readonly Event[] => {
     if (msixEnabled(g) === false) g.owed |= e.from === 'config' ? 2 : 1;
   } else if (e.saw === 'pci.config') {
     g.space = after(m);
+    g.command = command(e.at, e.width, e.value) ?? g.command;
+    const bar = (e.at - header.bars) / 4;
+    if (Number.isInteger(bar) && bar >= 0 && bar < barCount && (e.value & 1) === 1) g.io.add(bar);
     const msix = msixOf(g.space)?.at;
     if (msix !== undefined && e.at <= msix + 3 && e.at + e.width > msix + 3)
       g.msix = ((Math.floor(e.value / 256 ** (msix + 3 - e.at)) >> 7) & 1) === 1;
