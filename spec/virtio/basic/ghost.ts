@@ -1,0 +1,124 @@
+// What a driver knows of a virtio device from its control plane alone: status, features, configuration, notifications.
+// VIRTIO 1.4, Basic Facilities of a Virtio Device. Remembers, never judges.
+
+import type { Moment } from '../../clause.ts';
+import type { Gpa, Granted } from '../../units.ts';
+import type { Event } from '../../vocabulary.ts';
+import { status } from '../features.ts';
+
+export interface BasicGhost {
+  /** Bits the driver has set since the last reset request. */
+  written: number;
+  /** Last status read, undefined before the first read since the last reset request. */
+  read: number | undefined;
+  /** A reset was requested and nothing but reads and settles came since. */
+  resetting: boolean;
+  /** A settle ended since the reset was requested: what comes now is not left over from before. */
+  quiet: boolean;
+  /** DRIVER_OK was written at all since the machine started. */
+  everLive: boolean;
+  offered: bigint | undefined;
+  accepted: bigint;
+  /** Feature sets that FEATURES_OK was read back for. */
+  readonly agreed: Set<bigint>;
+  negotiated: boolean;
+  /** DRIVER_OK was written since the last reset. */
+  live: boolean;
+  /** Configuration bytes seen since the last possible change, by offset. */
+  readonly config: Map<number, number>;
+  /** Generation read and not followed by a configuration change that we caused. */
+  generation: number | undefined;
+  /** The host changed the configuration since the last config notification. */
+  configChanged: boolean;
+  /** NEEDS_RESET was read, with DRIVER_OK written before. */
+  needsReset: boolean;
+  /** A config notification came since the last reset. */
+  configNotified: boolean;
+  /** The used rings that are set up: [first byte, past the last byte]. */
+  readonly usedRings: Map<number, readonly [bigint, bigint]>;
+}
+
+export const initialBasic = (_granted: Granted): BasicGhost => ({
+  written: 0,
+  read: undefined,
+  resetting: false,
+  quiet: true,
+  everLive: false,
+  offered: undefined,
+  accepted: 0n,
+  agreed: new Set(),
+  negotiated: false,
+  live: false,
+  config: new Map(),
+  generation: undefined,
+  configChanged: false,
+  needsReset: false,
+  configNotified: false,
+  usedRings: new Map(),
+});
+
+/** Offset and size of the block device's `writeback` byte, which negotiation may change (Block Device / Device Initialization). */
+export const mayChangeByNegotiation: ReadonlySet<number> = new Set([32]);
+
+const none: readonly Event[] = [];
+
+const statusWritten = (g: BasicGhost, value: number): readonly Event[] => {
+  if (value === 0) {
+    Object.assign(g, { written: 0, read: undefined, resetting: true, quiet: false, accepted: 0n });
+    Object.assign(g, { negotiated: false, live: false, needsReset: false, configNotified: false });
+    g.config.clear();
+    g.usedRings.clear();
+    return [{ saw: 'scope.reset', scope: 'device:0' }];
+  }
+  const wasLive = g.live;
+  g.resetting = false;
+  g.written |= value;
+  if ((value & status.DRIVER_OK) === 0 || wasLive) return none;
+  g.live = true;
+  g.everLive = true;
+  const events: Event[] = [];
+  // Where status cannot be read the driver has to take acceptance for granted.
+  if (!g.negotiated) events.push({ saw: 'virtio.negotiated', features: g.accepted });
+  g.negotiated = true;
+  events.push({ saw: 'virtio.live', features: g.accepted });
+  return events;
+};
+
+const statusRead = (g: BasicGhost, value: number): readonly Event[] => {
+  g.read = value;
+  if (g.resetting && value === 0) g.quiet = true;
+  if ((value & status.NEEDS_RESET) !== 0 && g.live) g.needsReset = true;
+  if (g.negotiated || (g.written & status.FEATURES_OK) === 0 || (value & status.FEATURES_OK) === 0) return none;
+  g.negotiated = true;
+  g.agreed.add(g.accepted);
+  return [{ saw: 'virtio.negotiated', features: g.accepted }];
+};
+
+export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Event[] => {
+  const e = m.event;
+  if ('do' in e) {
+    if (e.do === 'virtio.status.write') return statusWritten(g, e.value);
+    if (e.do === 'virtio.features.write') g.accepted = e.accepted;
+    else if (e.do === 'virtio.config.write') g.config.clear();
+    else if (e.do === 'host.resize') {
+      g.config.clear();
+      g.configChanged = true;
+      g.generation = undefined;
+    } else if (e.do === 'virtq.set') {
+      g.usedRings.set(e.queue, [e.used, e.used + 6n + 8n * BigInt(e.size)]);
+      return [{ saw: 'virtq.enabled', queue: e.queue, size: e.size, desc: e.desc, avail: e.avail, used: e.used as Gpa, base: e.base ?? 0 }];
+    }
+    return none;
+  }
+  if (e.saw === 'virtio.status') return statusRead(g, e.value);
+  if (e.saw === 'virtio.features') g.offered = e.offered;
+  else if (e.saw === 'virtio.config') e.bytes.forEach((byte, i) => g.config.set(e.at + i, byte));
+  else if (e.saw === 'virtio.generation') g.generation = e.value;
+  else if (e.saw === 'settled') g.quiet = true;
+  else if (e.saw === 'interrupt' && e.from === 'config') {
+    g.configNotified = true;
+    g.configChanged = false;
+    g.config.clear();
+  }
+  return none;
+};

@@ -1,0 +1,66 @@
+// Device reset: status comes back to 0, and then nothing moves until the driver starts over.
+// VIRTIO 1.4, Device Reset.
+
+import { type Clause, clauseOf } from '../../clause.ts';
+import { virtio } from '../../sources.ts';
+import type { BasicGhost } from './ghost.ts';
+import { hex, inAnyRing } from './status.ts';
+
+const section = 'Basic Facilities of a Virtio Device / Device Reset';
+const clause = clauseOf<BasicGhost>();
+const device = (): string => 'device:0';
+/** After a reset of a device that had been live. Work in flight may still show until the reset is complete: status read as 0, or a settle. */
+const afterReset = (g: BasicGhost, ordered: boolean): boolean => g.everLive && !g.live && (g.quiet || ordered);
+
+export const resetClauses: readonly Clause<BasicGhost>[] = [
+  clause({
+    id: 'virtio.reset.status-zero',
+    cite: virtio(section, 'reset.dev.01'),
+    level: 'must',
+    binds: 'device',
+    says: 'status comes back to 0 after a reset',
+    on: ['virtio.status'],
+    needs: ['virtio.status'],
+    harm: 'all-stuck',
+    always: true,
+    when: (m) => m.before.resetting,
+    holds: ({ before, event }) => {
+      if (event.value === 0) return true;
+      return before.quiet
+        ? { expected: 'status 0', saw: `status ${hex(event.value)} after the device was idle`, kind: 'not-zero' }
+        : { unknown: 'the reset may still be under way' };
+    },
+  }),
+  clause({
+    id: 'virtio.reset.queues-untouched',
+    cite: virtio(section, 'reset.dev.03'),
+    level: 'must',
+    binds: 'device',
+    says: 'queue memory is left alone between a completed reset and the next DRIVER_OK',
+    on: ['memory.changed', 'settled'],
+    needs: ['memory.seen'],
+    harm: 'stray-write',
+    always: true,
+    when: (m) => afterReset(m.before, m.granted.memory.seen === 'ordered'),
+    holds: ({ before, event }) => {
+      if (event.saw === 'settled') return event.by !== 'bound' || { unknown: 'only a time bound ran out' };
+      const hit = event.writes.find((w) => inAnyRing(before, w.at, w.bytes.length)) ?? event.writes[0];
+      return hit === undefined || { expected: 'no write after the reset', saw: `${hit.bytes.length} bytes at ${hex(hit.at)}`, kind: 'wrote-after-reset' };
+    },
+  }),
+  clause({
+    id: 'virtio.reset.silent',
+    cite: virtio(section, 'reset.dev.02'),
+    level: 'must',
+    binds: 'device',
+    says: 'no notification is sent between a completed reset and the next DRIVER_OK',
+    on: ['interrupt', 'settled'],
+    harm: 'interop',
+    always: true,
+    when: (m) => afterReset(m.before, m.granted.memory.seen === 'ordered'),
+    holds: ({ event }) => {
+      if (event.saw === 'settled') return event.by !== 'bound' || { unknown: 'only a time bound ran out' };
+      return { expected: 'silence after the reset', saw: `a ${event.from} notification`, kind: 'notified-after-reset' };
+    },
+  }),
+];
