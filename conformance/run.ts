@@ -1,0 +1,80 @@
+// Plays one program on a target while the judge watches: what happened, as the lines of a trace, and what it led to.
+// Awaits only what is a promise, because a step costs less than an await.
+
+import type { Answer, Granted, MachineConfig, Target } from '../spec/units.ts';
+import type { Event, Observation, Stimulus } from '../spec/vocabulary.ts';
+import type { Finding, Judge } from './judge.ts';
+import type { Choice, Program, Suite } from './program.ts';
+
+/** A line of a program's trace, between header and footer. `event` covers stimuli and observations. */
+export type Line =
+  | { readonly reset: MachineConfig }
+  | { readonly granted: Granted }
+  | { readonly plan: Choice }
+  | { readonly event: Stimulus | Observation };
+
+export interface Played {
+  readonly findings: readonly Finding[];
+  readonly lines: readonly Line[];
+  readonly stimuli: number;
+  /** The machine was refused, and why. Nothing was judged. */
+  readonly refused?: string;
+  /** The target died or hung. */
+  readonly broke?: string;
+}
+
+/** No program needs more; a player that wants more is stopped, and the run says so. */
+export const stimuliLimit = 20_000;
+
+const observations = (answer: Answer): readonly Observation[] => {
+  if ('saw' in answer) return answer.saw;
+  return 'unsupported' in answer ? [{ saw: 'unsupported', what: answer.unsupported }] : [{ saw: 'broke', why: answer.broke }];
+};
+
+const applyAll = async (target: Target, stimuli: readonly Stimulus[]): Promise<readonly Answer[]> => {
+  const answers: Answer[] = [];
+  for (const stimulus of stimuli) {
+    const given = target.apply(stimulus);
+    const answer = given instanceof Promise ? await given : given;
+    answers.push(answer);
+    if ('broke' in answer) break;
+  }
+  return answers;
+};
+
+/** Plays `program`; with `judge` undefined it only plays (for measuring). */
+export const play = async (target: Target, suite: Suite, program: Program, judge: Judge | undefined): Promise<Played> => {
+  const lines: Line[] = [{ reset: program.machine }];
+  const findings: Finding[] = [];
+  let stimuli = 0;
+  const fresh = target.reset(program.machine);
+  const granting = fresh instanceof Promise ? await fresh : fresh;
+  if ('unsupported' in granting) return { findings, lines, stimuli, refused: granting.unsupported };
+  if ('broke' in granting) return { findings, lines, stimuli, broke: granting.broke };
+  const { granted } = granting;
+  lines.push({ granted });
+  judge?.reset(granted);
+  const see = (event: Event): void => {
+    lines.push({ event: event as Stimulus | Observation });
+    if (judge !== undefined) for (const finding of judge.see(event)) findings.push(finding);
+  };
+  const player = suite.play(program.choices, granted);
+  let step = player.next();
+  while (!step.done) {
+    const { plan, do: wanted } = step.value;
+    if (plan !== undefined) lines.push({ plan });
+    const given = target.applyAll?.(wanted) ?? applyAll(target, wanted);
+    const answers = given instanceof Promise ? await given : given;
+    for (const [i, answer] of answers.entries()) {
+      const stimulus = wanted[i];
+      if (stimulus === undefined) break;
+      stimuli++;
+      see(stimulus);
+      for (const seen of observations(answer)) see(seen);
+      if ('broke' in answer) return { findings, lines, stimuli, broke: answer.broke };
+    }
+    if (stimuli > stimuliLimit) throw new Error(`a ${suite.id} program went past ${stimuliLimit} stimuli`);
+    step = player.next(answers);
+  }
+  return { findings, lines, stimuli };
+};
