@@ -1,0 +1,158 @@
+// Samples programs, plays and judges each, and keeps going: one shortest program per finding, all clauses' tallies at the end.
+
+import type { Area, Clause } from '../spec/clause.ts';
+import type { Capability, MachineConfig, Target } from '../spec/units.ts';
+import { areas as allAreas, suitesFor, within } from './areas.ts';
+import { readDeviations, stillStands } from './deviations.ts';
+import { createJudge } from './judge.ts';
+import { minimize } from './minimize.ts';
+import type { Program, Suite } from './program.ts';
+import type { CheckResult, Counterexample } from './report/result.ts';
+import { type Played, play } from './run.ts';
+import { blockSize, programsOf } from './sample.ts';
+import { signatureOf } from './signature.ts';
+import { concluded } from './verdict.ts';
+
+export interface Progress {
+  readonly programs: number;
+  readonly stimuli: number;
+  /** Share of the budget used, 0 to 1. */
+  readonly done: number;
+  readonly broken: number;
+}
+export interface ExploreOptions {
+  readonly target: Target;
+  /** Name it was connected by; its deviations go by it. */
+  readonly name: string;
+  /** Dotted prefixes of area ids; empty: all. */
+  readonly areas: readonly string[];
+  /** Only these clauses are reported; empty: all of the areas. */
+  readonly clauses?: readonly string[];
+  /** Programs per suite; default: the suite's own. */
+  readonly runs?: number;
+  /** Instead of runs: stop after so many milliseconds. */
+  readonly forMs?: number;
+  readonly seed: number;
+  readonly shard?: { readonly index: number; readonly of: number };
+  readonly strict: boolean;
+  readonly deviations?: string;
+  /** Judge with these areas instead of all registered. */
+  readonly spec?: readonly Area<never>[];
+  readonly onProgress?: (p: Progress) => void;
+  readonly onProgram?: (p: Program) => void;
+  readonly stopped?: () => boolean;
+}
+/** A machine that keeps refusing is not asked again. */
+interface Site {
+  readonly suite: Suite;
+  readonly machines: MachineConfig[];
+  block: number;
+  played: number;
+}
+/** Findings of one clause and kind that are minimized: the 1st, 2nd, 4th, 8th … to notice other shapes without minimizing all. */
+const worthMinimizing = (seen: number): boolean => (seen & (seen - 1)) === 0 && seen <= 32;
+
+export const explore = async (options: ExploreOptions): Promise<CheckResult> => {
+  const { target, seed } = options;
+  const areas = options.spec ?? allAreas;
+  const judge = createJudge(areas);
+  const offered = new Set<Capability>();
+  const refused = new Map<string, { suite: string; why: string; machines: number }>();
+  const found = new Map<string, Counterexample>();
+  const seenKinds = new Map<string, number>();
+  const shard = options.shard ?? { index: 1, of: 1 };
+  const started = performance.now();
+  let programs = 0;
+  let stimuli = 0;
+
+  const deviations = readDeviations(options.name, target.hello.version, options.deviations);
+  const unexpectedlyKept: { signature: string; why: string }[] = [];
+  for (const entry of deviations.entries) {
+    if (!within(areaOf(areas, entry.signature.split(' | ')[0] ?? ''), options.areas)) continue;
+    const why = await stillStands(target, areas, deviations.file, entry);
+    if (why !== undefined) unexpectedlyKept.push({ signature: entry.signature, why });
+  }
+
+  const sites: Site[] = [];
+  for (const suite of suitesFor(options.areas)) {
+    const lacks = suite.needs.filter((c) => !target.hello.offers.includes(c));
+    if (lacks.length > 0) refused.set(suite.id, { suite: suite.id, why: `the target does not offer ${lacks.join(', ')}`, machines: suite.machines.length });
+    else sites.push({ suite, machines: [...suite.machines], block: 0, played: 0 });
+  }
+  const record = async (suite: Suite, program: Program, played: Played): Promise<void> => {
+    const kinds = new Set<string>();
+    for (const finding of played.findings) {
+      const kind = `${finding.clause} | ${finding.kind}`;
+      if (kinds.has(kind)) continue;
+      kinds.add(kind);
+      const seen = (seenKinds.get(kind) ?? 0) + 1;
+      seenKinds.set(kind, seen);
+      if (!worthMinimizing(seen)) continue;
+      const minimal = await minimize(target, areas, suite, program, finding, { finding, lines: played.lines, stimuli: played.stimuli });
+      const signature = signatureOf(minimal.finding, suite, minimal.program.choices, minimal.repeated);
+      if (!found.has(signature)) found.set(signature, { ...minimal, signature, suite: suite.id, of: played.stimuli, seen: 0 });
+    }
+  };
+  const spent = (site: Site): boolean => site.machines.length === 0 || (options.forMs === undefined && site.played >= (options.runs ?? site.suite.runs));
+  const done = (): boolean => options.stopped?.() === true || sites.every(spent) || (options.forMs !== undefined && performance.now() - started >= options.forMs);
+  const budget = sites.reduce((sum, site) => sum + (options.runs ?? site.suite.runs), 0);
+
+  while (!done()) {
+    for (const site of sites) {
+      if (spent(site) || done()) continue;
+      const machine = site.machines[site.block % site.machines.length] as MachineConfig;
+      const block = site.block++;
+      if (block % shard.of !== shard.index - 1) {
+        site.played += blockSize;
+        continue;
+      }
+      for (const program of programsOf(site.suite, machine, seed, block)) {
+        if (spent(site) || done()) break;
+        options.onProgram?.(program);
+        const played = await play(target, site.suite, program, judge);
+        if (played.refused !== undefined) {
+          site.machines.splice(site.machines.indexOf(machine), 1);
+          site.block = 0;
+          const key = `${site.suite.id}: ${played.refused}`;
+          const before = refused.get(key);
+          refused.set(key, { suite: site.suite.id, why: played.refused, machines: (before?.machines ?? 0) + 1 });
+          break;
+        }
+        site.played++;
+        programs++;
+        stimuli += played.stimuli;
+        for (const line of played.lines) if ('granted' in line) for (const c of line.granted.offers) offered.add(c);
+        if (played.findings.length > 0) await record(site.suite, program, played);
+      }
+      options.onProgress?.({
+        programs,
+        stimuli,
+        done: options.forMs === undefined ? programs / budget : (performance.now() - started) / options.forMs,
+        broken: found.size,
+      });
+      await new Promise((resume) => setImmediate(resume));
+    }
+  }
+  for (const c of found.values()) c.seen = seenKinds.get(`${c.finding.clause} | ${c.finding.kind}`) ?? 1;
+  return concluded({
+    target: target.hello,
+    seed,
+    programs,
+    stimuli,
+    clauses: selected(areas, options),
+    tallies: judge.tallies,
+    offered,
+    counterexamples: [...found.values()],
+    deviations: deviations.entries,
+    unexpectedlyKept,
+    refused: [...refused.values()],
+    strict: options.strict,
+  });
+};
+
+const areaOf = (areas: readonly Area<never>[], clause: string): string => areas.find((a) => a.clauses.some((c) => c.id === clause))?.id ?? clause;
+const selected = (areas: readonly Area<never>[], options: ExploreOptions): readonly Clause<never>[] =>
+  areas
+    .filter((a) => within(a.id, options.areas) || a.id === 'machine')
+    .flatMap((a) => a.clauses)
+    .filter((c) => options.clauses === undefined || options.clauses.length === 0 || options.clauses.includes(c.id));

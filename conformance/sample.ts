@@ -1,0 +1,22 @@
+// Which programs a seed means: blocks of programs, each block on one machine, so that slow machines are built seldom.
+// The same suite, seed and index give the same program on any target and in any shard.
+
+import fc from 'fast-check';
+import type { MachineConfig } from '../spec/units.ts';
+import type { Choice, Program, Suite } from './program.ts';
+
+/** Programs that share a machine and a draw. */
+export const blockSize = 32;
+
+/** Block number `block` of the suite under this seed, on a machine. Ids and numbers are mixed so that neighbours have nothing in common. */
+export const programsOf = (suite: Suite, machine: MachineConfig, seed: number, block: number): readonly Program[] => {
+  const draws: readonly (readonly Choice[])[] = fc.sample(suite.choices, { seed: mix(seed, block, suite.id), numRuns: blockSize });
+  return draws.map((choices) => ({ suite: suite.id, machine, choices }));
+};
+
+/** FNV-1a over the three, folded to 31 bits: http://www.isthe.com/chongo/tech/comp/fnv/ (public domain). */
+const mix = (seed: number, block: number, id: string): number => {
+  let h = 0x811c9dc5;
+  for (const c of `${id}/${seed}/${block}`) h = Math.imul(h ^ c.charCodeAt(0), 0x01000193) >>> 0;
+  return h >>> 1;
+};

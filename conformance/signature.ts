@@ -1,0 +1,22 @@
+// When two findings are one: same clause, same kind of objection, same shape of the shortest program.
+// Shapes are coarse on purpose: the kinds of step in the program, not their number, order or values.
+
+import type { Finding } from './judge.ts';
+import type { Choice, Suite } from './program.ts';
+
+/** Steps that nearly every program has and that say nothing about what is wrong. */
+const common: ReadonlySet<string> = new Set(['init', 'settle', 'kick', 'look', 'config']);
+
+/** The first word of each choice's shape, a violation with its duty; sorted, each once. */
+export const shapeOf = (suite: Suite, choices: readonly Choice[]): string => {
+  const words = choices.map((c) => {
+    const [word = '', duty = ''] = suite.shape(c).split(' ');
+    return word === 'violate' ? `violate ${duty}` : word;
+  });
+  const telling = [...new Set(words.filter((w) => !common.has(w)))].sort();
+  return telling.length === 0 ? 'set-up' : telling.join('+');
+};
+
+/** clause | kind | shape. A program that did not show the finding twice has no shape that could be relied on. */
+export const signatureOf = (finding: Finding, suite: Suite, choices: readonly Choice[], repeated: boolean): string =>
+  `${finding.clause} | ${finding.kind} | ${repeated ? shapeOf(suite, choices) : 'once'}`;

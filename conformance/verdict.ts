@@ -1,0 +1,76 @@
+// From tallies and counterexamples to verdicts: kept < unsupported < untested < undecided < broken, and the exit code.
+// Kept needs positive evidence; a broken `should` is advice; a death seen once only is undecided.
+
+import type { Clause } from '../spec/clause.ts';
+import type { Capability, Hello } from '../spec/units.ts';
+import type { Deviation } from './deviations.ts';
+import type { Tally } from './judge.ts';
+import type { CheckResult, ClauseResult, Counterexample, Verdict } from './report/result.ts';
+
+export const order: readonly Verdict[] = ['kept', 'unsupported', 'untested', 'undecided', 'broken'];
+export const worst = (verdicts: readonly Verdict[]): Verdict =>
+  verdicts.reduce((a, b) => (order.indexOf(b) > order.indexOf(a) ? b : a), 'kept' as Verdict);
+
+interface Seen {
+  readonly target: Hello;
+  readonly seed: number;
+  readonly programs: number;
+  readonly stimuli: number;
+  readonly clauses: readonly Clause<never>[];
+  readonly tallies: ReadonlyMap<string, Tally>;
+  readonly offered: ReadonlySet<Capability>;
+  readonly counterexamples: readonly Counterexample[];
+  readonly deviations: readonly Deviation[];
+  readonly unexpectedlyKept: CheckResult['unexpectedlyKept'];
+  readonly refused: CheckResult['refused'];
+  readonly strict: boolean;
+}
+
+/** A death counts when a second run showed it again; any other finding is its own evidence. */
+const stands = (c: Counterexample): boolean => c.repeated || c.finding.clause !== 'machine.alive';
+
+const clauseResult = (clause: Clause<never>, seen: Seen, explained: ReadonlyMap<string, Deviation>): ClauseResult => {
+  const tally = seen.tallies.get(clause.id) ?? { id: clause.id, applied: 0, kept: 0, broken: 0, unknown: 0 };
+  const shown = seen.counterexamples.filter((c) => c.finding.clause === clause.id);
+  const result = (verdict: Verdict, because?: string): ClauseResult => ({ id: clause.id, verdict, tally, ...(because === undefined ? {} : { because }) });
+  if (shown.some(stands)) {
+    const known = shown.filter(stands).every((c) => explained.has(c.signature));
+    return { ...result('broken'), ...(known ? { deviates: true as const } : {}) };
+  }
+  if (shown.length > 0) return result('undecided', 'the target died once, and not again in a second run of the same program');
+  if (tally.kept > 0) return result('kept');
+  if (tally.unknown > 0) return result('undecided', tally.why ?? 'unknown');
+  const lacks = (clause.needs ?? []).filter((c) => !seen.offered.has(c));
+  if (lacks.length > 0) return result('unsupported', `needs ${lacks.join(', ')}`);
+  return result('untested', 'no program brought it about');
+};
+
+export const concluded = (seen: Seen): CheckResult => {
+  const explained = new Map<string, Deviation>();
+  for (const d of seen.deviations) for (const signature of [d.signature, ...(d.also ?? [])]) explained.set(signature, d);
+  const clauses = seen.clauses.map((c) => clauseResult(c, seen, explained));
+  const ids = new Set(clauses.map((c) => c.id));
+  const reported = seen.counterexamples.filter((c) => ids.has(c.finding.clause));
+  const levels = new Map(seen.clauses.map((c) => [c.id, c.level]));
+  const counts = (id: string): boolean => seen.strict || levels.get(id) === 'must';
+  const verdicts = clauses.filter((c) => counts(c.id)).map((c): Verdict => (c.deviates ? 'kept' : c.verdict));
+  if (seen.unexpectedlyKept.length > 0) verdicts.push('broken');
+  const verdict = seen.programs === 0 ? 'undecided' : worst(verdicts);
+  const expected = reported.flatMap((c) => {
+    const d = explained.get(c.signature);
+    return d === undefined ? [] : [{ clause: c.finding.clause, signature: c.signature, because: d.because, trace: d.trace }];
+  });
+  return {
+    target: { name: seen.target.name, version: seen.target.version, offers: seen.target.offers },
+    seed: seen.seed,
+    programs: seen.programs,
+    stimuli: seen.stimuli,
+    clauses,
+    counterexamples: reported.filter((c) => !explained.has(c.signature)),
+    expected,
+    unexpectedlyKept: seen.unexpectedlyKept,
+    refused: seen.refused,
+    verdict,
+    exit: verdict === 'broken' ? 1 : verdict === 'undecided' ? 2 : 0,
+  };
+};
