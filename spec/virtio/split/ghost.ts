@@ -1,0 +1,92 @@
+// What a driver knows of its split virtqueues: what it offered, what came back, and who was told.
+// VIRTIO 1.4, Split Virtqueues. Remembers, never judges.
+
+import type { Memory } from '../../clause.ts';
+import type { Granted } from '../../units.ts';
+import { has } from '../features.ts';
+import type { Segment } from '../vocabulary.ts';
+import { descriptorBytes, type Walked } from './chain.ts';
+
+/** Traits of chains that a rule of their own speaks about. */
+export type Trait = 'any' | 'indirect' | 'mixed' | 'write-flagged' | 'after-spurious';
+export interface Outstanding extends Walked {
+  readonly order: number;
+  /** The driver has told the device of it, or was right not to. */
+  told: boolean;
+  readonly traits: readonly Trait[];
+  /** Writes seen into its writable segments: offset from the first writable byte, and length. */
+  readonly written: [number, number][];
+}
+export interface Queue {
+  readonly index: number;
+  readonly size: number;
+  readonly desc: bigint;
+  readonly avail: bigint;
+  readonly used: bigint;
+  /** Next free-running index in each ring. */
+  availIdx: number;
+  usedIdx: number;
+  submitted: number;
+  readonly outstanding: Map<number, Outstanding>;
+  /** Order of the chain that the last virtq.completed spoke of. */
+  lastOrder: number;
+  /** Chains just used, by order, until their virtq.completed has been judged. */
+  readonly returned: Map<number, Outstanding>;
+  /** Used slots written since idx last moved. */
+  readonly slotsWritten: Set<number>;
+  /** Described as writable by chains that break a duty: still the device's to write. */
+  readonly loose: Segment[];
+  /** The driver notified without having offered anything new. */
+  spurious: boolean;
+  // Since the last settle:
+  /** A notification is owed: something used while none was suppressed. */
+  owed: boolean;
+  owedBy: { readonly eventIgnored: boolean; readonly flagsIgnored: boolean };
+  /** A notification came after the last used buffer (or, where order is not seen, at all). */
+  notified: boolean;
+  /** Used buffers came, and every one of them was suppressed all the time. */
+  quietUse: boolean;
+  loudUse: boolean;
+  /** Suppression was changed while something was outstanding: what was owed is not known. */
+  raced: boolean;
+  readonly finished: Record<Trait, number>;
+}
+export interface SplitGhost {
+  features: bigint;
+  live: boolean;
+  /** Nothing was done since the last settle but memory writes. */
+  still: boolean;
+  /** Something malformed was offered since the machine started, and the device was reset since. */
+  hurt: boolean;
+  malformed: boolean;
+  readonly queues: Map<number, Queue>;
+}
+export const initialSplit = (_granted: Granted): SplitGhost => ({ features: 0n, live: false, still: false, hurt: false, malformed: false, queues: new Map() });
+export const noneFinished = (): Record<Trait, number> => ({ any: 0, indirect: 0, mixed: 0, 'write-flagged': 0, 'after-spurious': 0 });
+
+/** struct virtq_avail: le16 flags, le16 idx, le16 ring[size], le16 used_event; The Virtqueue Available Ring. */
+export const availFlags = (q: Queue, m: Memory): number => m.u16(q.avail) ?? 0;
+export const usedEvent = (q: Queue, m: Memory): number => m.u16(q.avail + 4n + 2n * BigInt(q.size)) ?? 0;
+export const availBytes = (q: Queue): number => 6 + 2 * q.size;
+/** struct virtq_used: le16 flags, le16 idx, {le32 id, le32 len} ring[size], le16 avail_event; The Virtqueue Used Ring. */
+export const usedFlags = (q: Queue, m: Memory): number => m.u16(q.used) ?? 0;
+export const availEvent = (q: Queue, m: Memory): number => m.u16(q.used + 4n + 8n * BigInt(q.size)) ?? 0;
+export const usedBytes = (q: Queue): number => 6 + 8 * q.size;
+export const tableBytes = (q: Queue): number => descriptorBytes * q.size;
+
+export const touches = (at: bigint, length: number, start: bigint, size: number): boolean => at < start + BigInt(size) && at + BigInt(length) > start;
+export const total = (segments: readonly Segment[]): number => segments.reduce((sum, s) => sum + s.length, 0);
+/** Whether moving a free-running index from `from` to `to` passes the entry with index `event`: vring_need_event of virtio_ring.h. */
+export const passes = (event: number, from: number, to: number): boolean => ((to - event - 1) & 0xffff) < ((to - from) & 0xffff);
+
+/** The driver may leave out a notification: the device said so while it was idle. */
+export const excused = (g: SplitGhost, q: Queue, m: Memory, from: number, to: number): boolean =>
+  g.still && (has(g.features, 'EVENT_IDX') ? !passes(availEvent(q, m), from, to) : (usedFlags(q, m) & 1) === 1);
+
+/** Length of the stretch from the first writable byte that was written without a gap. */
+export const writtenPrefix = (o: Outstanding): number => {
+  let end = 0;
+  for (const [from, length] of [...o.written].sort((a, b) => a[0] - b[0])) if (from <= end) end = Math.max(end, from + length);
+  return end;
+};
+export const remaining = (q: Queue, trait: Trait): readonly Outstanding[] => [...q.outstanding.values()].filter((o) => o.told && o.traits.includes(trait));

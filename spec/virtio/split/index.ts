@@ -1,0 +1,31 @@
+// The area virtio.split: split virtqueues.
+// VIRTIO 1.4, Split Virtqueues.
+
+import type { Area } from '../../clause.ts';
+import { splitDuties } from './driver.ts';
+import { initialSplit, type SplitGhost } from './ghost.ts';
+import { memoryClauses } from './memory.ts';
+import { notificationClauses } from './notification.ts';
+import { observeSplit } from './observe.ts';
+import { usedClauses } from './used.ts';
+
+export const split: Area<SplitGhost> = {
+  id: 'virtio.split',
+  initial: initialSplit,
+  observe: observeSplit,
+  on: [
+    'virtq.enabled',
+    'scope.reset',
+    'virtio.negotiated',
+    'virtio.live',
+    'memory.changed',
+    'virtq.completed',
+    'virtq.malformed',
+    'interrupt',
+    'settled',
+    'virtq.notify',
+    'memory.write',
+  ],
+  clauses: [...usedClauses, ...memoryClauses, ...notificationClauses],
+  duties: splitDuties,
+};

@@ -1,0 +1,104 @@
+// Where a device may write: the used rings and the writable elements of chains that it has not given back. Nowhere else.
+// VIRTIO 1.4, The Virtqueue Descriptor Table; The Virtqueue Available Ring.
+
+import { type Clause, clauseOf, type Moment } from '../../clause.ts';
+import { project, virtio } from '../../sources.ts';
+import type { EventOf } from '../../vocabulary.ts';
+import { once } from '../once.ts';
+import { availBytes, type Queue, type SplitGhost, tableBytes, touches, usedBytes } from './ghost.ts';
+
+const clause = clauseOf<SplitGhost>();
+type Place = 'table' | 'indirect' | 'avail' | 'readable' | 'elsewhere';
+interface Stray {
+  readonly place: Place;
+  readonly at: bigint;
+}
+type Changed = Moment<SplitGhost, EventOf<'memory.changed'>>;
+const hex = (n: bigint): string => `0x${n.toString(16)}`;
+
+/** The end of a range that may be written and that holds `at`; undefined if there is none. */
+const permittedTo = (queues: readonly Queue[], at: bigint): bigint | undefined => {
+  for (const q of queues) {
+    const end = q.used + BigInt(usedBytes(q));
+    if (at >= q.used && at < end) return end;
+    for (const o of q.outstanding.values()) for (const s of o.chain.writable) if (at >= s.at && at < s.at + BigInt(s.length)) return s.at + BigInt(s.length);
+    for (const s of q.loose) if (at >= s.at && at < s.at + BigInt(s.length)) return s.at + BigInt(s.length);
+  }
+  return undefined;
+};
+const placeOf = (queues: readonly Queue[], at: bigint): Place => {
+  for (const q of queues) {
+    if (touches(at, 1, q.desc, tableBytes(q))) return 'table';
+    if (touches(at, 1, q.avail, availBytes(q))) return 'avail';
+    for (const o of q.outstanding.values()) {
+      if (o.indirect !== undefined && touches(at, 1, o.indirect.at, o.indirect.length)) return 'indirect';
+      if (o.chain.readable.some((s) => touches(at, 1, s.at, s.length))) return 'readable';
+    }
+  }
+  return 'elsewhere';
+};
+/** First byte of the change that nothing permits, by the kind of place it is in. */
+const strays = once((m: Changed): readonly Stray[] => {
+  const queues = [...m.before.queues.values()];
+  const found: Stray[] = [];
+  for (const w of m.event.writes) {
+    const end = w.at + BigInt(w.bytes.length);
+    for (let at: bigint = w.at; at < end; ) {
+      const to = permittedTo(queues, at);
+      if (to === undefined) {
+        found.push({ place: placeOf(queues, at), at });
+        at++;
+        if (found.length > 64) return found;
+      } else at = to;
+    }
+  }
+  return found;
+});
+const untouched =
+  (places: readonly Place[], expected: string, kind: string) =>
+  (m: Changed): true | { expected: string; saw: string; kind: string } => {
+    const hit = strays(m).find((s) => places.includes(s.place));
+    return hit === undefined || { expected, saw: `a write at ${hex(hit.at)}`, kind };
+  };
+const table = 'Basic Facilities of a Virtio Device / Virtqueues / The Virtqueue Descriptor Table';
+const common = {
+  level: 'must',
+  binds: 'device',
+  on: ['memory.changed'],
+  needs: ['memory.seen'],
+  harm: 'stray-write',
+  always: true,
+  scope: () => 'device:0',
+  when: (m: Changed) => m.before.live && m.before.queues.size > 0,
+} as const;
+
+export const memoryClauses: readonly Clause<SplitGhost>[] = [
+  clause({
+    ...common,
+    id: 'virtio.split.desc.table-untouched',
+    cite: virtio(table, 'split.desc.dev.04'),
+    says: 'a device writes to no entry of a descriptor table, direct or indirect',
+    holds: untouched(['table', 'indirect'], 'descriptor tables untouched', 'descriptor-written'),
+  }),
+  clause({
+    ...common,
+    id: 'virtio.split.desc.readable-untouched',
+    cite: virtio(table, 'split.desc.dev.01'),
+    says: 'a device does not write to a device-readable buffer',
+    holds: untouched(['readable'], 'device-readable buffers untouched', 'readable-written'),
+  }),
+  clause({
+    ...common,
+    id: 'virtio.split.avail.untouched',
+    cite: virtio('Basic Facilities of a Virtio Device / Virtqueues / The Virtqueue Available Ring'),
+    says: 'only the driver writes to the available ring',
+    holds: untouched(['avail'], 'the available ring untouched', 'avail-written'),
+  }),
+  clause({
+    ...common,
+    id: 'virtio.split.memory.described-only',
+    cite: project('What no guest may do to its machine', 'SAFE-MEM'),
+    says: 'a device writes only to used rings and to writable elements that it holds',
+    holds: untouched(['elsewhere'], 'no write outside what was described', 'undescribed-written'),
+  }),
+];

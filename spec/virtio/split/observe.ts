@@ -1,0 +1,238 @@
+// How the ghost of the split rings follows events, and the derived events it makes for the areas above.
+// VIRTIO 1.4, Supplying Buffers to The Device; Receiving Used Buffers From The Device; In-order use of descriptors.
+
+import type { Memory, Moment } from '../../clause.ts';
+import type { Event, EventOf } from '../../vocabulary.ts';
+import { has } from '../features.ts';
+import { walk } from './chain.ts';
+import {
+  availFlags,
+  excused,
+  noneFinished,
+  type Outstanding,
+  passes,
+  type Queue,
+  type SplitGhost,
+  touches,
+  type Trait,
+  usedBytes,
+  usedEvent,
+} from './ghost.ts';
+
+const none: readonly Event[] = [];
+
+const enable = (g: SplitGhost, e: EventOf<'virtq.enabled'>): void => {
+  g.queues.set(e.queue, {
+    index: e.queue,
+    size: e.size,
+    desc: e.desc,
+    avail: e.avail,
+    used: e.used,
+    availIdx: e.base,
+    usedIdx: e.base,
+    submitted: 0,
+    lastOrder: -1,
+    returned: new Map(),
+    outstanding: new Map(),
+    slotsWritten: new Set(),
+    loose: [],
+    spurious: false,
+    owed: false,
+    owedBy: { eventIgnored: false, flagsIgnored: false },
+    notified: false,
+    quietUse: false,
+    loudUse: false,
+    raced: false,
+    finished: noneFinished(),
+  });
+};
+
+/** What the driver made available since: chains, in order. An impossible idx makes nothing available. */
+const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
+  const from = q.availIdx;
+  const to = m.u16(q.avail + 2n);
+  if (to === undefined) return;
+  const count = (to - from) & 0xffff;
+  if (count === 0) return;
+  q.availIdx = to;
+  if (count + q.outstanding.size > q.size) {
+    events.push({ saw: 'virtq.malformed', queue: q.index, head: -1, why: `idx moved by ${count} with ${q.outstanding.size} of ${q.size} outstanding`, writable: [] });
+    return;
+  }
+  const told = excused(g, q, m, from, to);
+  for (let i = 0; i < count; i++) {
+    const head = m.u16(q.avail + 4n + 2n * BigInt(((from + i) & 0xffff) % q.size)) ?? 0;
+    const walked = q.outstanding.has(head)
+      ? { duty: 'virtio.split.driver.head-not-outstanding', why: `head ${head} is outstanding`, writable: [] }
+      : walk(m, q, head, g.features);
+    if ('duty' in walked) {
+      q.loose.push(...walked.writable);
+      events.push({ saw: 'virtq.malformed', queue: q.index, head, why: `${walked.duty}: ${walked.why}`, writable: walked.writable });
+      continue;
+    }
+    const traits: Trait[] = ['any'];
+    if (walked.indirect !== undefined) traits.push('indirect');
+    if (walked.mixed) traits.push('mixed');
+    if (walked.writeFlagged) traits.push('write-flagged');
+    if (q.spurious) traits.push('after-spurious');
+    const outstanding: Outstanding = { ...walked, order: q.submitted++, told, traits, written: [] };
+    q.outstanding.set(head, outstanding);
+    events.push({ saw: 'virtq.submitted', chain: walked.chain, order: outstanding.order });
+  }
+};
+
+/** A notification is owed for the entries [from, to) of the used ring, and what would have kept a careless device from sending it. */
+const owe = (g: SplitGhost, q: Queue, m: Memory, from: number, to: number, ordered: boolean): void => {
+  const event = usedEvent(q, m);
+  const quiet = (availFlags(q, m) & 1) === 1;
+  const byEvent = has(g.features, 'EVENT_IDX');
+  const owed = byEvent ? passes(event, from, to) : !quiet;
+  if (owed) {
+    q.owed = true;
+    if (ordered) q.notified = false; // elsewhere a notification may have been seen before the bytes it is about
+    q.loudUse = true;
+    q.owedBy = {
+      eventIgnored: q.owedBy.eventIgnored || (!byEvent && !passes(event, from, to)),
+      flagsIgnored: q.owedBy.flagsIgnored || (byEvent && quiet),
+    };
+  } else q.quietUse = true;
+};
+
+const finish = (q: Queue, o: Outstanding, length: number, events: Event[]): void => {
+  q.outstanding.delete(o.chain.head);
+  q.returned.set(o.order, o);
+  for (const trait of o.traits) q.finished[trait]++;
+  events.push({ saw: 'virtq.completed', chain: o.chain, length, order: o.order });
+};
+
+/** Used entries that idx has published. Under IN_ORDER one entry may stand for all chains before it. */
+const use = (g: SplitGhost, q: Queue, m: Memory, ordered: boolean, events: Event[]): void => {
+  const to = m.u16(q.used + 2n);
+  if (to === undefined || to === q.usedIdx) return;
+  const from = q.usedIdx;
+  const count = (to - from) & 0xffff;
+  if (count > q.size) return; // virtio.split.used.idx-bounded has objected; nothing can be read out of it
+  owe(g, q, m, from, to, ordered);
+  for (let i = 0; i < count; i++) {
+    const slot = q.used + 4n + 8n * BigInt(((from + i) & 0xffff) % q.size);
+    const id = m.u32(slot) ?? 0;
+    const length = m.u32(slot + 4n) ?? 0;
+    const o = q.outstanding.get(id);
+    if (o === undefined) {
+      events.push({ saw: 'virtq.used.stray', queue: q.index, head: id });
+      continue;
+    }
+    if (has(g.features, 'IN_ORDER'))
+      for (const earlier of [...q.outstanding.values()]) {
+        if (earlier.order >= o.order || i + 1 >= count) break;
+        finish(q, earlier, 0, events);
+        i++;
+      }
+    finish(q, o, length, events);
+  }
+  q.usedIdx = to;
+  q.slotsWritten.clear();
+};
+
+const rememberWrite = (q: Queue, at: bigint, length: number): void => {
+  if (touches(at, length, q.used, usedBytes(q))) {
+    const first = Number(at - q.used - 4n);
+    for (let slot = Math.max(0, Math.floor(first / 8)); slot * 8 < first + length && slot < q.size; slot++) q.slotsWritten.add(slot);
+    return;
+  }
+  for (const o of q.outstanding.values()) {
+    let offset = 0;
+    for (const s of o.chain.writable) {
+      if (touches(at, length, s.at, s.length)) {
+        const from = at > s.at ? Number(at - s.at) : 0;
+        const to = Math.min(s.length, Number(at - s.at) + length);
+        o.written.push([offset + from, to - from]);
+      }
+      offset += s.length;
+    }
+  }
+};
+
+const settle = (g: SplitGhost, certain: boolean): void => {
+  g.still = certain;
+  for (const q of g.queues.values()) {
+    Object.assign(q, { owed: false, notified: false, quietUse: false, loudUse: false, raced: false });
+    q.owedBy = { eventIgnored: false, flagsIgnored: false };
+    Object.assign(q.finished, noneFinished());
+  }
+};
+
+export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Moment<SplitGhost>): readonly Event[] => {
+  if ('saw' in e) {
+    switch (e.saw) {
+      case 'virtq.enabled':
+        enable(g, e);
+        return none;
+      case 'scope.reset':
+        if (e.scope === 'device:0') {
+          g.queues.clear();
+          g.live = false;
+          g.still = false;
+          g.hurt ||= g.malformed;
+        }
+        return none;
+      case 'virtq.malformed':
+        g.malformed = true;
+        return none;
+      case 'virtio.negotiated':
+        g.features = e.features;
+        return none;
+      case 'virtio.live': {
+        g.live = true;
+        g.features = e.features;
+        g.still = false;
+        const events: Event[] = [];
+        for (const q of g.queues.values()) publish(g, q, m, events);
+        return events;
+      }
+      case 'memory.changed': {
+        if (!g.live) return none;
+        const events: Event[] = [];
+        for (const q of g.queues.values()) {
+          if (granted.memory.seen === 'ordered') for (const w of e.writes) rememberWrite(q, w.at, w.bytes.length);
+          use(g, q, m, granted.memory.seen === 'ordered', events);
+        }
+        return events;
+      }
+      case 'virtq.completed': {
+        const q = g.queues.get(e.chain.queue);
+        q?.returned.delete(e.order);
+        if (q !== undefined) q.lastOrder = e.order;
+        return none;
+      }
+      case 'interrupt':
+        if (e.from === 'queue') for (const q of g.queues.values()) if (e.queue === undefined || e.queue === q.index) q.notified = true;
+        return none;
+      case 'settled':
+        settle(g, e.by !== 'bound');
+        return none;
+      default:
+        return none;
+    }
+  }
+  if (e.do === 'virtq.notify') {
+    g.still = false;
+    const q = g.queues.get(e.queue);
+    if (q === undefined || !g.live) return none;
+    let news = false;
+    for (const o of q.outstanding.values()) {
+      news ||= !o.told;
+      o.told = true;
+    }
+    if (!news) q.spurious = true;
+    return none;
+  }
+  if (e.do !== 'memory.write' || !g.live) return none;
+  const events: Event[] = [];
+  for (const q of g.queues.values()) {
+    const suppression = touches(e.at, e.bytes.length, q.avail, 2) || touches(e.at, e.bytes.length, q.avail + 4n + 2n * BigInt(q.size), 2);
+    if (suppression && q.outstanding.size > 0) q.raced = true;
+    if (touches(e.at, e.bytes.length, q.avail + 2n, 2)) publish(g, q, m, events);
+  }
+  return events;
+};
