@@ -30,6 +30,8 @@ export interface BasicGhost {
   generation: number | undefined;
   /** The host changed the configuration since the last config notification. */
   configChanged: boolean;
+  /** Capacity, where the machine is known. */
+  sectors: number | undefined;
   /** NEEDS_RESET was read, with DRIVER_OK written before. */
   needsReset: boolean;
   /** A config notification came since the last reset. */
@@ -38,7 +40,7 @@ export interface BasicGhost {
   readonly usedRings: Map<number, readonly [bigint, bigint]>;
 }
 
-export const initialBasic = (_granted: Granted): BasicGhost => ({
+export const initialBasic = (granted: Granted): BasicGhost => ({
   written: 0,
   read: undefined,
   resetting: false,
@@ -52,6 +54,7 @@ export const initialBasic = (_granted: Granted): BasicGhost => ({
   config: new Map(),
   generation: undefined,
   configChanged: false,
+  sectors: granted.virtio?.blk.sectors,
   needsReset: false,
   configNotified: false,
   usedRings: new Map(),
@@ -101,6 +104,8 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
     if (e.do === 'virtio.features.write') g.accepted = e.accepted;
     else if (e.do === 'virtio.config.write') g.config.clear();
     else if (e.do === 'host.resize') {
+      if (e.sectors === g.sectors) return none;
+      g.sectors = e.sectors;
       g.config.clear();
       g.configChanged = true;
       g.generation = undefined;

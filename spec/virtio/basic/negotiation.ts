@@ -103,7 +103,6 @@ export const negotiationClauses: readonly Clause<BasicGhost>[] = [
     on: ['virtio.status'],
     needs: ['virtio.status'],
     harm: 'self-stuck',
-    always: true,
     scope: device,
     when: ({ before }) => answered(before) && before.agreed.has(before.accepted),
     holds: ({ event }) => (event.value & status.FEATURES_OK) !== 0 || refused,

@@ -46,7 +46,8 @@ export const initializationClauses: readonly Clause<BlkGhost>[] = [
     needs,
     harm: 'wrong-data',
     scope: device,
-    when: () => true,
+    // A machine that was asked for without FLUSH is no news about the implementation.
+    when: (m) => m.granted.virtio === undefined || includes(m.granted.virtio.offer, 'FLUSH'),
     holds: (m) => includes(m.event.offered, 'FLUSH') || { kind: 'flush missing', expected: 'FLUSH offered', saw: 'FLUSH not offered' },
   }),
   clause({

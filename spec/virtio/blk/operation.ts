@@ -218,12 +218,28 @@ function undefinedType(f: Flight): boolean {
   return type !== undefined && !known.has(type) && !zoneTypes.has(type) && !isLegacyType(type);
 }
 
+/** A part of a block: legal, since blk_size changes no unit of the protocol, and what some devices refuse all the same. */
+const partOfBlock = (f: Flight, m: Completed): boolean => {
+  const per = BigInt((m.granted.virtio?.blk.blockSize ?? sectorSize) / sectorSize);
+  return f.request.ranges?.some((r) => r.sector % per !== 0n || BigInt(r.count) % per !== 0n) ?? false;
+};
+const kindOf = (f: Flight, m: Completed): string => {
+  if (isLegacyType(f.request.type ?? 0)) return 'a legacy type';
+  if (undefinedType(f)) return 'an undefined type';
+  return `${typeName(f.request.type ?? -1)}${partOfBlock(f, m) ? ' of part of a block' : ''}`;
+};
+
 const judgeAnswer = (rule: Answer, m: Completed): Judged => {
   const status = statusOf(m);
-  if (status === undefined) return { unknown: 'the status byte was not seen' };
-  const type = typeName(flightOf(m)?.request.type ?? -1);
+  const flight = flightOf(m);
+  if (status === undefined || flight === undefined) return { unknown: 'the status byte was not seen' };
+  const type = typeName(flight.request.type ?? -1);
   return (
-    rule.permits(status) || { kind: `${statusName(status)} for ${type}`, expected: `${rule.expected} for ${type}`, saw: statusName(status) }
+    rule.permits(status) || {
+      kind: `${statusName(status)} for ${kindOf(flight, m)}`,
+      expected: `${rule.expected} for ${type}`,
+      saw: statusName(status),
+    }
   );
 };
 
