@@ -16,9 +16,12 @@ export interface ConnectError extends Error {
   readonly kind: 'connect';
 }
 const cannot = (message: string): ConnectError => Object.assign(new Error(message), { kind: 'connect' as const });
-export const isConnectError = (error: unknown): error is ConnectError => error instanceof Error && 'kind' in error && error.kind === 'connect';
+export const isConnectError = (error: unknown): error is ConnectError =>
+  error instanceof Error && 'kind' in error && error.kind === 'connect';
 
-type Probe = { readonly available: true; readonly detail: string } | { readonly available: false; readonly reason: string; readonly install?: string };
+type Probe =
+  | { readonly available: true; readonly detail: string }
+  | { readonly available: false; readonly reason: string; readonly install?: string };
 interface Kind {
   /** As a user writes it. */
   readonly usage: string;
@@ -36,16 +39,33 @@ const needed = (rest: string, what: string, example: string): string => {
 };
 
 export const kinds: readonly Kind[] = [
-  { usage: 'ref', matches: (n) => n === 'ref', open: async () => (await import('./targets/ref/ref.ts')).refTarget(), probe: () => ({ available: true, detail: 'in process' }) },
+  {
+    usage: 'ref',
+    matches: (n) => n === 'ref',
+    open: async () => (await import('./targets/ref/ref.ts')).refTarget(),
+    probe: () => ({ available: true, detail: 'in process' }),
+  },
   {
     usage: 'fault:ID',
     matches: named('fault'),
     open: async (rest) => (await import('./targets/fault/fault.ts')).faultTarget(needed(rest, 'the id of a fault', 'fault:VB-001')),
     probe: () => ({ available: true, detail: 'the reference with one seeded fault' }),
   },
-  { usage: 'trace:FILE', matches: named('trace'), open: async (rest) => (await import('./targets/trace/trace.ts')).traceTarget(needed(rest, 'the file', 'trace:recording.jsonl')) },
-  { usage: 'module:FILE', matches: named('module'), open: async (rest) => (await import('./targets/module/module.ts')).moduleTarget(needed(rest, 'the module', 'module:./target.js')) },
-  { usage: 'exec:COMMAND', matches: named('exec'), open: async (rest) => (await import('./targets/exec/exec.ts')).execTarget(needed(rest, 'the command', 'exec:./my-adapter')) },
+  {
+    usage: 'trace:FILE',
+    matches: named('trace'),
+    open: async (rest) => (await import('./targets/trace/trace.ts')).traceTarget(needed(rest, 'the file', 'trace:recording.jsonl')),
+  },
+  {
+    usage: 'module:FILE',
+    matches: named('module'),
+    open: async (rest) => (await import('./targets/module/module.ts')).moduleTarget(needed(rest, 'the module', 'module:./target.js')),
+  },
+  {
+    usage: 'exec:COMMAND',
+    matches: named('exec'),
+    open: async (rest) => (await import('./targets/exec/exec.ts')).execTarget(needed(rest, 'the command', 'exec:./my-adapter')),
+  },
   {
     usage: 'qsd',
     matches: (n) => n === 'qsd',
@@ -55,7 +75,8 @@ export const kinds: readonly Kind[] = [
   {
     usage: 'vhost-user:SOCKET',
     matches: named('vhost-user'),
-    open: async (rest) => (await import('./targets/vhost-user/target.ts')).vhostUserTarget(needed(rest, 'the socket', 'vhost-user:/run/blk.sock')),
+    open: async (rest) =>
+      (await import('./targets/vhost-user/target.ts')).vhostUserTarget(needed(rest, 'the socket', 'vhost-user:/run/blk.sock')),
   },
   {
     usage: 'qemu[:BINARY]',

@@ -36,7 +36,8 @@ const check = (file: string, entry: unknown, i: number): Deviation => {
   if (typeof entry !== 'object' || entry === null) throw wrong(`${file}: entry ${i} must be an object`);
   const record = entry as Readonly<Record<string, unknown>>;
   for (const field of fields)
-    if (typeof record[field] !== 'string' || record[field] === '') throw wrong(`${file}: entry ${i} needs a "${field}"; it says what, where seen, and why`);
+    if (typeof record[field] !== 'string' || record[field] === '')
+      throw wrong(`${file}: entry ${i} needs a "${field}"; it says what, where seen, and why`);
   return entry as Deviation;
 };
 
@@ -45,7 +46,11 @@ export const deviationsFile = (target: string): string =>
   join(dirname(fileURLToPath(import.meta.url)), 'deviations', `${target.replace(/[:/]/g, '-')}.json`);
 
 /** Entries for this version. `path` undefined: the project's own file, which may be absent; 'none': no entries. */
-export const readDeviations = (target: string, version: string, path: string | undefined): { readonly file: string; readonly entries: readonly Deviation[] } => {
+export const readDeviations = (
+  target: string,
+  version: string,
+  path: string | undefined,
+): { readonly file: string; readonly entries: readonly Deviation[] } => {
   const file = path ?? deviationsFile(target);
   if (path === 'none') return { file, entries: [] };
   let text: string;
@@ -67,9 +72,16 @@ export const readDeviations = (target: string, version: string, path: string | u
 };
 
 /** Replays the entry's trace: does the target still do it? Undefined: yes. */
-export const stillStands = async (target: Target, areas: readonly Area<never>[], file: string, entry: Deviation): Promise<string | undefined> => {
+export const stillStands = async (
+  target: Target,
+  areas: readonly Area<never>[],
+  file: string,
+  entry: Deviation,
+): Promise<string | undefined> => {
   const [clause = '', kind = ''] = entry.signature.split(' | ');
   const replayed = await replayOn(target, join(dirname(file), entry.trace), createJudge(areas));
   if (replayed.refused !== undefined) return `its trace cannot be replayed: ${replayed.refused}`;
-  return replayed.findings.some((f) => f.clause === clause && f.kind === kind) ? undefined : `its trace ${entry.trace} shows no ${clause} (${kind}) any more`;
+  return replayed.findings.some((f) => f.clause === clause && f.kind === kind)
+    ? undefined
+    : `its trace ${entry.trace} shows no ${clause} (${kind}) any more`;
 };

@@ -76,7 +76,8 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   const sites: Site[] = [];
   for (const suite of suitesFor(options.areas)) {
     const lacks = suite.needs.filter((c) => !target.hello.offers.includes(c));
-    if (lacks.length > 0) refused.set(suite.id, { suite: suite.id, why: `the target does not offer ${lacks.join(', ')}`, machines: suite.machines.length });
+    if (lacks.length > 0)
+      refused.set(suite.id, { suite: suite.id, why: `the target does not offer ${lacks.join(', ')}`, machines: suite.machines.length });
     else sites.push({ suite, machines: [...suite.machines], block: 0, played: 0 });
   }
   const record = async (suite: Suite, program: Program, played: Played): Promise<void> => {
@@ -93,8 +94,10 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       if (!found.has(signature)) found.set(signature, { ...minimal, signature, suite: suite.id, of: played.stimuli, seen: 0 });
     }
   };
-  const spent = (site: Site): boolean => site.machines.length === 0 || (options.forMs === undefined && site.played >= (options.runs ?? site.suite.runs));
-  const done = (): boolean => options.stopped?.() === true || sites.every(spent) || (options.forMs !== undefined && performance.now() - started >= options.forMs);
+  const spent = (site: Site): boolean =>
+    site.machines.length === 0 || (options.forMs === undefined && site.played >= (options.runs ?? site.suite.runs));
+  const done = (): boolean =>
+    options.stopped?.() === true || sites.every(spent) || (options.forMs !== undefined && performance.now() - started >= options.forMs);
   const budget = sites.reduce((sum, site) => sum + (options.runs ?? site.suite.runs), 0);
 
   while (!done()) {
@@ -150,7 +153,8 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   });
 };
 
-const areaOf = (areas: readonly Area<never>[], clause: string): string => areas.find((a) => a.clauses.some((c) => c.id === clause))?.id ?? clause;
+const areaOf = (areas: readonly Area<never>[], clause: string): string =>
+  areas.find((a) => a.clauses.some((c) => c.id === clause))?.id ?? clause;
 const selected = (areas: readonly Area<never>[], options: ExploreOptions): readonly Clause<never>[] =>
   areas
     .filter((a) => within(a.id, options.areas) || a.id === 'machine')

@@ -86,7 +86,8 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
       tallies.set(rule.id, tally);
       register(clauses, { room, rule, tally });
     }
-    for (const rule of room.area.duties) register(duties, { room, rule, tally: { id: rule.id, applied: 0, kept: 0, broken: 0, unknown: 0 } });
+    for (const rule of room.area.duties)
+      register(duties, { room, rule, tally: { id: rule.id, applied: 0, kept: 0, broken: 0, unknown: 0 } });
     for (const name of room.area.on) observers.set(name, [...(observers.get(name) ?? []), room]);
   }
 

@@ -32,7 +32,12 @@ const stands = (c: Counterexample): boolean => c.repeated || c.finding.clause !=
 const clauseResult = (clause: Clause<never>, seen: Seen, explained: ReadonlyMap<string, Deviation>): ClauseResult => {
   const tally = seen.tallies.get(clause.id) ?? { id: clause.id, applied: 0, kept: 0, broken: 0, unknown: 0 };
   const shown = seen.counterexamples.filter((c) => c.finding.clause === clause.id);
-  const result = (verdict: Verdict, because?: string): ClauseResult => ({ id: clause.id, verdict, tally, ...(because === undefined ? {} : { because }) });
+  const result = (verdict: Verdict, because?: string): ClauseResult => ({
+    id: clause.id,
+    verdict,
+    tally,
+    ...(because === undefined ? {} : { because }),
+  });
   if (shown.some(stands)) {
     const known = shown.filter(stands).every((c) => explained.has(c.signature));
     return { ...result('broken'), ...(known ? { deviates: true as const } : {}) };

@@ -15,7 +15,8 @@ const alive = clauseOf<MachineGhost>()({
   harm: 'dies',
   always: true,
   when: () => true,
-  holds: ({ event }) => event.saw === 'settled' || { expected: 'an answer', saw: event.why, kind: /hang|deadline|answer/i.test(event.why) ? 'hung' : 'died' },
+  holds: ({ event }) =>
+    event.saw === 'settled' || { expected: 'an answer', saw: event.why, kind: /hang|deadline|answer/i.test(event.why) ? 'hung' : 'died' },
 });
 
 export const machine: Area<MachineGhost> = {

@@ -28,7 +28,11 @@ export const configurationClauses: readonly Clause<BasicGhost>[] = [
     holds: ({ before, event }) => {
       const i = event.bytes.findIndex((byte, k) => (lasting(before, event.at + k) ?? byte) !== byte);
       return (
-        i < 0 || { expected: `${hex(before.config.get(event.at + i) ?? 0)} at offset ${event.at + i}`, saw: hex(event.bytes[i] ?? 0), kind: 'config-changed' }
+        i < 0 || {
+          expected: `${hex(before.config.get(event.at + i) ?? 0)} at offset ${event.at + i}`,
+          saw: hex(event.bytes[i] ?? 0),
+          kind: 'config-changed',
+        }
       );
     },
   }),
@@ -44,7 +48,11 @@ export const configurationClauses: readonly Clause<BasicGhost>[] = [
     scope: device,
     when: (m) => m.before.generation !== undefined && !m.before.configChanged && !m.before.resetting,
     holds: ({ before, event }) =>
-      event.value === before.generation || { expected: `generation ${before.generation}`, saw: `${event.value}`, kind: 'generation-changed' },
+      event.value === before.generation || {
+        expected: `generation ${before.generation}`,
+        saw: `${event.value}`,
+        kind: 'generation-changed',
+      },
   }),
   clause({
     id: 'virtio.config.change-notified',
@@ -68,11 +76,19 @@ export const configurationClauses: readonly Clause<BasicGhost>[] = [
     level: 'should',
     binds: 'device',
     says: 'a configuration change notification means a change or DEVICE_NEEDS_RESET',
-    on: ['interrupt'],
+    on: ['virtio.status'],
+    needs: ['virtio.status'],
     harm: 'interop',
     scope: device,
-    when: (m) => m.event.from === 'config' && m.before.live && !m.before.configNotified,
-    holds: ({ before }) => before.configChanged || before.needsReset || { expected: 'no notification', saw: 'a configuration change notification', kind: 'spurious' },
+    // Asked at the next status read, which tells whether the notification meant DEVICE_NEEDS_RESET.
+    when: ({ before }) => before.live && before.configNotified,
+    holds: ({ before, event }) =>
+      !before.unexplained ||
+      (event.value & status.NEEDS_RESET) !== 0 || {
+        expected: 'no notification',
+        saw: 'a configuration change notification',
+        kind: 'spurious',
+      },
   }),
 ];
 
@@ -82,7 +98,8 @@ export const configurationDuties: readonly Duty<BasicGhost>[] = [
     cite: virtio('General Initialization And Device Operation / Device Initialization', 'init.drv.03'),
     says: 'a driver writes no configuration field while it chooses features',
     on: ['virtio.config.write'],
-    keeps: ({ before }) => (before.written & status.FEATURES_OK) !== 0 || { expected: 'FEATURES_OK first', saw: 'virtio.config.write', kind: 'too-early' },
+    keeps: ({ before }) =>
+      (before.written & status.FEATURES_OK) !== 0 || { expected: 'FEATURES_OK first', saw: 'virtio.config.write', kind: 'too-early' },
     taints: device,
   }),
 ];

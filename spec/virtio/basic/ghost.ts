@@ -36,6 +36,8 @@ export interface BasicGhost {
   needsReset: boolean;
   /** A config notification came since the last reset. */
   configNotified: boolean;
+  /** A config notification came without a change that we know of; the next status tells whether it meant NEEDS_RESET. */
+  unexplained: boolean;
   /** The used rings that are set up: [first byte, past the last byte]. */
   readonly usedRings: Map<number, readonly [bigint, bigint]>;
 }
@@ -57,6 +59,7 @@ export const initialBasic = (granted: Granted): BasicGhost => ({
   sectors: granted.virtio?.blk.sectors,
   needsReset: false,
   configNotified: false,
+  unexplained: false,
   usedRings: new Map(),
 });
 
@@ -68,7 +71,7 @@ const none: readonly Event[] = [];
 const statusWritten = (g: BasicGhost, value: number): readonly Event[] => {
   if (value === 0) {
     Object.assign(g, { written: 0, read: undefined, resetting: true, quiet: false, accepted: 0n });
-    Object.assign(g, { negotiated: false, live: false, needsReset: false, configNotified: false });
+    Object.assign(g, { negotiated: false, live: false, needsReset: false, configNotified: false, unexplained: false });
     g.config.clear();
     g.usedRings.clear();
     return [{ saw: 'scope.reset', scope: 'device:0' }];
@@ -89,6 +92,7 @@ const statusWritten = (g: BasicGhost, value: number): readonly Event[] => {
 
 const statusRead = (g: BasicGhost, value: number): readonly Event[] => {
   g.read = value;
+  g.unexplained = false;
   if (g.resetting && value === 0) g.quiet = true;
   if ((value & status.NEEDS_RESET) !== 0 && g.live) g.needsReset = true;
   if (g.negotiated || (g.written & status.FEATURES_OK) === 0 || (value & status.FEATURES_OK) === 0) return none;
@@ -122,6 +126,7 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
   else if (e.saw === 'settled') g.quiet = true;
   else if (e.saw === 'interrupt' && e.from === 'config') {
     g.configNotified = true;
+    g.unexplained = g.live && !g.configChanged;
     g.configChanged = false;
     g.config.clear();
   }

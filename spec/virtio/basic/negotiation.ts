@@ -13,9 +13,13 @@ const duty = dutyOf<BasicGhost>();
 const device = (): string => 'device:0';
 
 /** A feature that needs another: Block Device / Feature bits (CONFIG_WCE needs FLUSH by Device Initialization). */
-export const needs: readonly { readonly bit: bigint; readonly name: string; readonly of: bigint; readonly ofName: string; readonly device: 'blk' | 'any' }[] = [
-  { bit: 11n, name: 'VIRTIO_BLK_F_CONFIG_WCE', of: 9n, ofName: 'VIRTIO_BLK_F_FLUSH', device: 'blk' },
-];
+export const needs: readonly {
+  readonly bit: bigint;
+  readonly name: string;
+  readonly of: bigint;
+  readonly ofName: string;
+  readonly device: 'blk' | 'any';
+}[] = [{ bit: 11n, name: 'VIRTIO_BLK_F_CONFIG_WCE', of: 9n, ofName: 'VIRTIO_BLK_F_FLUSH', device: 'blk' }];
 const unmet = (features: bigint, type: string | undefined): (typeof needs)[number] | undefined =>
   needs.find((n) => (n.device === 'any' || n.device === type) && (features & bit(n.bit)) !== 0n && (features & bit(n.of)) === 0n);
 
@@ -62,7 +66,8 @@ export const negotiationClauses: readonly Clause<BasicGhost>[] = [
     on: ['virtio.features'],
     harm: 'interop',
     scope: device,
-    when: ({ event, granted }) => needs.some((n) => (n.device === 'any' || n.device === granted.virtio?.device) && (event.offered & bit(n.bit)) !== 0n),
+    when: ({ event, granted }) =>
+      needs.some((n) => (n.device === 'any' || n.device === granted.virtio?.device) && (event.offered & bit(n.bit)) !== 0n),
     holds: ({ event, granted }) => {
       const n = unmet(event.offered, granted.virtio?.device);
       return n === undefined || { expected: `${n.ofName} offered with ${n.name}`, saw: hex(event.offered), kind: 'prerequisite-withheld' };
@@ -165,7 +170,11 @@ export const negotiationDuties: readonly Duty<BasicGhost>[] = [
     on: ['virtio.features.write'],
     keeps: ({ before, event }) =>
       before.offered === undefined ||
-      (before.offered & bit(reserved.VERSION_1) & ~event.accepted) === 0n || { expected: 'bit 32', saw: hex(event.accepted), kind: 'declined' },
+      (before.offered & bit(reserved.VERSION_1) & ~event.accepted) === 0n || {
+        expected: 'bit 32',
+        saw: hex(event.accepted),
+        kind: 'declined',
+      },
     taints: device,
   }),
   duty({

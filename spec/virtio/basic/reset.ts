@@ -45,7 +45,13 @@ export const resetClauses: readonly Clause<BasicGhost>[] = [
     holds: ({ before, event }) => {
       if (event.saw === 'settled') return event.by !== 'bound' || { unknown: 'only a time bound ran out' };
       const hit = event.writes.find((w) => inAnyRing(before, w.at, w.bytes.length)) ?? event.writes[0];
-      return hit === undefined || { expected: 'no write after the reset', saw: `${hit.bytes.length} bytes at ${hex(hit.at)}`, kind: 'wrote-after-reset' };
+      return (
+        hit === undefined || {
+          expected: 'no write after the reset',
+          saw: `${hit.bytes.length} bytes at ${hex(hit.at)}`,
+          kind: 'wrote-after-reset',
+        }
+      );
     },
   }),
   clause({

@@ -35,7 +35,13 @@ export const statusClauses: readonly Clause<BasicGhost>[] = [
     when: (m) => !m.before.resetting && (m.before.written & lasting) !== 0,
     holds: ({ before, event }) => {
       const expected = before.written & lasting;
-      return (event.value & expected) === expected || { expected: `at least ${hex(expected)}`, saw: `status ${hex(event.value)}`, kind: 'bit-lost' };
+      return (
+        (event.value & expected) === expected || {
+          expected: `at least ${hex(expected)}`,
+          saw: `status ${hex(event.value)}`,
+          kind: 'bit-lost',
+        }
+      );
     },
   }),
   clause({
@@ -51,7 +57,10 @@ export const statusClauses: readonly Clause<BasicGhost>[] = [
     when: (m) => !m.before.resetting || m.before.quiet,
     holds: ({ before, event }) => {
       const extra = event.value & ~(before.written | status.NEEDS_RESET) & 0xff;
-      return extra === 0 || before.resetting || { expected: `at most ${hex(before.written)}`, saw: `status ${hex(event.value)}`, kind: 'bit-invented' };
+      return (
+        extra === 0 ||
+        before.resetting || { expected: `at most ${hex(before.written)}`, saw: `status ${hex(event.value)}`, kind: 'bit-invented' }
+      );
     },
   }),
   clause({
@@ -65,7 +74,12 @@ export const statusClauses: readonly Clause<BasicGhost>[] = [
     harm: 'self-stuck',
     scope: device,
     when: (m) => !m.before.resetting,
-    holds: ({ event }) => (event.value & status.NEEDS_RESET) === 0 || { expected: 'DEVICE_NEEDS_RESET clear', saw: `status ${hex(event.value)}`, kind: 'needs-reset' },
+    holds: ({ event }) =>
+      (event.value & status.NEEDS_RESET) === 0 || {
+        expected: 'DEVICE_NEEDS_RESET clear',
+        saw: `status ${hex(event.value)}`,
+        kind: 'needs-reset',
+      },
   }),
   clause({
     id: 'virtio.status.needs-reset-notified',
@@ -100,7 +114,13 @@ export const statusClauses: readonly Clause<BasicGhost>[] = [
     holds: ({ before, event }) => {
       if (event.saw === 'settled') return event.by !== 'bound' || { unknown: 'only a time bound ran out' };
       const hit = event.writes.find((w) => inAnyRing(before, w.at, w.bytes.length));
-      return hit === undefined || { expected: 'used rings untouched before DRIVER_OK', saw: `a write at ${hex(hit.at)}`, kind: 'used-before-driver-ok' };
+      return (
+        hit === undefined || {
+          expected: 'used rings untouched before DRIVER_OK',
+          saw: `a write at ${hex(hit.at)}`,
+          kind: 'used-before-driver-ok',
+        }
+      );
     },
   }),
   clause({
@@ -128,7 +148,11 @@ export const statusDuties: readonly Duty<BasicGhost>[] = [
     on: ['virtio.status.write'],
     keeps: ({ before, event }) =>
       event.value === 0 ||
-      (before.written & ~event.value & 0xff) === 0 || { expected: `at least ${hex(before.written)}`, saw: `wrote ${hex(event.value)}`, kind: 'bit-cleared' },
+      (before.written & ~event.value & 0xff) === 0 || {
+        expected: `at least ${hex(before.written)}`,
+        saw: `wrote ${hex(event.value)}`,
+        kind: 'bit-cleared',
+      },
     taints: device,
   }),
   duty({
@@ -153,7 +177,10 @@ export const statusDuties: readonly Duty<BasicGhost>[] = [
         (!has(status.DRIVER) || has(status.ACKNOWLEDGE)) &&
         (!has(status.FEATURES_OK) || has(status.DRIVER)) &&
         (!has(status.DRIVER_OK) || has(status.FEATURES_OK));
-      return event.value === 0 || inOrder || { expected: 'each step after the one before it', saw: `wrote ${hex(event.value)}`, kind: 'out-of-order' };
+      return (
+        event.value === 0 ||
+        inOrder || { expected: 'each step after the one before it', saw: `wrote ${hex(event.value)}`, kind: 'out-of-order' }
+      );
     },
     taints: device,
   }),
@@ -166,7 +193,11 @@ export const statusDuties: readonly Duty<BasicGhost>[] = [
       (event.value & status.DRIVER_OK) === 0 ||
       before.read === undefined ||
       (before.read & status.FEATURES_OK) !== 0 ||
-      (before.written & status.FEATURES_OK) === 0 || { expected: 'no DRIVER_OK', saw: 'DRIVER_OK with FEATURES_OK refused', kind: 'went-on' },
+      (before.written & status.FEATURES_OK) === 0 || {
+        expected: 'no DRIVER_OK',
+        saw: 'DRIVER_OK with FEATURES_OK refused',
+        kind: 'went-on',
+      },
     taints: device,
   }),
   duty({

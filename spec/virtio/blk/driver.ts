@@ -8,7 +8,7 @@ import { virtio } from '../../sources.ts';
 import { once } from '../once.ts';
 import type { VirtioDerived } from '../vocabulary.ts';
 import type { BlkGhost } from './ghost.ts';
-import { fieldOf, inside, negotiated, queueScope } from './ghost.ts';
+import { fieldOf, inside, negotiated } from './ghost.ts';
 import type { FieldName } from './layout.ts';
 import { field, headerSize, idSize, sectorSize, segmentSize, T, typeName } from './layout.ts';
 import type { Request } from './request.ts';
@@ -184,7 +184,8 @@ const requestDuty = (rule: Rule): Duty<BlkGhost> =>
       const r = requestOf(m);
       return !speaksOf(rule, r) || rule.keeps(r, m.before);
     },
-    taints: (m) => queueScope(m.event.chain.queue),
+    // A device may answer a driver error by DEVICE_NEEDS_RESET, which stops all its queues.
+    taints: () => 'device:0',
   });
 
 /** Only `writeback` is for the driver to write, once CONFIG_WCE is negotiated. */

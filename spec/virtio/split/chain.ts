@@ -47,7 +47,9 @@ const entryAt = (memory: Memory, at: bigint): Entry | undefined => {
   const length = memory.u32(at + 8n);
   const flags = memory.u16(at + 12n);
   const next = memory.u16(at + 14n);
-  return addr === undefined || length === undefined || flags === undefined || next === undefined ? undefined : { addr, length, flags, next };
+  return addr === undefined || length === undefined || flags === undefined || next === undefined
+    ? undefined
+    : { addr, length, flags, next };
 };
 
 /** Whether the bytes lie inside guest memory, without wrapping. */
@@ -67,7 +69,8 @@ export const walk = (memory: Memory, table: Table, head: number, features: bigin
     const segment = { at: e.addr as Gpa, length: e.length };
     const write = (e.flags & WRITE) !== 0;
     if (write) writable.push(segment);
-    if (!inside(memory, e.addr, e.length)) return broken('driver.inside-memory', `${e.length} bytes at 0x${e.addr.toString(16)} leave guest memory`);
+    if (!inside(memory, e.addr, e.length))
+      return broken('driver.inside-memory', `${e.length} bytes at 0x${e.addr.toString(16)} leave guest memory`);
     bytes += BigInt(e.length);
     if (bytes > 1n << 32n) return broken('driver.chain-total', 'more than 2^32 bytes');
     if (!write && writable.length > 0) return broken('driver.readable-first', 'a device-readable element after a device-writable one');
@@ -85,7 +88,8 @@ export const walk = (memory: Memory, table: Table, head: number, features: bigin
   const walkIndirect = (e: Entry): Walked | Malformed => {
     if (!has(features, 'INDIRECT_DESC')) return broken('driver.indirect-negotiated', 'INDIRECT without VIRTIO_F_INDIRECT_DESC');
     if ((e.flags & NEXT) !== 0) return broken('driver.indirect-not-next', 'INDIRECT and NEXT in one descriptor');
-    if (e.length === 0 || e.length % descriptorBytes !== 0) return broken('driver.indirect-whole', `an indirect table of ${e.length} bytes`);
+    if (e.length === 0 || e.length % descriptorBytes !== 0)
+      return broken('driver.indirect-whole', `an indirect table of ${e.length} bytes`);
     if (!inside(memory, e.addr, e.length)) return broken('driver.inside-memory', 'an indirect table that leaves guest memory');
     const count = e.length / descriptorBytes;
     for (let i = 0, n = 1; ; n++) {

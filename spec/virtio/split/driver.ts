@@ -18,7 +18,12 @@ const walked: readonly (readonly [string, string, string, string])[] = [
   ['next-in-table', table, '', 'next is an index of its table'],
   ['chain-length', indirect, 'split.indirect.drv.03', 'a chain has no more entries than the queue'],
   ['chain-total', table, 'split.desc.drv.01', 'a chain holds no more than 2^32 bytes'],
-  ['readable-first', 'Basic Facilities of a Virtio Device / Message Framing', 'framing.drv.01', 'device-readable elements stand before device-writable ones'],
+  [
+    'readable-first',
+    'Basic Facilities of a Virtio Device / Message Framing',
+    'framing.drv.01',
+    'device-readable elements stand before device-writable ones',
+  ],
   ['inside-memory', table, '', 'elements and tables lie inside guest memory'],
   ['indirect-negotiated', indirect, 'split.indirect.drv.01', 'INDIRECT is set only where it was negotiated'],
   ['indirect-not-nested', indirect, 'split.indirect.drv.02', 'INDIRECT is not set inside an indirect table'],
@@ -44,7 +49,8 @@ export const splitDuties: readonly Duty<SplitGhost>[] = [
     cite: virtio(`${virtqueues} / Supplying Buffers to The Device / Placing Buffers Into The Descriptor Table`),
     says: 'elements are not empty (the text is silent: see readings)',
     on: ['virtq.malformed'],
-    keeps: ({ event }) => !event.why.startsWith('virtio.split.driver.no-empty-element:') || { unknown: 'whether an empty element is permitted' },
+    keeps: ({ event }) =>
+      !event.why.startsWith('virtio.split.driver.no-empty-element:') || { unknown: 'whether an empty element is permitted' },
     taints: device,
   }),
   duty({
@@ -61,7 +67,11 @@ export const splitDuties: readonly Duty<SplitGhost>[] = [
     says: 'descriptor table, available ring and used ring start on multiples of 16, 2 and 4',
     on: ['virtq.enabled'],
     keeps: ({ event }) =>
-      (event.desc % 16n === 0n && event.avail % 2n === 0n && event.used % 4n === 0n) || { expected: 'multiples of 16, 2 and 4', saw: 'a misaligned part', kind: 'misaligned' },
+      (event.desc % 16n === 0n && event.avail % 2n === 0n && event.used % 4n === 0n) || {
+        expected: 'multiples of 16, 2 and 4',
+        saw: 'a misaligned part',
+        kind: 'misaligned',
+      },
     taints: device,
   }),
   duty({
@@ -70,7 +80,11 @@ export const splitDuties: readonly Duty<SplitGhost>[] = [
     says: 'a queue size is a power of 2, at most 32768',
     on: ['virtq.enabled'],
     keeps: ({ event }) =>
-      (event.size > 0 && event.size <= 32768 && (event.size & (event.size - 1)) === 0) || { expected: 'a power of 2', saw: `size ${event.size}`, kind: 'size' },
+      (event.size > 0 && event.size <= 32768 && (event.size & (event.size - 1)) === 0) || {
+        expected: 'a power of 2',
+        saw: `size ${event.size}`,
+        kind: 'size',
+      },
     taints: device,
   }),
   duty({
@@ -87,7 +101,13 @@ export const splitDuties: readonly Duty<SplitGhost>[] = [
       ];
       const fits = parts.every(([at, n]) => at + BigInt(n) <= BigInt(memory.size));
       const apart = parts.every(([at, n], i) => parts.every(([other, m], k) => k <= i || !touches(at, n, other, m)));
-      return (fits && apart) || { expected: 'three separate parts of memory', saw: fits ? 'parts that overlap' : 'a part outside memory', kind: 'rings' };
+      return (
+        (fits && apart) || {
+          expected: 'three separate parts of memory',
+          saw: fits ? 'parts that overlap' : 'a part outside memory',
+          kind: 'rings',
+        }
+      );
     },
     taints: device,
   }),
@@ -98,7 +118,8 @@ export const splitDuties: readonly Duty<SplitGhost>[] = [
     on: ['virtio.live'],
     keeps: ({ before, memory }) => {
       for (const q of before.queues.values())
-        if (memory.u16(q.used) !== 0 || memory.u16(q.used + 2n) !== q.usedIdx) return { expected: 'flags 0 and idx at its start', saw: 'something else', kind: 'used-ring' };
+        if (memory.u16(q.used) !== 0 || memory.u16(q.used + 2n) !== q.usedIdx)
+          return { expected: 'flags 0 and idx at its start', saw: 'something else', kind: 'used-ring' };
       return true;
     },
     taints: device,

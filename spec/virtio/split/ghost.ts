@@ -61,7 +61,14 @@ export interface SplitGhost {
   malformed: boolean;
   readonly queues: Map<number, Queue>;
 }
-export const initialSplit = (_granted: Granted): SplitGhost => ({ features: 0n, live: false, still: false, hurt: false, malformed: false, queues: new Map() });
+export const initialSplit = (_granted: Granted): SplitGhost => ({
+  features: 0n,
+  live: false,
+  still: false,
+  hurt: false,
+  malformed: false,
+  queues: new Map(),
+});
 export const noneFinished = (): Record<Trait, number> => ({ any: 0, indirect: 0, mixed: 0, 'write-flagged': 0, 'after-spurious': 0 });
 
 /** struct virtq_avail: le16 flags, le16 idx, le16 ring[size], le16 used_event; The Virtqueue Available Ring. */
@@ -74,7 +81,8 @@ export const availEvent = (q: Queue, m: Memory): number => m.u16(q.used + 4n + 8
 export const usedBytes = (q: Queue): number => 6 + 8 * q.size;
 export const tableBytes = (q: Queue): number => descriptorBytes * q.size;
 
-export const touches = (at: bigint, length: number, start: bigint, size: number): boolean => at < start + BigInt(size) && at + BigInt(length) > start;
+export const touches = (at: bigint, length: number, start: bigint, size: number): boolean =>
+  at < start + BigInt(size) && at + BigInt(length) > start;
 export const total = (segments: readonly Segment[]): number => segments.reduce((sum, s) => sum + s.length, 0);
 /** Whether moving a free-running index from `from` to `to` passes the entry with index `event`: vring_need_event of virtio_ring.h. */
 export const passes = (event: number, from: number, to: number): boolean => ((to - event - 1) & 0xffff) < ((to - from) & 0xffff);
@@ -89,4 +97,5 @@ export const writtenPrefix = (o: Outstanding): number => {
   for (const [from, length] of [...o.written].sort((a, b) => a[0] - b[0])) if (from <= end) end = Math.max(end, from + length);
   return end;
 };
-export const remaining = (q: Queue, trait: Trait): readonly Outstanding[] => [...q.outstanding.values()].filter((o) => o.told && o.traits.includes(trait));
+export const remaining = (q: Queue, trait: Trait): readonly Outstanding[] =>
+  [...q.outstanding.values()].filter((o) => o.told && o.traits.includes(trait));

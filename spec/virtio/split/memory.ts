@@ -21,7 +21,8 @@ const permittedTo = (queues: readonly Queue[], at: bigint): bigint | undefined =
   for (const q of queues) {
     const end = q.used + BigInt(usedBytes(q));
     if (at >= q.used && at < end) return end;
-    for (const o of q.outstanding.values()) for (const s of o.chain.writable) if (at >= s.at && at < s.at + BigInt(s.length)) return s.at + BigInt(s.length);
+    for (const o of q.outstanding.values())
+      for (const s of o.chain.writable) if (at >= s.at && at < s.at + BigInt(s.length)) return s.at + BigInt(s.length);
     for (const s of q.loose) if (at >= s.at && at < s.at + BigInt(s.length)) return s.at + BigInt(s.length);
   }
   return undefined;

@@ -10,7 +10,8 @@ import type { Queue, SplitGhost } from './ghost.ts';
 const section = 'Basic Facilities of a Virtio Device / Virtqueues / Used Buffer Notification Suppression';
 const clause = clauseOf<SplitGhost>();
 type Settled = Moment<SplitGhost, EventOf<'settled'>>;
-const judged = (g: SplitGhost, which: (q: Queue) => boolean): readonly Queue[] => (g.live ? [...g.queues.values()].filter((q) => !q.raced && which(q)) : []);
+const judged = (g: SplitGhost, which: (q: Queue) => boolean): readonly Queue[] =>
+  g.live ? [...g.queues.values()].filter((q) => !q.raced && which(q)) : [];
 
 const notified =
   (which: (q: Queue) => boolean) =>
@@ -18,7 +19,11 @@ const notified =
     const silent = judged(before, which).find((q) => !q.notified);
     if (silent === undefined) return true;
     if (event.by === 'bound') return { unknown: 'only a time bound ran out' };
-    return { expected: `a used buffer notification for queue ${silent.index}`, saw: 'none by the time the device was idle', kind: 'not-notified' };
+    return {
+      expected: `a used buffer notification for queue ${silent.index}`,
+      saw: 'none by the time the device was idle',
+      kind: 'not-notified',
+    };
   };
 const silent =
   (which: (q: Queue) => boolean) =>
@@ -27,7 +32,14 @@ const silent =
     return loud === undefined || { expected: `no notification for queue ${loud.index}`, saw: 'one', kind: 'notified' };
   };
 const quiet = (q: Queue): boolean => q.quietUse && !q.loudUse;
-const must = { level: 'must', binds: 'device', on: ['settled'], needs: ['memory.seen'], harm: 'self-stuck', scope: () => 'device:0' } as const;
+const must = {
+  level: 'must',
+  binds: 'device',
+  on: ['settled'],
+  needs: ['memory.seen'],
+  harm: 'self-stuck',
+  scope: () => 'device:0',
+} as const;
 const should = { ...must, level: 'should', harm: 'interop' } as const;
 
 export const notificationClauses: readonly Clause<SplitGhost>[] = [

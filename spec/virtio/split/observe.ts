@@ -56,7 +56,13 @@ const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
   if (count === 0) return;
   q.availIdx = to;
   if (count + q.outstanding.size > q.size) {
-    events.push({ saw: 'virtq.malformed', queue: q.index, head: -1, why: `idx moved by ${count} with ${q.outstanding.size} of ${q.size} outstanding`, writable: [] });
+    events.push({
+      saw: 'virtq.malformed',
+      queue: q.index,
+      head: -1,
+      why: `idx moved by ${count} with ${q.outstanding.size} of ${q.size} outstanding`,
+      writable: [],
+    });
     return;
   }
   const told = excused(g, q, m, from, to);

@@ -23,13 +23,24 @@ const completes =
     if (left.length === 0) return true;
     if (event.by === 'bound') return { unknown: 'only a time bound ran out' };
     if (left.every((o) => o.chain.entries > reasonable)) return { unknown: 'the chain may be longer than the device takes' };
-    return { expected: 'every chain used', saw: `heads ${left.map((o) => o.chain.head).join(', ')} left by an idle device`, kind: `left-${trait}` };
+    return {
+      expected: 'every chain used',
+      saw: `heads ${left.map((o) => o.chain.head).join(', ')} left by an idle device`,
+      kind: `left-${trait}`,
+    };
   };
 const someOf =
   (trait: Trait) =>
   ({ before }: Moment<SplitGhost>): boolean =>
     before.live && queues(before).some((q) => q.finished[trait] > 0 || remaining(q, trait).length > 0);
-const liveness = { level: 'must', binds: 'device', on: ['settled'], needs: ['memory.seen'], harm: 'self-stuck', scope: () => 'device:0' } as const;
+const liveness = {
+  level: 'must',
+  binds: 'device',
+  on: ['settled'],
+  needs: ['memory.seen'],
+  harm: 'self-stuck',
+  scope: () => 'device:0',
+} as const;
 
 export const usedClauses: readonly Clause<SplitGhost>[] = [
   clause({
@@ -42,7 +53,8 @@ export const usedClauses: readonly Clause<SplitGhost>[] = [
     harm: 'wrong-data',
     scope: ({ event }) => ofQueue(event.saw === 'virtq.completed' ? event.chain.queue : event.queue),
     when: () => true,
-    holds: ({ event }) => event.saw === 'virtq.completed' || { expected: 'the head of an outstanding chain', saw: `id ${event.head}`, kind: 'not-outstanding' },
+    holds: ({ event }) =>
+      event.saw === 'virtq.completed' || { expected: 'the head of an outstanding chain', saw: `id ${event.head}`, kind: 'not-outstanding' },
   }),
   clause({
     id: 'virtio.split.used.len-bounded',
@@ -74,7 +86,13 @@ export const usedClauses: readonly Clause<SplitGhost>[] = [
       const o = before.queues.get(event.chain.queue)?.returned.get(event.order);
       if (o === undefined) return { unknown: 'the chain was not followed' };
       const written = writtenPrefix(o);
-      return event.length <= written || { expected: `len at most ${written}, what was written without a gap`, saw: `len ${event.length}`, kind: 'len-not-written' };
+      return (
+        event.length <= written || {
+          expected: `len at most ${written}, what was written without a gap`,
+          saw: `len ${event.length}`,
+          kind: 'len-not-written',
+        }
+      );
     },
   }),
   clause({
@@ -93,7 +111,8 @@ export const usedClauses: readonly Clause<SplitGhost>[] = [
       const count = has(m.before.features, 'IN_ORDER') ? 1 : ((m.memory.u16(q.used + 2n) ?? 0) - q.usedIdx) & 0xffff;
       for (let i = 0; i < Math.min(count, q.size); i++) {
         const slot = ((q.usedIdx + i) & 0xffff) % q.size;
-        if (!q.slotsWritten.has(slot)) return { expected: `ring[${slot}] written first`, saw: 'idx published it unwritten', kind: 'idx-first' };
+        if (!q.slotsWritten.has(slot))
+          return { expected: `ring[${slot}] written first`, saw: 'idx published it unwritten', kind: 'idx-first' };
       }
       return true;
     },
@@ -113,7 +132,9 @@ export const usedClauses: readonly Clause<SplitGhost>[] = [
       const q = movedQueue(m) as Queue;
       const to = m.memory.u16(q.used + 2n) ?? 0;
       const moved = (to - q.usedIdx) & 0xffff;
-      return moved <= q.outstanding.size || { expected: `at most ${q.outstanding.size} more`, saw: `idx ${q.usedIdx} → ${to}`, kind: 'idx-jump' };
+      return (
+        moved <= q.outstanding.size || { expected: `at most ${q.outstanding.size} more`, saw: `idx ${q.usedIdx} → ${to}`, kind: 'idx-jump' }
+      );
     },
   }),
   clause({
