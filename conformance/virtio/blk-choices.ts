@@ -120,7 +120,11 @@ const erase: Arbitrary<EraseChoice> = fc.record(
     sector: edged(SECTORS, -64, 512),
     sectors: edged(SECTOR_COUNTS, 0, 16),
     segments: fc.constantFrom(1, 1, 2, 3, 0),
-    flags: edged([0, 0, 0, 1, ...FLAGS], 0, 0xffff_ffff),
+    flags: fc.oneof(
+      { weight: 5, arbitrary: fc.constant(0) },
+      { weight: 2, arbitrary: fc.constant(1) },
+      { weight: 2, arbitrary: edged(FLAGS, 0, 0xffff_ffff) },
+    ),
     ...posted,
   },
   plain,
@@ -155,7 +159,7 @@ const small: Arbitrary<BlkChoice> = fc.oneof(
     },
     plain,
   ),
-  fc.record({ op: fc.constant('config' as const), field: fc.nat(CONFIG.length - 1) }, plain),
+  fc.record({ op: fc.constant('config' as const), field: fc.oneof(fc.nat(CONFIG.length - 1), fc.constant(CONFIG.length)) }, plain),
   fc.record({ op: fc.constant('writeback' as const), value: fc.constantFrom(0, 1) }, plain),
   fc.record({ op: fc.constant('resize' as const), by: edged([1, -1, 8, -8, 0, 64], -64, 256) }, plain),
 );

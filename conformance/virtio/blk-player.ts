@@ -45,6 +45,8 @@ const requestOf = (d: Driver, c: PostedChoice, copy: number): Request => {
   }
 };
 
+const EARLY: Framing = { cuts: [], every: 0, table: 'direct', place: 'row' };
+
 function* postAll(d: Driver, c: PostedChoice): Play<void> {
   const q = queueOf(d, c.queue);
   if (q === undefined || capacity(d) < 1) return;
@@ -56,14 +58,16 @@ function* postAll(d: Driver, c: PostedChoice): Play<void> {
     yield* settle(d);
     if (d.gone || q.stuck || !post(d, q, requestOf(d, c, copy), c, d.out)) break;
   }
-  if (c.then === 'settle') yield* settle(d);
-  else if (c.then !== 'hold') {
+  if (c.then === 'settle') {
+    yield* settle(d);
+    if (c.op === 'erase' && !d.gone && !q.stuck && post(d, q, transfer(d, { ...c, op: 'transfer', way: 'in' }, 0), EARLY, d.out))
+      yield* settle(d);
+  } else if (c.then !== 'hold') {
     publish(q, d.out);
     if (c.then === 'kick') yield* kick(d);
   }
 }
 
-const EARLY: Framing = { cuts: [], every: 0, table: 'direct', place: 'row' };
 /** Requests in the ring before DRIVER_OK: the device must leave them alone until then. */
 function* offerEarly(d: Driver, count: number): Play<void> {
   const q = d.queues[0];
@@ -88,7 +92,8 @@ const lookAt = (d: Driver, at: 'status' | 'features' | 'queue' | 'generation', n
 
 /** Reads a field that is there, between two looks at the generation where it can be seen. */
 const readConfig = (d: Driver, n: number): void => {
-  const field = CONFIG[n % CONFIG.length];
+  if (n % (CONFIG.length + 1) === CONFIG.length) return CONFIG.forEach((_, i) => readConfig(d, i));
+  const field = CONFIG[n % (CONFIG.length + 1)];
   if (field === undefined || !offers(d, field.feature) || (field.feature === F.CONFIG_WCE && !has(d, F.CONFIG_WCE))) return;
   if (d.seesGeneration) d.out.push({ do: 'virtio.generation.read' });
   d.out.push({ do: 'virtio.config.read', at: field.at, width: field.width });
@@ -129,7 +134,9 @@ function* lower(d: Driver, c: BlkChoice): Play<void> {
     case 'config':
       return readConfig(d, c.field);
     case 'writeback':
-      if (has(d, F.CONFIG_WCE)) d.out.push({ do: 'virtio.config.write', at: 32, bytes: Uint8Array.of(c.value) });
+      if (!has(d, F.CONFIG_WCE)) return;
+      d.out.push({ do: 'virtio.config.read', at: 32, width: 1 }, { do: 'virtio.config.write', at: 32, bytes: Uint8Array.of(c.value) });
+      d.out.push({ do: 'virtio.config.read', at: 32, width: 1 });
       return;
     case 'resize':
       return yield* resize(d, c.by);

@@ -210,7 +210,8 @@ export const expectsInterrupt = (q: Queue): boolean => {
 export const suppress = (q: Queue, quiet: boolean, distance: number, out: Stimulus[]): void => {
   if (q.eventIdx) {
     q.usedEvent = u16(q.seen + distance);
-    out.push(store16(q.rings.avail + 4 + 2 * q.size, q.usedEvent));
+    // The flag means nothing here, and the device has to know: Used Buffer Notification Suppression.
+    out.push(store16(q.rings.avail + 4 + 2 * q.size, q.usedEvent), store16(q.rings.avail, quiet ? 1 : 0));
   } else {
     q.quiet = quiet;
     out.push(store16(q.rings.avail, quiet ? 1 : 0));

@@ -35,6 +35,8 @@ export function* violate(d: Driver, duty: DutyName, n: number): Play<void> {
   }
   d.violated = true;
   d.out.push({ do: 'settle' });
+  // What a device says of its state, and then the time for what it owes with it: NEEDS_RESET is followed by a notification.
+  if (d.seesStatus) d.out.push({ do: 'virtio.status.read' }, { do: 'settle' });
   yield* flush(d);
   const whole = d.queues.filter((q) => !q.stuck);
   if (d.live && whole.length > 0 && whole.length < d.queues.length) yield* probe(d, whole);

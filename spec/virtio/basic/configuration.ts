@@ -64,11 +64,12 @@ export const configurationClauses: readonly Clause<BasicGhost>[] = [
     needs: ['host.resize'],
     harm: 'wrong-data',
     scope: device,
-    when: (m) => m.before.live && m.before.configChanged,
-    holds: ({ event }) =>
-      event.by === 'bound'
+    when: (m) => m.before.live && m.before.changedLive,
+    holds: ({ before, event }) =>
+      !before.configChanged ||
+      (event.by === 'bound'
         ? { unknown: 'only a time bound ran out' }
-        : { expected: 'a configuration change notification', saw: 'none by the time the device was idle', kind: 'not-notified' },
+        : { expected: 'a configuration change notification', saw: 'none by the time the device was idle', kind: 'not-notified' }),
   }),
   clause({
     id: 'virtio.config.notified-only-on-change',

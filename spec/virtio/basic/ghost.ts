@@ -30,6 +30,8 @@ export interface BasicGhost {
   generation: number | undefined;
   /** The host changed the configuration since the last config notification. */
   configChanged: boolean;
+  /** It changed while live since the last settle. */
+  changedLive: boolean;
   /** Capacity, where the machine is known. */
   sectors: number | undefined;
   /** NEEDS_RESET was read, with DRIVER_OK written before. */
@@ -56,6 +58,7 @@ export const initialBasic = (granted: Granted): BasicGhost => ({
   config: new Map(),
   generation: undefined,
   configChanged: false,
+  changedLive: false,
   sectors: granted.virtio?.blk.sectors,
   needsReset: false,
   configNotified: false,
@@ -71,7 +74,15 @@ const none: readonly Event[] = [];
 const statusWritten = (g: BasicGhost, value: number): readonly Event[] => {
   if (value === 0) {
     Object.assign(g, { written: 0, read: undefined, resetting: true, quiet: false, accepted: 0n });
-    Object.assign(g, { negotiated: false, live: false, needsReset: false, configNotified: false, unexplained: false });
+    Object.assign(g, {
+      negotiated: false,
+      live: false,
+      needsReset: false,
+      configNotified: false,
+      unexplained: false,
+      configChanged: false,
+      changedLive: false,
+    });
     g.config.clear();
     g.usedRings.clear();
     return [{ saw: 'scope.reset', scope: 'device:0' }];
@@ -112,6 +123,7 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
       g.sectors = e.sectors;
       g.config.clear();
       g.configChanged = true;
+      g.changedLive = g.live;
       g.generation = undefined;
     } else if (e.do === 'virtq.set') {
       g.usedRings.set(e.queue, [e.used, e.used + 6n + 8n * BigInt(e.size)]);
@@ -123,8 +135,10 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
   if (e.saw === 'virtio.features') g.offered = e.offered;
   else if (e.saw === 'virtio.config') e.bytes.forEach((byte, i) => g.config.set(e.at + i, byte));
   else if (e.saw === 'virtio.generation') g.generation = e.value;
-  else if (e.saw === 'settled') g.quiet = true;
-  else if (e.saw === 'interrupt' && e.from === 'config') {
+  else if (e.saw === 'settled') {
+    g.quiet = true;
+    g.changedLive = false;
+  } else if (e.saw === 'interrupt' && e.from === 'config') {
     g.configNotified = true;
     g.unexplained = g.live && !g.configChanged;
     g.configChanged = false;

@@ -12,17 +12,6 @@ const clause = clauseOf<BasicGhost>();
 const duty = dutyOf<BasicGhost>();
 const device = (): string => 'device:0';
 
-/** A feature that needs another: Block Device / Feature bits (CONFIG_WCE needs FLUSH by Device Initialization). */
-export const needs: readonly {
-  readonly bit: bigint;
-  readonly name: string;
-  readonly of: bigint;
-  readonly ofName: string;
-  readonly device: 'blk' | 'any';
-}[] = [{ bit: 11n, name: 'VIRTIO_BLK_F_CONFIG_WCE', of: 9n, ofName: 'VIRTIO_BLK_F_FLUSH', device: 'blk' }];
-const unmet = (features: bigint, type: string | undefined): (typeof needs)[number] | undefined =>
-  needs.find((n) => (n.device === 'any' || n.device === type) && (features & bit(n.bit)) !== 0n && (features & bit(n.of)) === 0n);
-
 /** FEATURES_OK was written and this status read tells whether it stuck, for the first time. */
 const answered = (g: BasicGhost): boolean => !g.resetting && (g.written & status.FEATURES_OK) !== 0 && !g.negotiated && !g.live;
 const fresh = (g: BasicGhost): boolean => answered(g) && g.offered !== undefined;
@@ -58,22 +47,6 @@ export const negotiationClauses: readonly Clause<BasicGhost>[] = [
     },
   }),
   clause({
-    id: 'virtio.features.prerequisites-offered',
-    cite: virtio(section, 'features.dev.01'),
-    level: 'must',
-    binds: 'device',
-    says: 'a bit is offered only together with the bits it needs',
-    on: ['virtio.features'],
-    harm: 'interop',
-    scope: device,
-    when: ({ event, granted }) =>
-      needs.some((n) => (n.device === 'any' || n.device === granted.virtio?.device) && (event.offered & bit(n.bit)) !== 0n),
-    holds: ({ event, granted }) => {
-      const n = unmet(event.offered, granted.virtio?.device);
-      return n === undefined || { expected: `${n.ofName} offered with ${n.name}`, saw: hex(event.offered), kind: 'prerequisite-withheld' };
-    },
-  }),
-  clause({
     id: 'virtio.features.offer-stable',
     cite: virtio(section, 'features.dev.05'),
     level: 'should',
@@ -96,7 +69,7 @@ export const negotiationClauses: readonly Clause<BasicGhost>[] = [
     needs: ['virtio.status'],
     harm: 'interop',
     scope: device,
-    when: ({ before, granted }) => fresh(before) && validSubset(before, granted.virtio?.device),
+    when: ({ before }) => fresh(before) && validSubset(before),
     holds: ({ event }) => (event.value & status.FEATURES_OK) !== 0 || refused,
   }),
   clause({
@@ -133,11 +106,8 @@ export const negotiationClauses: readonly Clause<BasicGhost>[] = [
   }),
 ];
 
-const validSubset = (g: BasicGhost, type: string | undefined): boolean =>
-  g.offered !== undefined &&
-  (g.accepted & ~g.offered) === 0n &&
-  (g.offered & mayInsistOn & ~g.accepted) === 0n &&
-  unmet(g.accepted, type) === undefined;
+const validSubset = (g: BasicGhost): boolean =>
+  g.offered !== undefined && (g.accepted & ~g.offered) === 0n && (g.offered & mayInsistOn & ~g.accepted) === 0n;
 
 export const negotiationDuties: readonly Duty<BasicGhost>[] = [
   duty({
@@ -149,17 +119,6 @@ export const negotiationDuties: readonly Duty<BasicGhost>[] = [
       if (before.offered === undefined) return { unknown: 'the offer was not read' };
       const extra = event.accepted & ~before.offered;
       return extra === 0n || { expected: `a subset of ${hex(before.offered)}`, saw: hex(event.accepted), kind: 'not-offered' };
-    },
-    taints: device,
-  }),
-  duty({
-    id: 'virtio.features.accepts-prerequisites',
-    cite: virtio(section, 'features.drv.02'),
-    says: 'a driver accepts a bit only together with the bits it needs',
-    on: ['virtio.features.write'],
-    keeps: ({ event, granted }) => {
-      const n = unmet(event.accepted, granted.virtio?.device);
-      return n === undefined || { expected: `${n.ofName} with ${n.name}`, saw: hex(event.accepted), kind: 'prerequisite-declined' };
     },
     taints: device,
   }),

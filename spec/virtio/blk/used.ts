@@ -52,9 +52,10 @@ export const usedClauses: readonly Clause<BlkGhost>[] = [
     // A length of 1 may count the status byte alone; whether it may, with data before it, the text leaves open.
     when: (m) => {
       const flight = fair(m);
-      return flight !== undefined && statusOf(m) !== S.OK && m.event.length >= telling && flight.request.writableLength >= telling;
+      return flight !== undefined && statusOf(m) !== S.OK && flight.request.writableLength >= telling;
     },
     holds: (m) =>
+      m.event.length < telling ||
       flightOf(m)?.touched === true || {
         kind: 'claimed',
         expected: 'no more than was written',

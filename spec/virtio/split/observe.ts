@@ -4,7 +4,7 @@
 import type { Memory, Moment } from '../../clause.ts';
 import type { Event, EventOf } from '../../vocabulary.ts';
 import { has } from '../features.ts';
-import { walk } from './chain.ts';
+import { descriptorBytes, walk } from './chain.ts';
 import {
   availFlags,
   excused,
@@ -159,6 +159,18 @@ const rememberWrite = (q: Queue, at: bigint, length: number): void => {
   }
 };
 
+/** A driver that alters exposed entries breaks a duty; what they describe now is the device's to write all the same. */
+const reread = (g: SplitGhost, q: Queue, m: Memory, at: bigint, length: number): void => {
+  for (const o of q.outstanding.values()) {
+    const altered =
+      o.slots.some((slot) => touches(at, length, q.desc + BigInt(slot * descriptorBytes), descriptorBytes)) ||
+      (o.indirect !== undefined && touches(at, length, o.indirect.at, o.indirect.length));
+    if (!altered) continue;
+    const walked = walk(m, q, o.chain.head, g.features);
+    q.loose.push(...('duty' in walked ? walked.writable : walked.chain.writable));
+  }
+};
+
 const settle = (g: SplitGhost, certain: boolean): void => {
   g.still = certain;
   for (const q of g.queues.values()) {
@@ -238,6 +250,7 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
   for (const q of g.queues.values()) {
     const suppression = touches(e.at, e.bytes.length, q.avail, 2) || touches(e.at, e.bytes.length, q.avail + 4n + 2n * BigInt(q.size), 2);
     if (suppression && q.outstanding.size > 0) q.raced = true;
+    if (q.outstanding.size > 0) reread(g, q, m, e.at, e.bytes.length);
     if (touches(e.at, e.bytes.length, q.avail + 2n, 2)) publish(g, q, m, events);
   }
   return events;
