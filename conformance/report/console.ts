@@ -1,0 +1,64 @@
+// The report for a reader: a line an area, each failure as an argument that ends in the command which repeats it.
+
+import pc from 'picocolors';
+import type { Harm } from '../../spec/clause.ts';
+import { cited } from '../../spec/sources.ts';
+import { areas } from '../areas.ts';
+import type { CheckResult, ClauseResult, Counterexample, Verdict } from './result.ts';
+import { rules } from './rules.ts';
+
+const harms: readonly Harm[] = ['dies', 'stray-write', 'all-stuck', 'self-stuck', 'wrong-data', 'interop'];
+const verdicts: readonly Verdict[] = ['kept', 'broken', 'undecided', 'untested', 'unsupported'];
+const count = (n: number, word: string): string => `${n} ${word}`;
+
+const areaLine = (id: string, results: readonly ClauseResult[]): string => {
+  const parts = verdicts.flatMap((v) => {
+    const n = results.filter((r) => r.verdict === v && !r.deviates).length;
+    if (n === 0) return [];
+    return [v === 'broken' ? pc.red(count(n, v)) : v === 'kept' ? pc.green(count(n, v)) : count(n, v)];
+  });
+  const deviating = results.filter((r) => r.deviates).length;
+  if (deviating > 0) parts.push(pc.yellow(`${deviating} known to deviate`));
+  return `  ${id.padEnd(16)} ${parts.join(', ')}`;
+};
+
+const failure = (c: Counterexample, target: string, saved: string | undefined): string => {
+  const rule = rules.get(c.finding.clause);
+  const advice = rule?.level !== 'must';
+  const head = `${advice ? pc.yellow('!') : pc.red('✗')} ${pc.bold(c.finding.clause)}  ${rule?.level.toUpperCase() ?? ''}, ${rule?.binds ?? ''}, ${rule?.harm ?? ''}`;
+  return [
+    `${head}     ${rule === undefined ? '' : cited(rule.cite)}`,
+    `  ${rule?.says ?? ''}`,
+    `  expected ${c.finding.expected}; saw ${c.finding.saw}`,
+    `  ${c.stimuli} stimuli of ${c.of}, ${c.shrinks} shrinks; shown by ${c.seen} programs${c.repeated ? '' : '; not seen again when repeated'}`,
+    `  signature: ${c.signature}`,
+    ...(saved === undefined ? [] : [`  again: npx vmmc replay ${saved} --on ${target}`]),
+  ].join('\n');
+};
+
+/** `saved`: the trace file of a counterexample, where it was written. */
+export const consoleReport = (result: CheckResult, name: string, saved: ReadonlyMap<Counterexample, string>): string => {
+  const lines = [`${pc.bold(name)} (${result.target.name} ${result.target.version}), seed ${result.seed}: ${result.programs} programs, ${result.stimuli} stimuli`];
+  const byId = new Map(result.clauses.map((c) => [c.id, c]));
+  for (const area of areas) {
+    const results = area.clauses.flatMap((c) => byId.get(c.id) ?? []);
+    if (results.length > 0) lines.push(areaLine(area.id, results));
+  }
+  const rank = (c: Counterexample): number => {
+    const rule = rules.get(c.finding.clause);
+    return (rule?.level === 'must' ? 0 : 100) + harms.indexOf(rule?.harm ?? 'interop');
+  };
+  const failures = [...result.counterexamples].sort((a, b) => rank(a) - rank(b));
+  for (const c of failures) lines.push('', failure(c, name, saved.get(c)));
+  const known = new Map<string, string>();
+  for (const e of result.expected) known.set(e.because, e.clause);
+  if (known.size > 0) lines.push('', 'Known deviations, seen again:', ...[...known].map(([because, clause]) => `  ${clause}: ${because}`));
+  for (const u of result.unexpectedlyKept) lines.push('', `${pc.red('✗')} a known deviation is gone: ${u.why}; remove its entry`);
+  for (const verdict of ['undecided', 'untested', 'unsupported'] as const) {
+    const some = result.clauses.filter((c) => c.verdict === verdict);
+    if (some.length > 0) lines.push('', `${verdict}:`, ...some.map((c) => `  ${c.id}: ${c.because ?? ''}`));
+  }
+  for (const r of result.refused) lines.push('', `${r.suite}: ${count(r.machines, 'machines')} not built: ${r.why}`);
+  lines.push('', `${result.verdict === 'broken' ? pc.red(result.verdict) : result.verdict} (exit ${result.exit})`);
+  return lines.join('\n');
+};

@@ -1,0 +1,96 @@
+// vmmc check: explores a target and reports. Exit codes as the verdict says; 130 when interrupted, with what was found so far.
+
+import { writeFileSync } from 'node:fs';
+import cliProgress from 'cli-progress';
+import { areas, within } from '../../conformance/areas.ts';
+import { connect } from '../../conformance/connect.ts';
+import { explore } from '../../conformance/explore.ts';
+import { consoleReport } from '../../conformance/report/console.ts';
+import { jsonReport } from '../../conformance/report/json.ts';
+import { reports } from '../../conformance/report/formats.ts';
+import type { CheckResult, Counterexample } from '../../conformance/report/result.ts';
+import { saveCounterexample } from '../../conformance/trace/save.ts';
+import { usage } from '../usage.ts';
+
+export interface CheckOptions {
+  readonly area?: readonly string[];
+  readonly clause?: readonly string[];
+  readonly runs?: string;
+  readonly for?: string;
+  readonly seed?: string;
+  readonly shard?: string;
+  readonly strict?: boolean;
+  readonly deviations?: string;
+  readonly report?: readonly string[];
+  readonly save?: string;
+}
+const whole = (text: string | undefined, name: string, fallback: number): number => {
+  if (text === undefined) return fallback;
+  const n = Number(text);
+  if (!Number.isSafeInteger(n) || n < 0) throw usage(`${name} ${text}: must be a whole number`);
+  return n;
+};
+/** `60s`, `2m`, `1500ms`, or plain seconds. */
+const duration = (text: string): number => {
+  const match = /^(\d+)(ms|s|m)?$/.exec(text);
+  if (match === null) throw usage(`--for ${text}: write 60s, 2m or 1500ms`);
+  return Number(match[1]) * ({ ms: 1, s: 1000, m: 60_000 }[match[2] ?? 's'] ?? 1000);
+};
+const shardOf = (text: string): { index: number; of: number } => {
+  const match = /^(\d+)\/(\d+)$/.exec(text);
+  const [index, of] = [Number(match?.[1]), Number(match?.[2])];
+  if (match === null || index < 1 || index > of) throw usage(`--shard ${text}: write 1/4 for the first of four`);
+  return { index, of };
+};
+const known = (given: readonly string[], all: readonly string[], what: string, prefix: boolean): void => {
+  for (const id of given)
+    if (!all.some((a) => (prefix ? within(a, [id]) : a === id))) throw usage(`no ${what} is called ${id}; there are ${all.slice(0, 12).join(', ')}${all.length > 12 ? ', …' : ''}`);
+};
+
+export const checkCommand = async (name: string, options: CheckOptions): Promise<number> => {
+  known(options.area ?? [], areas.map((a) => a.id), 'area', true);
+  known(options.clause ?? [], areas.flatMap((a) => a.clauses.map((c) => c.id)), 'clause', false);
+  const seed = whole(options.seed, '--seed', 1);
+  const shard = options.shard === undefined ? undefined : shardOf(options.shard);
+  const formats = (options.report ?? ['console']).map((r) => ({ kind: r.split('=')[0] ?? '', file: r.includes('=') ? r.slice(r.indexOf('=') + 1) : undefined }));
+  for (const f of formats) if (!['console', 'json', ...Object.keys(reports)].includes(f.kind)) throw usage(`no report is called ${f.kind}; there are console, json, ${Object.keys(reports).join(', ')}`);
+  const forMs = options.for === undefined ? undefined : duration(options.for);
+  const runs = options.runs === undefined ? undefined : whole(options.runs, '--runs', 0);
+  const target = await connect(name);
+  let interrupted = false;
+  const interrupt = (): void => {
+    interrupted = true;
+  };
+  process.on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt);
+  const bar = process.stderr.isTTY ? new cliProgress.SingleBar({ format: '{bar} {percentage}% | {programs} programs | {broken} findings', stream: process.stderr, hideCursor: true }) : undefined;
+  bar?.start(100, 0, { programs: 0, broken: 0 });
+  let result: CheckResult;
+  try {
+    result = await explore({
+      target,
+      name,
+      areas: options.area ?? [],
+      clauses: options.clause ?? [],
+      seed,
+      strict: options.strict ?? false,
+      ...(runs === undefined ? {} : { runs }),
+      ...(forMs === undefined ? {} : { forMs }),
+      ...(shard === undefined ? {} : { shard }),
+      ...(options.deviations === undefined ? {} : { deviations: options.deviations }),
+      onProgress: (p) => bar?.update(Math.min(100, Math.round(p.done * 100)), { programs: p.programs, broken: p.broken }),
+      stopped: () => interrupted,
+    });
+  } finally {
+    bar?.stop();
+    await target.close();
+  }
+  const saved = new Map<Counterexample, string>();
+  for (const c of result.counterexamples) saved.set(c, saveCounterexample(options.save ?? 'traces/found', c, result.target));
+  for (const { kind, file } of formats) {
+    const text = kind === 'console' ? `${consoleReport(result, name, saved)}\n` : kind === 'json' ? jsonReport(result) : (reports[kind]?.(result, name) ?? '');
+    if (file === undefined) process.stdout.write(text);
+    else writeFileSync(file, text);
+  }
+  return interrupted ? 130 : result.exit;
+};
