@@ -166,7 +166,8 @@ export const fakeDevice = (machine: MachineConfig, offers: Granted['offers'], ma
     if (dead) return;
     const idx = get16(memory, q.avail + 2);
     if (u16(idx - q.taken) > q.size) complain('avail idx jumped');
-    if (get16(memory, q.avail) > (has(F.EVENT_IDX) ? 0 : 1)) complain('avail flags that are not allowed');
+    // With EVENT_IDX the driver owes 0, but the device has to ignore bit 0 all the same: programs set it to see that.
+    if (get16(memory, q.avail) > 1) complain('avail flags that are not allowed');
     for (; q.taken !== idx && !dead; q.taken = u16(q.taken + 1)) {
       const head = get16(memory, q.avail + 4 + 2 * (q.taken % q.size));
       if (head >= q.size) complain('a head out of range');

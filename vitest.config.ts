@@ -1,0 +1,12 @@
+// Tests run in forked processes, because signals do not reach worker threads; dist and packages are not ours to test.
+
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    include: ['conformance/**/*.test.ts'],
+    exclude: ['dist/**', 'node_modules/**'],
+    testTimeout: 30_000,
+  },
+});
