@@ -1,48 +1,67 @@
 // Decides how the reference answers as a target: in process, synchronous, one machine kept as long as the same one is asked for.
-// Buses are offered raw (mmio.* and pci.* stimuli); lifting them to the control plane is not done here.
+// On every bus it offers the virtio control plane; on PCI and MMIO the bus's own accesses too.
 
-import { createMachine, type Machine, refusal } from '../../../reference/machine.ts';
+import { createMachine, refusal } from '../../../reference/machine.ts';
 import type { Answer, Capability, Granted, MachineConfig, Target } from '../../../spec/units.ts';
 import type { Stimulus } from '../../../spec/vocabulary.ts';
+import { type Attached, attach } from './attached.ts';
 
-const offers: readonly Capability[] = [
+const everywhere: readonly Capability[] = [
   'memory.order',
   'memory.seen',
   'virtio.blk',
   'virtio.status',
   'virtio.generation',
-  'virtio.interrupt.queue',
-  'virtq.base',
   'host.resize',
-  'disk.seen',
-  'virtio.pci',
-  'virtio.mmio',
 ];
+/** A queue can start anywhere only where no bus's registers stand between; an MMIO interrupt does not name its queue. */
+const onBus: Readonly<Record<'none' | 'pci' | 'mmio', readonly Capability[]>> = {
+  none: ['virtio.interrupt.queue', 'virtq.base'],
+  pci: ['virtio.interrupt.queue', 'virtio.pci'],
+  mmio: ['virtio.mmio'],
+};
+const offers: readonly Capability[] = [...everywhere, 'disk.seen', 'virtio.interrupt.queue', 'virtq.base', 'virtio.pci', 'virtio.mmio'];
 
 /** The reference. Its answers are never promises. */
 export interface RefTarget extends Target {
-  reset(machine: MachineConfig): { readonly granted: Granted } | { readonly unsupported: string };
+  reset(machine: MachineConfig): { readonly granted: Granted } | { readonly unsupported: string } | { readonly broke: string };
   apply(stimulus: Stimulus): Answer;
   applyAll(stimuli: readonly Stimulus[]): readonly Answer[];
   close(): void;
 }
+interface Built {
+  readonly config: MachineConfig;
+  readonly granted: Granted;
+  readonly machine: Attached;
+}
+
+const build = (config: MachineConfig): Built | { readonly unsupported: string } => {
+  const unsupported = refusal(config);
+  if (unsupported !== undefined) return { unsupported };
+  const { bus, virtio } = config;
+  if (bus === 'vhost-user') return { unsupported: 'bus vhost-user' };
+  const bare = createMachine(config);
+  const machine = attach(bare, bus);
+  if ('unsupported' in machine) return machine;
+  const disk: readonly Capability[] = virtio?.blk.disk === 'pattern' ? ['disk.seen'] : [];
+  return { config, granted: { ...bare.granted, offers: [...everywhere, ...disk, ...onBus[bus]] }, machine };
+};
 
 export const refTarget = (): RefTarget => {
-  let machine: Machine | undefined;
-  let built: MachineConfig | undefined;
-  const apply = (stimulus: Stimulus): Answer => machine?.apply(stimulus) ?? { broke: 'no machine: reset comes first' };
+  let built: Built | undefined;
+  const apply = (stimulus: Stimulus): Answer => built?.machine.apply(stimulus) ?? { broke: 'no machine: reset comes first' };
   return {
     hello: { protocol: 1, name: 'ref', version: '0.1.0', offers },
     reset: (config) => {
-      if (machine !== undefined && built !== undefined && same(built, config)) {
-        machine.reset();
-        return { granted: machine.granted };
+      if (built === undefined || !same(built.config, config)) {
+        const fresh = build(config);
+        if ('unsupported' in fresh) return fresh;
+        built = fresh;
       }
-      const unsupported = refusal(config);
-      if (unsupported !== undefined) return { unsupported };
-      machine = createMachine(config);
-      built = config;
-      return { granted: machine.granted };
+      const broke = built.machine.reset();
+      if (broke === undefined) return { granted: built.granted };
+      built = undefined;
+      return { broke };
     },
     apply,
     applyAll: (stimuli) => {
@@ -55,7 +74,6 @@ export const refTarget = (): RefTarget => {
       return answers;
     },
     close: () => {
-      machine = undefined;
       built = undefined;
     },
   };
