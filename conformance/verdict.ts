@@ -29,6 +29,10 @@ interface Seen {
 /** A death counts when a second run showed it again; any other finding is its own evidence. */
 const stands = (c: Counterexample): boolean => c.repeated || c.finding.clause !== 'machine.alive';
 
+/** By signature; `*` for the shape is for kinds that name the whole difference themselves. */
+const explains = (explained: ReadonlyMap<string, Deviation>, c: Counterexample): Deviation | undefined =>
+  explained.get(c.signature) ?? explained.get(`${c.finding.clause} | ${c.finding.kind} | *`);
+
 const clauseResult = (clause: Clause<never>, seen: Seen, explained: ReadonlyMap<string, Deviation>): ClauseResult => {
   const tally = seen.tallies.get(clause.id) ?? { id: clause.id, applied: 0, kept: 0, broken: 0, unknown: 0 };
   const shown = seen.counterexamples.filter((c) => c.finding.clause === clause.id);
@@ -39,7 +43,7 @@ const clauseResult = (clause: Clause<never>, seen: Seen, explained: ReadonlyMap<
     ...(because === undefined ? {} : { because }),
   });
   if (shown.some(stands)) {
-    const known = shown.filter(stands).every((c) => explained.has(c.signature));
+    const known = shown.filter(stands).every((c) => explains(explained, c) !== undefined);
     return { ...result('broken'), ...(known ? { deviates: true as const } : {}) };
   }
   if (shown.length > 0) return result('undecided', 'the target died once, and not again in a second run of the same program');
@@ -62,7 +66,7 @@ export const concluded = (seen: Seen): CheckResult => {
   if (seen.unexpectedlyKept.length > 0) verdicts.push('broken');
   const verdict = seen.programs === 0 ? 'undecided' : worst(verdicts);
   const expected = reported.flatMap((c) => {
-    const d = explained.get(c.signature);
+    const d = explains(explained, c);
     return d === undefined ? [] : [{ clause: c.finding.clause, signature: c.signature, because: d.because, trace: d.trace }];
   });
   return {
@@ -71,7 +75,7 @@ export const concluded = (seen: Seen): CheckResult => {
     programs: seen.programs,
     stimuli: seen.stimuli,
     clauses,
-    counterexamples: reported.filter((c) => !explained.has(c.signature)),
+    counterexamples: reported.filter((c) => explains(explained, c) === undefined),
     expected,
     unexpectedlyKept: seen.unexpectedlyKept,
     refused: seen.refused,

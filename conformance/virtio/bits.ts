@@ -89,8 +89,9 @@ export const CONFIG: readonly { readonly name: string; readonly at: number; read
   { name: 'max_write_zeroes_sectors', at: 48, width: 4, feature: F.WRITE_ZEROES },
   { name: 'max_write_zeroes_seg', at: 52, width: 4, feature: F.WRITE_ZEROES },
   { name: 'write_zeroes_may_unmap', at: 56, width: 1, feature: F.WRITE_ZEROES },
-  { name: 'unused1', at: 57, width: 1, feature: F.WRITE_ZEROES },
-  { name: 'unused1', at: 58, width: 2, feature: F.WRITE_ZEROES },
+  // unused1 need not be there where nothing follows it.
+  { name: 'unused1', at: 57, width: 1, feature: F.SECURE_ERASE },
+  { name: 'unused1', at: 58, width: 2, feature: F.SECURE_ERASE },
   { name: 'max_secure_erase_sectors', at: 60, width: 4, feature: F.SECURE_ERASE },
   { name: 'max_secure_erase_seg', at: 64, width: 4, feature: F.SECURE_ERASE },
   { name: 'secure_erase_sector_alignment', at: 68, width: 4, feature: F.SECURE_ERASE },

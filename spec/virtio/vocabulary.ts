@@ -90,6 +90,8 @@ export interface Chain {
   /** Entries of descriptor table and indirect table that make it up. */
   readonly entries: number;
   readonly indirect: boolean;
+  /** Direct descriptors stand before the indirect one. */
+  readonly mixed: boolean;
 }
 
 export type VirtioDerived =

@@ -34,6 +34,8 @@ export interface BasicGhost {
   changedLive: boolean;
   /** Capacity, where the machine is known. */
   sectors: number | undefined;
+  /** A chain of direct and indirect descriptors was offered since the reset. */
+  mixedOffered: boolean;
   /** NEEDS_RESET was read, with DRIVER_OK written before. */
   needsReset: boolean;
   /** A config notification came since the last reset. */
@@ -59,6 +61,7 @@ export const initialBasic = (granted: Granted): BasicGhost => ({
   generation: undefined,
   configChanged: false,
   changedLive: false,
+  mixedOffered: false,
   sectors: granted.virtio?.blk.sectors,
   needsReset: false,
   configNotified: false,
@@ -82,6 +85,7 @@ const statusWritten = (g: BasicGhost, value: number): readonly Event[] => {
       unexplained: false,
       configChanged: false,
       changedLive: false,
+      mixedOffered: false,
     });
     g.config.clear();
     g.usedRings.clear();
@@ -131,6 +135,7 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
     }
     return none;
   }
+  if (e.saw === 'virtq.submitted') g.mixedOffered ||= e.chain.mixed;
   if (e.saw === 'virtio.status') return statusRead(g, e.value);
   if (e.saw === 'virtio.features') g.offered = e.offered;
   else if (e.saw === 'virtio.config') e.bytes.forEach((byte, i) => g.config.set(e.at + i, byte));

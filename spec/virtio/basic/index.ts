@@ -22,6 +22,7 @@ export const basic: Area<BasicGhost> = {
     'virtio.features',
     'virtio.config',
     'virtio.generation',
+    'virtq.submitted',
     'settled',
     'interrupt',
   ],

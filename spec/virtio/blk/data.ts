@@ -143,9 +143,9 @@ export const dataClauses: readonly Clause<BlkGhost>[] = [
       const serial = m.granted.virtio?.blk.serial;
       const end = bytes.indexOf(0);
       const text = String.fromCharCode(...bytes.subarray(0, end < 0 ? idSize : end));
+      if (end >= 0 && bytes.subarray(end, idSize).some((b) => b !== 0))
+        return { kind: 'not padded', expected: 'NUL to the end', saw: 'other bytes after the first NUL' };
       if (bytes.some((b) => b > 127)) return { kind: 'not ASCII', expected: 'ASCII', saw: 'bytes above 127' };
-      if (end >= 0 && bytes.subarray(end).some((b) => b !== 0))
-        return { kind: 'padding', expected: 'NUL to the end', saw: 'bytes after the first NUL' };
       if (serial !== undefined && text !== serial.slice(0, idSize)) return { kind: 'ID', expected: `"${serial}"`, saw: `"${text}"` };
       const earlier = m.before.id;
       return (

@@ -24,8 +24,6 @@ export interface Walked {
   readonly slots: readonly number[];
   /** The indirect table, if any. */
   readonly indirect?: Segment;
-  /** Direct descriptors stand before the indirect one. */
-  readonly mixed: boolean;
   /** VIRTQ_DESC_F_WRITE is set where it means nothing: on the descriptor of the indirect table. */
   readonly writeFlagged: boolean;
 }
@@ -55,12 +53,39 @@ const entryAt = (memory: Memory, at: bigint): Entry | undefined => {
 /** Whether the bytes lie inside guest memory, without wrapping. */
 export const inside = (memory: Memory, at: bigint, length: number): boolean => at + BigInt(length) <= BigInt(memory.size);
 
-/** `headDuty`: what head the driver had to use next under VIRTIO_F_IN_ORDER, where it is known. */
+/** Whatever a device could take for a writable element: all entries that the head leads to, one table inside another included. */
+const everythingWritable = (memory: Memory, table: Table, head: number): readonly Segment[] => {
+  const found: Segment[] = [];
+  const scan = (at: bigint, count: number, depth: number): void => {
+    for (let i = 0; i < Math.min(count, 1024); i++) {
+      const e = entryAt(memory, at + BigInt(i * descriptorBytes));
+      if (e === undefined) return;
+      collect(e, depth);
+    }
+  };
+  const collect = (e: Entry, depth: number): void => {
+    if ((e.flags & WRITE) !== 0) found.push({ at: e.addr as Gpa, length: e.length });
+    if ((e.flags & INDIRECT) !== 0 && depth < 2) scan(e.addr, Math.floor(e.length / descriptorBytes), depth + 1);
+  };
+  for (let i = head, steps = 0; steps <= table.size; steps++) {
+    const e = entryAt(memory, table.desc + BigInt(i * descriptorBytes));
+    if (e === undefined) break;
+    collect(e, 0);
+    if ((e.flags & NEXT) === 0) break;
+    i = e.next;
+  }
+  return found;
+};
+
 export const walk = (memory: Memory, table: Table, head: number, features: bigint): Walked | Malformed => {
   const readable: Segment[] = [];
   const writable: Segment[] = [];
   const slots: number[] = [];
-  const broken = (duty: string, why: string): Malformed => ({ duty: `virtio.split.${duty}`, why, writable });
+  const broken = (duty: string, why: string): Malformed => ({
+    duty: `virtio.split.${duty}`,
+    why,
+    writable: [...writable, ...everythingWritable(memory, table, head)],
+  });
   const inOrder = has(features, 'IN_ORDER');
   let bytes = 0n;
 
@@ -78,10 +103,17 @@ export const walk = (memory: Memory, table: Table, head: number, features: bigin
     return undefined;
   };
   const done = (indirect: Segment | undefined, entries: number, writeFlagged: boolean): Walked => ({
-    chain: { queue: table.index, head, readable, writable, entries, indirect: indirect !== undefined },
+    chain: {
+      queue: table.index,
+      head,
+      readable,
+      writable,
+      entries,
+      indirect: indirect !== undefined,
+      mixed: indirect !== undefined && slots.length > 1,
+    },
     slots,
     ...(indirect === undefined ? {} : { indirect }),
-    mixed: indirect !== undefined && slots.length > 1,
     writeFlagged,
   });
 

@@ -44,6 +44,8 @@ export interface Queue {
   owedBy: { readonly eventIgnored: boolean; readonly flagsIgnored: boolean };
   /** A notification came after the last used buffer (or, where order is not seen, at all). */
   notified: boolean;
+  /** A notification came that can only be about this queue. */
+  named: boolean;
   /** Used buffers came, and every one of them was suppressed all the time. */
   quietUse: boolean;
   loudUse: boolean;
@@ -60,6 +62,8 @@ export interface SplitGhost {
   hurt: boolean;
   malformed: boolean;
   readonly queues: Map<number, Queue>;
+  /** What was the device's to write when it was last reset. */
+  former: readonly Segment[];
 }
 export const initialSplit = (_granted: Granted): SplitGhost => ({
   features: 0n,
@@ -68,6 +72,7 @@ export const initialSplit = (_granted: Granted): SplitGhost => ({
   hurt: false,
   malformed: false,
   queues: new Map(),
+  former: [],
 });
 export const noneFinished = (): Record<Trait, number> => ({ any: 0, indirect: 0, mixed: 0, 'write-flagged': 0, 'after-spurious': 0 });
 

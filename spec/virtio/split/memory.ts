@@ -8,7 +8,7 @@ import { once } from '../once.ts';
 import { availBytes, type Queue, type SplitGhost, tableBytes, touches, usedBytes } from './ghost.ts';
 
 const clause = clauseOf<SplitGhost>();
-type Place = 'table' | 'indirect' | 'avail' | 'readable' | 'elsewhere';
+type Place = 'table' | 'indirect' | 'avail' | 'readable' | 'former' | 'elsewhere';
 interface Stray {
   readonly place: Place;
   readonly at: bigint;
@@ -47,7 +47,8 @@ const strays = once((m: Changed): readonly Stray[] => {
     for (let at: bigint = w.at; at < end; ) {
       const to = permittedTo(queues, at);
       if (to === undefined) {
-        found.push({ place: placeOf(queues, at), at });
+        const former = m.before.former.some((s) => at >= s.at && at < s.at + BigInt(s.length));
+        found.push({ place: former ? 'former' : placeOf(queues, at), at });
         at++;
         if (found.length > 64) return found;
       } else at = to;
@@ -94,6 +95,14 @@ export const memoryClauses: readonly Clause<SplitGhost>[] = [
     cite: virtio('Basic Facilities of a Virtio Device / Virtqueues / The Virtqueue Available Ring'),
     says: 'only the driver writes to the available ring',
     holds: untouched(['avail'], 'the available ring untouched', 'avail-written'),
+  }),
+  clause({
+    ...common,
+    id: 'virtio.split.reset.former-untouched',
+    cite: virtio('Basic Facilities of a Virtio Device / Device Reset', 'reset.dev.03'),
+    says: 'what a driver held out before a reset is not written after it',
+    when: (m) => m.before.live && m.before.former.length > 0,
+    holds: untouched(['former'], 'buffers of before the reset left alone', 'written-after-reset'),
   }),
   clause({
     ...common,

@@ -28,7 +28,7 @@ const notified =
 const silent =
   (which: (q: Queue) => boolean) =>
   ({ before }: Settled): Judged => {
-    const loud = judged(before, which).find((q) => q.notified);
+    const loud = judged(before, which).find((q) => q.named);
     return loud === undefined || { expected: `no notification for queue ${loud.index}`, saw: 'one', kind: 'notified' };
   };
 const quiet = (q: Queue): boolean => q.quietUse && !q.loudUse;

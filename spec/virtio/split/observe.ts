@@ -2,6 +2,7 @@
 // VIRTIO 1.4, Supplying Buffers to The Device; Receiving Used Buffers From The Device; In-order use of descriptors.
 
 import type { Memory, Moment } from '../../clause.ts';
+import type { Gpa } from '../../units.ts';
 import type { Event, EventOf } from '../../vocabulary.ts';
 import { has } from '../features.ts';
 import { descriptorBytes, walk } from './chain.ts';
@@ -40,6 +41,7 @@ const enable = (g: SplitGhost, e: EventOf<'virtq.enabled'>): void => {
     owed: false,
     owedBy: { eventIgnored: false, flagsIgnored: false },
     notified: false,
+    named: false,
     quietUse: false,
     loudUse: false,
     raced: false,
@@ -78,7 +80,7 @@ const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
     }
     const traits: Trait[] = ['any'];
     if (walked.indirect !== undefined) traits.push('indirect');
-    if (walked.mixed) traits.push('mixed');
+    if (walked.chain.mixed) traits.push('mixed');
     if (walked.writeFlagged) traits.push('write-flagged');
     if (q.spurious) traits.push('after-spurious');
     const outstanding: Outstanding = { ...walked, order: q.submitted++, told, traits, written: [] };
@@ -174,7 +176,7 @@ const reread = (g: SplitGhost, q: Queue, m: Memory, at: bigint, length: number):
 const settle = (g: SplitGhost, certain: boolean): void => {
   g.still = certain;
   for (const q of g.queues.values()) {
-    Object.assign(q, { owed: false, notified: false, quietUse: false, loudUse: false, raced: false });
+    Object.assign(q, { owed: false, notified: false, named: false, quietUse: false, loudUse: false, raced: false });
     q.owedBy = { eventIgnored: false, flagsIgnored: false };
     Object.assign(q.finished, noneFinished());
   }
@@ -188,6 +190,11 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
         return none;
       case 'scope.reset':
         if (e.scope === 'device:0') {
+          g.former = [...g.queues.values()].flatMap((q) => [
+            { at: q.used as Gpa, length: usedBytes(q) },
+            ...q.loose,
+            ...[...q.outstanding.values()].flatMap((o) => o.chain.writable),
+          ]);
           g.queues.clear();
           g.live = false;
           g.still = false;
@@ -224,7 +231,12 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
         return none;
       }
       case 'interrupt':
-        if (e.from === 'queue') for (const q of g.queues.values()) if (e.queue === undefined || e.queue === q.index) q.notified = true;
+        if (e.from === 'queue')
+          for (const q of g.queues.values()) {
+            if (e.queue !== undefined && e.queue !== q.index) continue;
+            q.notified = true;
+            q.named ||= e.queue !== undefined || g.queues.size === 1;
+          }
         return none;
       case 'settled':
         settle(g, e.by !== 'bound');

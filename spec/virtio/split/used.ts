@@ -22,6 +22,9 @@ const completes =
     const left = queues(before).flatMap((q) => remaining(q, trait));
     if (left.length === 0) return true;
     if (event.by === 'bound') return { unknown: 'only a time bound ran out' };
+    // A device that stops at a mixed chain is judged by the clause about those, once.
+    if (trait !== 'mixed' && queues(before).some((q) => remaining(q, 'mixed').length > 0))
+      return { unknown: 'a mixed chain stands in the way' };
     if (left.every((o) => o.chain.entries > reasonable)) return { unknown: 'the chain may be longer than the device takes' };
     return {
       expected: 'every chain used',
