@@ -46,6 +46,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   let accepted = 0n;
   let live = false;
   let busy = false; // something was kicked and nothing has settled since
+  let unproved = false; // kicked, and not yet seen to have done all that was asked: a ring error may hide behind it
   let original: number | undefined; // the writeback field, once a program may have changed it
   const rings = new Map<number, Ring>();
   const started = new Map<number, Bells>();
@@ -82,8 +83,14 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     live = false;
     rings.clear();
     accepted = 0n;
+    // Stopping rings does not cure a back end that gave up on one (libvhost-user stays broken until the connection ends), and
+    // there is no message for a device reset without PROTOCOL_F_RESET_DEVICE: a reset that has to cure is a new connection.
+    const cure = unproved;
+    unproved = false;
     connected().stop([...started.keys()]);
     started.clear();
+    if (cure) drop();
+    connected();
   };
   const config = (size: number): Buffer | undefined => {
     const to = connected();
@@ -150,6 +157,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     }
     if (by === 'ended') return { broke: 'the back end process ended' };
     if (by !== 'bound') busy = false;
+    if (by === 'until' && wish.until !== undefined && wish.until.length > 0) unproved = false;
     const saw: Observation[] = [];
     const writes = held().changes();
     if (writes !== undefined && writes.length > 0) saw.push({ saw: 'memory.changed', writes });
@@ -166,6 +174,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
         const bell = started.get(s.queue);
         if (bell === undefined) return nothing;
         busy = true;
+        unproved = true;
         bell.kick.signal();
         return nothing;
       }

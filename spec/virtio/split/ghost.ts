@@ -8,7 +8,7 @@ import type { Segment } from '../vocabulary.ts';
 import { descriptorBytes, type Walked } from './chain.ts';
 
 /** Traits of chains that a rule of their own speaks about. */
-export type Trait = 'any' | 'indirect' | 'mixed' | 'write-flagged' | 'after-spurious';
+export type Trait = 'any' | 'indirect' | 'mixed' | 'write-flagged' | 'after-spurious' | 'at-zero';
 export interface Outstanding extends Walked {
   readonly order: number;
   /** The driver has told the device of it, or was right not to. */
@@ -74,7 +74,7 @@ export const initialSplit = (_granted: Granted): SplitGhost => ({
   queues: new Map(),
   former: [],
 });
-export const noneFinished = (): Record<Trait, number> => ({ any: 0, indirect: 0, mixed: 0, 'write-flagged': 0, 'after-spurious': 0 });
+export const noneFinished = (): Record<Trait, number> => ({ any: 0, indirect: 0, mixed: 0, 'write-flagged': 0, 'after-spurious': 0, 'at-zero': 0 });
 
 /** struct virtq_avail: le16 flags, le16 idx, le16 ring[size], le16 used_event; The Virtqueue Available Ring. */
 export const availFlags = (q: Queue, m: Memory): number => m.u16(q.avail) ?? 0;

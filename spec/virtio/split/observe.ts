@@ -70,7 +70,9 @@ const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
   const told = excused(g, q, m, from, to);
   for (let i = 0; i < count; i++) {
     const head = m.u16(q.avail + 4n + 2n * BigInt(((from + i) & 0xffff) % q.size)) ?? 0;
-    const walked = q.outstanding.has(head)
+    const twice = q.outstanding.get(head);
+    if (twice !== undefined) q.loose.push(...twice.chain.writable);
+    const walked = twice !== undefined
       ? { duty: 'virtio.split.driver.head-not-outstanding', why: `head ${head} is outstanding`, writable: [] }
       : walk(m, q, head, g.features);
     if ('duty' in walked) {
@@ -83,6 +85,7 @@ const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
     if (walked.chain.mixed) traits.push('mixed');
     if (walked.writeFlagged) traits.push('write-flagged');
     if (q.spurious) traits.push('after-spurious');
+    if (q.desc === 0n) traits.push('at-zero');
     const outstanding: Outstanding = { ...walked, order: q.submitted++, told, traits, written: [] };
     q.outstanding.set(head, outstanding);
     events.push({ saw: 'virtq.submitted', chain: walked.chain, order: outstanding.order });

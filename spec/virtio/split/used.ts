@@ -22,7 +22,7 @@ const completes =
     const left = queues(before).flatMap((q) => remaining(q, trait));
     if (left.length === 0) return true;
     if (event.by === 'bound') return { unknown: 'only a time bound ran out' };
-    // A device that stops at a mixed chain is judged by the clause about those, once.
+    // What a rule of its own speaks about is judged there, once.
     if (trait !== 'mixed' && queues(before).some((q) => remaining(q, 'mixed').length > 0))
       return { unknown: 'a mixed chain stands in the way' };
     if (left.every((o) => o.chain.entries > reasonable)) return { unknown: 'the chain may be longer than the device takes' };
@@ -187,6 +187,14 @@ export const usedClauses: readonly Clause<SplitGhost>[] = [
     says: 'direct descriptors followed by one indirect descriptor are handled',
     when: someOf('mixed'),
     holds: completes('mixed'),
+  }),
+  clause({
+    ...liveness,
+    id: 'virtio.split.layout.at-zero',
+    cite: virtio(virtqueues, 'split.layout.drv.01'),
+    says: 'a descriptor table at address 0 is as good as any other aligned address',
+    when: someOf('at-zero'),
+    holds: completes('at-zero'),
   }),
   clause({
     ...liveness,
