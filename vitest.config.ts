@@ -1,8 +1,8 @@
 // Tests run in forked processes, because signals do not reach worker threads; dist and packages are not ours to test.
 
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     pool: 'forks',
     include: ['conformance/**/*.test.ts'],
@@ -10,3 +10,4 @@ export default defineConfig({
     testTimeout: 30_000,
   },
 });
+export default config;

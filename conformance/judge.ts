@@ -38,6 +38,8 @@ export interface Judge {
   reset(granted: Granted): void;
   /** Judges one event of the wire. Returns the findings it led to, often none. */
   see(event: Event): readonly Finding[];
+  /** Counts an event that is not judged: a stimulus that the target answered `unsupported` did not happen. */
+  pass(): void;
   /** Index that the next event will have. */
   readonly at: number;
   readonly tallies: ReadonlyMap<string, Tally>;
@@ -156,6 +158,9 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
       judgeEvent(event, 0, findings);
       at++;
       return findings.length === 0 ? none : findings;
+    },
+    pass() {
+      at++;
     },
     get at() {
       return at;

@@ -1,8 +1,11 @@
 // The other report formats: JUnit, TAP, Markdown and GitHub annotations. Each is one function from the result to text.
 
-import junit from 'junit-report-builder';
+import junitModule, { type Builder } from 'junit-report-builder';
 import { counted } from './rules.ts';
 import type { CheckResult, ClauseResult } from './result.ts';
+
+/** CommonJS: the builder is the module's own `default`. */
+const junit: Builder = junitModule.default;
 
 const fails = (result: CheckResult, c: ClauseResult): boolean => c.verdict === 'broken' && !c.deviates && counted(c.id) && result.counterexamples.length > 0;
 const why = (result: CheckResult, id: string): string =>

@@ -106,7 +106,9 @@ function* resize(d: Driver, by: number): Play<void> {
   if (!d.live || disk === undefined || !d.granted.offers.includes('host.resize')) return;
   yield* settle(d);
   if (!idle(d)) return;
-  const sectors = Math.max(1, Math.min(disk + by, disk * 2));
+  // A disk is a whole number of its blocks.
+  const per = Math.max(1, (d.granted.virtio?.blk.blockSize ?? 512) / 512);
+  const sectors = Math.max(per, Math.min(disk + by * per, disk * 2) - (Math.min(disk + by * per, disk * 2) % per));
   d.out.push({ do: 'host.resize', sectors }, { do: 'settle', interrupt: sectors !== capacity(d) });
   readConfig(d, 0);
   yield* flush(d);

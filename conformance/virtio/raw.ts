@@ -54,7 +54,8 @@ export function* request(r: Raw, queue: number, raw: (queue: number) => readonly
 export const resize = (r: Raw, by: number): boolean => {
   const disk = r.d.granted.virtio?.blk.sectors;
   if (r.stage !== 'live' || disk === undefined || !r.d.granted.offers.includes('host.resize')) return false;
-  r.d.out.push({ do: 'host.resize', sectors: Math.max(1, disk + by) });
+  const per = Math.max(1, (r.d.granted.virtio?.blk.blockSize ?? 512) / 512); // a disk is a whole number of its blocks
+  r.d.out.push({ do: 'host.resize', sectors: Math.max(per, disk - (disk % per) + by * per) });
   return true;
 };
 /** Queue numbers: existing, the first that is not, far beyond. */

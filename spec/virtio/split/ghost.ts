@@ -56,6 +56,8 @@ export interface Queue {
 export interface SplitGhost {
   features: bigint;
   live: boolean;
+  /** The program touches registers itself: an interrupt line that it did not acknowledge stays asserted, and shows no new edge. */
+  raw: boolean;
   /** Nothing was done since the last settle but memory writes. */
   still: boolean;
   /** Something malformed was offered since the machine started, and the device was reset since. */
@@ -68,6 +70,7 @@ export interface SplitGhost {
 export const initialSplit = (_granted: Granted): SplitGhost => ({
   features: 0n,
   live: false,
+  raw: false,
   still: false,
   hurt: false,
   malformed: false,

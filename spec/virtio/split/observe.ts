@@ -85,7 +85,7 @@ const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
     if (walked.chain.mixed) traits.push('mixed');
     if (walked.writeFlagged) traits.push('write-flagged');
     if (q.spurious) traits.push('after-spurious');
-    if (q.desc === 0n) traits.push('at-zero');
+    if (q.desc === 0n || q.avail === 0n || q.used === 0n) traits.push('at-zero');
     const outstanding: Outstanding = { ...walked, order: q.submitted++, told, traits, written: [] };
     q.outstanding.set(head, outstanding);
     events.push({ saw: 'virtq.submitted', chain: walked.chain, order: outstanding.order });
@@ -247,6 +247,10 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
       default:
         return none;
     }
+  }
+  if (e.do === 'mmio.read' || e.do === 'mmio.write' || e.do === 'pci.bar.read' || e.do === 'pci.bar.write') {
+    g.raw = true;
+    return none;
   }
   if (e.do === 'virtq.notify') {
     g.still = false;

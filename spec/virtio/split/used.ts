@@ -192,7 +192,7 @@ export const usedClauses: readonly Clause<SplitGhost>[] = [
     ...liveness,
     id: 'virtio.split.layout.at-zero',
     cite: virtio(virtqueues, 'split.layout.drv.01'),
-    says: 'a descriptor table at address 0 is as good as any other aligned address',
+    says: 'a part of the queue at address 0 is as good as at any other aligned address',
     when: someOf('at-zero'),
     holds: completes('at-zero'),
   }),
