@@ -4,8 +4,8 @@ import junitModule, { type Builder } from 'junit-report-builder';
 import { counted } from './rules.ts';
 import type { CheckResult, ClauseResult } from './result.ts';
 
-/** CommonJS: the builder is the module's own `default`. */
-const junit: Builder = junitModule.default;
+/** CommonJS: at run time the default import is the builder, whatever its types say. */
+const junit: Builder = junitModule as unknown as Builder;
 
 const fails = (result: CheckResult, c: ClauseResult): boolean => c.verdict === 'broken' && !c.deviates && counted(c.id) && result.counterexamples.length > 0;
 const why = (result: CheckResult, id: string): string =>
