@@ -112,7 +112,9 @@ try {
     process.stderr.write(`vmmc: ${error.message}\n`);
     status = error.kind === 'adapter' ? 2 : 64;
   } else {
-    process.stderr.write(`vmmc: internal error, please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.stderr.write(
+      `vmmc: internal error, please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
     status = 70;
   }
 }

@@ -38,7 +38,9 @@ const failure = (c: Counterexample, target: string, saved: string | undefined): 
 
 /** `saved`: the trace file of a counterexample, where it was written. */
 export const consoleReport = (result: CheckResult, name: string, saved: ReadonlyMap<Counterexample, string>): string => {
-  const lines = [`${pc.bold(name)} (${result.target.name} ${result.target.version}), seed ${result.seed}: ${result.programs} programs, ${result.stimuli} stimuli`];
+  const lines = [
+    `${pc.bold(name)} (${result.target.name} ${result.target.version}), seed ${result.seed}: ${result.programs} programs, ${result.stimuli} stimuli`,
+  ];
   const byId = new Map(result.clauses.map((c) => [c.id, c]));
   for (const area of areas) {
     const results = area.clauses.flatMap((c) => byId.get(c.id) ?? []);

@@ -7,7 +7,8 @@ import type { CheckResult, ClauseResult } from './result.ts';
 /** CommonJS: at run time the default import is the builder, whatever its types say. */
 const junit: Builder = junitModule as unknown as Builder;
 
-const fails = (result: CheckResult, c: ClauseResult): boolean => c.verdict === 'broken' && !c.deviates && counted(c.id) && result.counterexamples.length > 0;
+const fails = (result: CheckResult, c: ClauseResult): boolean =>
+  c.verdict === 'broken' && !c.deviates && counted(c.id) && result.counterexamples.length > 0;
 const why = (result: CheckResult, id: string): string =>
   result.counterexamples
     .filter((c) => c.finding.clause === id)
@@ -31,7 +32,10 @@ const tapReport = (result: CheckResult): string =>
     'TAP version 14',
     `1..${result.clauses.length}`,
     ...result.clauses.flatMap((c, i) => {
-      const skip = c.verdict === 'kept' || fails(result, c) ? '' : ` # SKIP ${c.deviates ? 'known deviation' : `${c.verdict}${c.because === undefined ? '' : `: ${c.because}`}`}`;
+      const skip =
+        c.verdict === 'kept' || fails(result, c)
+          ? ''
+          : ` # SKIP ${c.deviates ? 'known deviation' : `${c.verdict}${c.because === undefined ? '' : `: ${c.because}`}`}`;
       const line = `${fails(result, c) ? 'not ok' : 'ok'} ${i + 1} - ${c.id}${skip}`;
       return fails(result, c) ? [line, '  ---', `  message: ${JSON.stringify(why(result, c.id))}`, '  ...'] : [line];
     }),
@@ -47,7 +51,8 @@ const markdownReport = (result: CheckResult, name: string): string =>
     '| clause | verdict | applied | why |',
     '|---|---|---|---|',
     ...result.clauses.map(
-      (c) => `| ${c.id} | ${c.deviates ? 'known deviation' : c.verdict} | ${c.tally.applied} | ${(why(result, c.id) || c.because || '').replace(/\n/g, '<br>').replace(/\|/g, '\\|')} |`,
+      (c) =>
+        `| ${c.id} | ${c.deviates ? 'known deviation' : c.verdict} | ${c.tally.applied} | ${(why(result, c.id) || c.because || '').replace(/\n/g, '<br>').replace(/\|/g, '\\|')} |`,
     ),
     '',
   ].join('\n');

@@ -3,7 +3,6 @@
 import type { CheckResult } from './result.ts';
 import { rules } from './rules.ts';
 
-
 export const jsonReport = (result: CheckResult): string => {
   const clauses: Record<string, unknown> = {};
   for (const c of result.clauses) {
@@ -18,7 +17,14 @@ export const jsonReport = (result: CheckResult): string => {
       ...(c.deviates === undefined ? {} : { deviates: true }),
       ...(shown === undefined
         ? {}
-        : { counterexample: { signature: shown.signature, expected: shown.finding.expected, saw: shown.finding.saw, stimuli: shown.stimuli } }),
+        : {
+            counterexample: {
+              signature: shown.signature,
+              expected: shown.finding.expected,
+              saw: shown.finding.saw,
+              stimuli: shown.stimuli,
+            },
+          }),
     };
   }
   const report = {
@@ -29,7 +35,13 @@ export const jsonReport = (result: CheckResult): string => {
     programs: result.programs,
     stimuli: result.stimuli,
     clauses,
-    findings: result.counterexamples.map((c) => ({ clause: c.finding.clause, signature: c.signature, expected: c.finding.expected, saw: c.finding.saw, seen: c.seen })),
+    findings: result.counterexamples.map((c) => ({
+      clause: c.finding.clause,
+      signature: c.signature,
+      expected: c.finding.expected,
+      saw: c.finding.saw,
+      seen: c.seen,
+    })),
     deviations: result.expected,
     unexpectedlyKept: result.unexpectedlyKept,
     refused: result.refused,

@@ -9,8 +9,12 @@ export const adapterCommand = async (command: string): Promise<number> => {
   for await (const c of smokeTest(command)) {
     checks++;
     if (!c.ok) red++;
-    process.stdout.write(`${c.ok ? pc.green('✓') : pc.red('✗')} ${c.check}: ${c.detail}\n${c.ok || c.fix === undefined ? '' : `    fix: ${c.fix}\n`}`);
+    process.stdout.write(
+      `${c.ok ? pc.green('✓') : pc.red('✗')} ${c.check}: ${c.detail}\n${c.ok || c.fix === undefined ? '' : `    fix: ${c.fix}\n`}`,
+    );
   }
-  process.stdout.write(red === 0 ? `${checks} checks passed: ready for vmmc check "exec:${command}"\n` : `${red} of ${checks} checks failed\n`);
+  process.stdout.write(
+    red === 0 ? `${checks} checks passed: ready for vmmc check "exec:${command}"\n` : `${red} of ${checks} checks failed\n`,
+  );
   return red === 0 ? 0 : 1;
 };

@@ -44,16 +44,32 @@ const shardOf = (text: string): { index: number; of: number } => {
 };
 const known = (given: readonly string[], all: readonly string[], what: string, prefix: boolean): void => {
   for (const id of given)
-    if (!all.some((a) => (prefix ? within(a, [id]) : a === id))) throw usage(`no ${what} is called ${id}; there are ${all.slice(0, 12).join(', ')}${all.length > 12 ? ', …' : ''}`);
+    if (!all.some((a) => (prefix ? within(a, [id]) : a === id)))
+      throw usage(`no ${what} is called ${id}; there are ${all.slice(0, 12).join(', ')}${all.length > 12 ? ', …' : ''}`);
 };
 
 export const checkCommand = async (name: string, options: CheckOptions): Promise<number> => {
-  known(options.area ?? [], areas.map((a) => a.id), 'area', true);
-  known(options.clause ?? [], areas.flatMap((a) => a.clauses.map((c) => c.id)), 'clause', false);
+  known(
+    options.area ?? [],
+    areas.map((a) => a.id),
+    'area',
+    true,
+  );
+  known(
+    options.clause ?? [],
+    areas.flatMap((a) => a.clauses.map((c) => c.id)),
+    'clause',
+    false,
+  );
   const seed = whole(options.seed, '--seed', 1);
   const shard = options.shard === undefined ? undefined : shardOf(options.shard);
-  const formats = (options.report ?? ['console']).map((r) => ({ kind: r.split('=')[0] ?? '', file: r.includes('=') ? r.slice(r.indexOf('=') + 1) : undefined }));
-  for (const f of formats) if (!['console', 'json', ...Object.keys(reports)].includes(f.kind)) throw usage(`no report is called ${f.kind}; there are console, json, ${Object.keys(reports).join(', ')}`);
+  const formats = (options.report ?? ['console']).map((r) => ({
+    kind: r.split('=')[0] ?? '',
+    file: r.includes('=') ? r.slice(r.indexOf('=') + 1) : undefined,
+  }));
+  for (const f of formats)
+    if (!['console', 'json', ...Object.keys(reports)].includes(f.kind))
+      throw usage(`no report is called ${f.kind}; there are console, json, ${Object.keys(reports).join(', ')}`);
   const forMs = options.for === undefined ? undefined : duration(options.for);
   const runs = options.runs === undefined ? undefined : whole(options.runs, '--runs', 0);
   const target = await connect(name);
@@ -63,7 +79,13 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
   };
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
-  const bar = process.stderr.isTTY ? new cliProgress.SingleBar({ format: '{bar} {percentage}% | {programs} programs | {broken} findings', stream: process.stderr, hideCursor: true }) : undefined;
+  const bar = process.stderr.isTTY
+    ? new cliProgress.SingleBar({
+        format: '{bar} {percentage}% | {programs} programs | {broken} findings',
+        stream: process.stderr,
+        hideCursor: true,
+      })
+    : undefined;
   bar?.start(100, 0, { programs: 0, broken: 0 });
   let result: CheckResult;
   try {
@@ -88,7 +110,12 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
   const saved = new Map<Counterexample, string>();
   for (const c of result.counterexamples) saved.set(c, saveCounterexample(options.save ?? 'traces/found', c, result.target));
   for (const { kind, file } of formats) {
-    const text = kind === 'console' ? `${consoleReport(result, name, saved)}\n` : kind === 'json' ? jsonReport(result) : (reports[kind]?.(result, name) ?? '');
+    const text =
+      kind === 'console'
+        ? `${consoleReport(result, name, saved)}\n`
+        : kind === 'json'
+          ? jsonReport(result)
+          : (reports[kind]?.(result, name) ?? '');
     if (file === undefined) process.stdout.write(text);
     else writeFileSync(file, text);
   }

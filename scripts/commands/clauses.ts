@@ -50,6 +50,8 @@ export const clausesCommand = async (options: { readonly area?: readonly string[
     const [word = ''] = r.ends.split(/[ :]/);
     ends.set(`${r.area} ${word}`, (ends.get(`${r.area} ${word}`) ?? 0) + 1);
   }
-  process.stdout.write(`${table.toString()}\n${clauses.length} clauses; ${rows.length} rows\n${[...ends].map(([k, n]) => `  ${k}: ${n}`).join('\n')}\n`);
+  process.stdout.write(
+    `${table.toString()}\n${clauses.length} clauses; ${rows.length} rows\n${[...ends].map(([k, n]) => `  ${k}: ${n}`).join('\n')}\n`,
+  );
   return 0;
 };

@@ -9,7 +9,9 @@ export const targetsCommand = async (options: { readonly json?: boolean }): Prom
     return 0;
   }
   for (const r of rows) {
-    const state = r.available ? `available  ${r.detail ?? ''}` : `missing    ${r.reason ?? ''}${r.install === undefined ? '' : `; install: ${r.install}`}`;
+    const state = r.available
+      ? `available  ${r.detail ?? ''}`
+      : `missing    ${r.reason ?? ''}${r.install === undefined ? '' : `; install: ${r.install}`}`;
     process.stdout.write(`${r.name.padEnd(20)} ${state}\n`);
   }
   return 0;

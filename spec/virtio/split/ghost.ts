@@ -77,7 +77,14 @@ export const initialSplit = (_granted: Granted): SplitGhost => ({
   queues: new Map(),
   former: [],
 });
-export const noneFinished = (): Record<Trait, number> => ({ any: 0, indirect: 0, mixed: 0, 'write-flagged': 0, 'after-spurious': 0, 'at-zero': 0 });
+export const noneFinished = (): Record<Trait, number> => ({
+  any: 0,
+  indirect: 0,
+  mixed: 0,
+  'write-flagged': 0,
+  'after-spurious': 0,
+  'at-zero': 0,
+});
 
 /** struct virtq_avail: le16 flags, le16 idx, le16 ring[size], le16 used_event; The Virtqueue Available Ring. */
 export const availFlags = (q: Queue, m: Memory): number => m.u16(q.avail) ?? 0;

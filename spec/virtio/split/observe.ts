@@ -72,9 +72,10 @@ const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
     const head = m.u16(q.avail + 4n + 2n * BigInt(((from + i) & 0xffff) % q.size)) ?? 0;
     const twice = q.outstanding.get(head);
     if (twice !== undefined) q.loose.push(...twice.chain.writable);
-    const walked = twice !== undefined
-      ? { duty: 'virtio.split.driver.head-not-outstanding', why: `head ${head} is outstanding`, writable: [] }
-      : walk(m, q, head, g.features);
+    const walked =
+      twice !== undefined
+        ? { duty: 'virtio.split.driver.head-not-outstanding', why: `head ${head} is outstanding`, writable: [] }
+        : walk(m, q, head, g.features);
     if ('duty' in walked) {
       q.loose.push(...walked.writable);
       events.push({ saw: 'virtq.malformed', queue: q.index, head, why: `${walked.duty}: ${walked.why}`, writable: walked.writable });
