@@ -29,32 +29,38 @@ export interface RefTarget extends Target {
   applyAll(stimuli: readonly Stimulus[]): readonly Answer[];
   close(): void;
 }
+/** What a target is made of: the exports of reference/machine.ts, or of an edited copy. */
+export interface Reference {
+  readonly createMachine: typeof createMachine;
+  readonly refusal: typeof refusal;
+}
 interface Built {
   readonly config: MachineConfig;
   readonly granted: Granted;
   readonly machine: Attached;
 }
 
-const build = (config: MachineConfig): Built | { readonly unsupported: string } => {
-  const unsupported = refusal(config);
+const build = (reference: Reference, config: MachineConfig): Built | { readonly unsupported: string } => {
+  const unsupported = reference.refusal(config);
   if (unsupported !== undefined) return { unsupported };
   const { bus, virtio } = config;
   if (bus === 'vhost-user') return { unsupported: 'bus vhost-user' };
-  const bare = createMachine(config);
+  const bare = reference.createMachine(config);
   const machine = attach(bare, bus);
   if ('unsupported' in machine) return machine;
   const disk: readonly Capability[] = virtio?.blk.disk === 'pattern' ? ['disk.seen'] : [];
   return { config, granted: { ...bare.granted, offers: [...everywhere, ...disk, ...onBus[bus]] }, machine };
 };
 
-export const refTarget = (): RefTarget => {
+export const refTarget = (): RefTarget => targetOver({ createMachine, refusal }, 'ref');
+export const targetOver = (reference: Reference, name: string): RefTarget => {
   let built: Built | undefined;
   const apply = (stimulus: Stimulus): Answer => built?.machine.apply(stimulus) ?? { broke: 'no machine: reset comes first' };
   return {
-    hello: { protocol: 1, name: 'ref', version: '0.1.0', offers },
+    hello: { protocol: 1, name, version: '0.1.0', offers },
     reset: (config) => {
       if (built === undefined || !same(built.config, config)) {
-        const fresh = build(config);
+        const fresh = build(reference, config);
         if ('unsupported' in fresh) return fresh;
         built = fresh;
       }

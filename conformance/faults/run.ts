@@ -1,0 +1,69 @@
+// Decides whether a fault is noticed: plays the suites of its clause's area on the faulty reference until the clause objects.
+// Programs are those of `check`: same seed, same blocks, machines in turn; budgets are counts, never time.
+
+import { areas, suitesFor } from '../areas.ts';
+import { createJudge } from '../judge.ts';
+import type { Suite } from '../program.ts';
+import { play } from '../run.ts';
+import { programsOf } from '../sample.ts';
+import { targetOver } from '../targets/ref/ref.ts';
+import { load } from './bundle.ts';
+import type { Fault } from './fault.ts';
+
+export interface Row {
+  readonly id: string;
+  readonly origin: string;
+  readonly area: string;
+  /** The clause that was broken first, its own where that was broken at all; null: the fault survived. */
+  readonly killedBy: string | null;
+  readonly byOwnClause: boolean;
+  /** Played until then. */
+  readonly programs: number;
+}
+/** Programs for each suite. */
+export const budget = 1600;
+const seed = 1;
+
+/** The area of a clause: the id before the topic. */
+export const areaOf = (clause: string): string =>
+  areas.find((a) => (a as { readonly clauses: readonly { readonly id: string }[] }).clauses.some((c) => c.id === clause))?.id ?? clause;
+
+const suitesOf = (fault: Fault): readonly Suite[] => {
+  const own = /virtio\/(?:pci|msix)/.test(fault.file) ? 'virtio.pci' : /virtio\/mmio/.test(fault.file) ? 'virtio.mmio' : areaOf(fault.killedBy);
+  return suitesFor([own]);
+};
+
+export const row = async (fault: Fault): Promise<Row> => {
+  const reference = await load(fault);
+  let programs = 0;
+  let foreign: string | null = null;
+  const ended = (killedBy: string | null): Row => ({
+    id: fault.id,
+    origin: fault.origin,
+    area: areaOf(fault.killedBy),
+    killedBy,
+    byOwnClause: killedBy === fault.killedBy,
+    programs,
+  });
+  for (const suite of suitesOf(fault)) {
+    const target = targetOver(reference, `fault:${fault.id}`);
+    const machines = [...suite.machines];
+    const judge = createJudge(areas);
+    for (let block = 0, played = 0; played < budget && machines.length > 0; block++) {
+      const machine = machines[block % machines.length];
+      if (machine === undefined) break;
+      for (const program of programsOf(suite, machine, seed, block)) {
+        const { findings, refused, broke } = await play(target, suite, program, judge);
+        if (refused !== undefined) {
+          machines.splice(machines.indexOf(machine), 1);
+          break;
+        }
+        played++;
+        programs++;
+        if (findings.some((f) => f.clause === fault.killedBy)) return ended(fault.killedBy);
+        foreign ??= findings[0]?.clause ?? (broke === undefined || findings.length > 0 ? null : 'machine.alive');
+      }
+    }
+  }
+  return ended(foreign);
+};

@@ -1,0 +1,53 @@
+// The target `module:FILE`: a JavaScript or TypeScript module of the user's that exports `target`, a function giving a Target.
+// Its shape is checked before the first verb, so that a mistake in it is told as such and not as a device's.
+
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Target } from '../../../spec/units.ts';
+
+/** A module that is no target: the adapter's mistake. */
+export interface ModuleError extends Error {
+  readonly kind: 'adapter';
+}
+const mistake = (message: string, cause?: unknown): ModuleError =>
+  Object.assign(new Error(message, { cause }), { kind: 'adapter' as const });
+const said = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null;
+
+/** What is wrong with it, or undefined. */
+const fault = (target: unknown): string | undefined => {
+  if (!isObject(target)) return 'target() gave no object';
+  const { hello } = target;
+  if (!isObject(hello)) return 'the target has no hello';
+  if (hello['protocol'] !== 1) return `hello.protocol is ${JSON.stringify(hello['protocol'])}, not 1`;
+  for (const name of ['name', 'version']) if (typeof hello[name] !== 'string') return `hello.${name} is no string`;
+  const { offers } = hello;
+  if (!Array.isArray(offers) || !offers.every((o) => typeof o === 'string')) return 'hello.offers is no array of strings';
+  for (const verb of ['reset', 'apply', 'close']) if (typeof target[verb] !== 'function') return `the target has no function ${verb}`;
+  if (target['applyAll'] !== undefined && typeof target['applyAll'] !== 'function') return 'applyAll is no function';
+  return undefined;
+};
+
+export const moduleTarget = async (file: string): Promise<Target> => {
+  const at = path.resolve(file);
+  if (!existsSync(at)) throw mistake(`module:${file}: there is no such file`);
+  let module: unknown;
+  try {
+    module = await import(pathToFileURL(at).href);
+  } catch (error) {
+    throw mistake(`module:${file} does not load: ${said(error)}`, error);
+  }
+  const make = isObject(module) ? module['target'] : undefined;
+  if (typeof make !== 'function')
+    throw mistake(`module:${file} exports no function target(); it must: export const target = () => ({ hello, reset, apply, close })`);
+  let target: unknown;
+  try {
+    target = await (make as () => unknown)();
+  } catch (error) {
+    throw mistake(`module:${file}: target() threw: ${said(error)}`, error);
+  }
+  const wrong = fault(target);
+  if (wrong !== undefined) throw mistake(`module:${file}: ${wrong}`);
+  return target as Target;
+};
