@@ -78,7 +78,7 @@ const bench = (features: bigint, options: { readOnly?: boolean; read?: boolean }
       writable: into > 0 ? [segment(2048, into), segment(4095, 1)] : [segment(4095, 1)],
       entries: 4,
       indirect: false,
-    mixed: false,
+      mixed: false,
     };
   };
   const open = new Map<number, Chain>();

@@ -12,6 +12,7 @@ import type { PciMap, Structure } from './pci-map.ts';
 import { CAP, mapOf } from './pci-map.ts';
 import { violation } from './pci-violations.ts';
 import type { Raw } from './raw.ts';
+import { pciLife } from './pci-life.ts';
 import { ask, reached, request, resize, selectable, stageTo } from './raw.ts';
 
 type Width = 1 | 2 | 4;
@@ -251,6 +252,7 @@ export function* playPci(choices: readonly PciChoice[], granted: Granted): Playe
   yield* stageTo(r, 'reset', 0) as Player<PciChoice>;
   const map = yield* mapOf(d) as Mapping;
   const p: Pci = { d, stage: 'reset', map, violated: false };
+  yield* pciLife(p, { get, set, isr }) as Player<PciChoice>;
   for (const c of choices) {
     if (d.gone) return;
     d.plan = c;

@@ -64,7 +64,7 @@ export const configurationClauses: readonly Clause<BasicGhost>[] = [
     needs: ['host.resize'],
     harm: 'wrong-data',
     scope: device,
-    when: (m) => m.before.live && m.before.changedLive,
+    when: (m) => m.before.live && m.before.changedLive && !m.before.raw,
     holds: ({ before, event }) =>
       !before.configChanged ||
       (event.by === 'bound'

@@ -30,6 +30,8 @@ export interface BasicGhost {
   generation: number | undefined;
   /** The host changed the configuration since the last config notification. */
   configChanged: boolean;
+  /** The program touches registers itself: a line that it did not acknowledge shows no new notification. */
+  raw: boolean;
   /** It changed while live since the last settle. */
   changedLive: boolean;
   /** Capacity, where the machine is known. */
@@ -60,6 +62,7 @@ export const initialBasic = (granted: Granted): BasicGhost => ({
   config: new Map(),
   generation: undefined,
   configChanged: false,
+  raw: false,
   changedLive: false,
   mixedOffered: false,
   sectors: granted.virtio?.blk.sectors,
@@ -120,7 +123,8 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
   const e = m.event;
   if ('do' in e) {
     if (e.do === 'virtio.status.write') return statusWritten(g, e.value);
-    if (e.do === 'virtio.features.write') g.accepted = e.accepted;
+    if (e.do.startsWith('mmio.') || e.do.startsWith('pci.')) g.raw = true;
+    else if (e.do === 'virtio.features.write') g.accepted = e.accepted;
     else if (e.do === 'virtio.config.write') g.config.clear();
     else if (e.do === 'host.resize') {
       if (e.sectors === g.sectors) return none;

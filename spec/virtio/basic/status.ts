@@ -92,7 +92,7 @@ export const statusClauses: readonly Clause<BasicGhost>[] = [
     harm: 'self-stuck',
     always: true,
     scope: device,
-    when: (m) => m.before.needsReset,
+    when: (m) => m.before.needsReset && !m.before.raw,
     holds: ({ before, event }) => {
       if (before.configNotified) return true;
       if (event.by === 'bound') return { unknown: 'only a time bound ran out' };

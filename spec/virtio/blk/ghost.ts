@@ -47,6 +47,8 @@ export interface BlkGhost {
   capacities: readonly number[];
   /** A live device saw its capacity change and has not yet had time to say so. */
   notice: 'none' | 'owed' | 'given';
+  /** The program touches registers itself: a line that it did not acknowledge shows no new notification. */
+  raw: boolean;
   readonly disk: Disk;
   readonly flights: Map<string, Flight>;
   /** The first ID string it returned. */
@@ -65,6 +67,7 @@ export const initial = (granted: Granted): BlkGhost => {
     writeback: undefined,
     capacities: blk === undefined ? [] : [blk.sectors],
     notice: 'none',
+    raw: false,
     disk: newDisk(blk?.disk === 'pattern' ? blk.sectors : 0),
     flights: new Map(),
     id: undefined,

@@ -20,6 +20,10 @@ export const observed: readonly EventName[] = [
   'settled',
   'interrupt',
   'host.resize',
+  'mmio.read',
+  'mmio.write',
+  'pci.bar.read',
+  'pci.bar.write',
   'virtio.features',
   'virtio.config',
   'virtio.config.write',
@@ -181,7 +185,7 @@ const resize = (g: BlkGhost, sectors: number): void => {
   g.config.fill(-1, 0, 8);
   truncate(g.disk, sectors);
   for (const f of g.flights.values()) f.resized = true;
-  if (changes && g.live) g.notice = 'owed';
+  if (changes && g.live && !g.raw) g.notice = 'owed';
 };
 
 export const observe = (g: BlkGhost, m: Moment<BlkGhost>): readonly Event[] => {
@@ -189,6 +193,7 @@ export const observe = (g: BlkGhost, m: Moment<BlkGhost>): readonly Event[] => {
   g.tick++;
   if ('do' in e) {
     if (e.do === 'memory.write') touch(g, e.at, e.bytes.length, true);
+    else if (e.do.startsWith('mmio.') || e.do.startsWith('pci.')) g.raw = true;
     else if (e.do === 'host.resize') resize(g, e.sectors);
     else if (e.do === 'virtio.config.write') {
       g.written.fill(1, e.at, e.at + e.bytes.length);

@@ -75,6 +75,19 @@ export const splitDuties: readonly Duty<SplitGhost>[] = [
     taints: device,
   }),
   duty({
+    id: 'virtio.split.driver.live-left-alone',
+    cite: virtio('General Initialization And Device Operation / Device Cleanup', 'cleanup.drv.02'),
+    says: 'a live queue is set up anew only after a device reset',
+    on: ['virtq.enabled'],
+    keeps: ({ before, event }) =>
+      !(before.live && before.queues.has(event.queue)) || {
+        expected: 'a reset first',
+        saw: `queue ${event.queue} set while live`,
+        kind: 'live',
+      },
+    taints: device,
+  }),
+  duty({
     id: 'virtio.split.driver.size',
     cite: virtio('Basic Facilities of a Virtio Device / Split Virtqueues'),
     says: 'a queue size is a power of 2, at most 32768',

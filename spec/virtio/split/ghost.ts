@@ -63,6 +63,8 @@ export interface SplitGhost {
   /** Something malformed was offered since the machine started, and the device was reset since. */
   hurt: boolean;
   malformed: boolean;
+  /** A queue was set up anew while the device was live: what it works on is not known until a reset. */
+  lost: boolean;
   readonly queues: Map<number, Queue>;
   /** What was the device's to write when it was last reset. */
   former: readonly Segment[];
@@ -71,6 +73,7 @@ export const initialSplit = (_granted: Granted): SplitGhost => ({
   features: 0n,
   live: false,
   raw: false,
+  lost: false,
   still: false,
   hurt: false,
   malformed: false,

@@ -71,7 +71,7 @@ const common = {
   harm: 'stray-write',
   always: true,
   scope: () => 'device:0',
-  when: (m: Changed) => m.before.live && m.before.queues.size > 0,
+  when: (m: Changed) => m.before.live && !m.before.lost && m.before.queues.size > 0,
 } as const;
 
 export const memoryClauses: readonly Clause<SplitGhost>[] = [
@@ -101,7 +101,7 @@ export const memoryClauses: readonly Clause<SplitGhost>[] = [
     id: 'virtio.split.reset.former-untouched',
     cite: virtio('Basic Facilities of a Virtio Device / Device Reset', 'reset.dev.03'),
     says: 'what a driver held out before a reset is not written after it',
-    when: (m) => m.before.live && m.before.former.length > 0,
+    when: (m) => m.before.live && !m.before.lost && m.before.former.length > 0,
     holds: untouched(['former'], 'buffers of before the reset left alone', 'written-after-reset'),
   }),
   clause({

@@ -190,6 +190,7 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
   if ('saw' in e) {
     switch (e.saw) {
       case 'virtq.enabled':
+        g.lost ||= g.live && g.queues.has(e.queue);
         enable(g, e);
         return none;
       case 'scope.reset':
@@ -201,6 +202,7 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
           ]);
           g.queues.clear();
           g.live = false;
+          g.lost = false;
           g.still = false;
           g.hurt ||= g.malformed;
         }

@@ -23,8 +23,9 @@ const completes =
     if (left.length === 0) return true;
     if (event.by === 'bound') return { unknown: 'only a time bound ran out' };
     // What a rule of its own speaks about is judged there, once.
-    if (trait !== 'mixed' && queues(before).some((q) => remaining(q, 'mixed').length > 0))
-      return { unknown: 'a mixed chain stands in the way' };
+    for (const own of ['mixed', 'at-zero'] as const)
+      if (trait !== own && queues(before).some((q) => remaining(q, own).length > 0))
+        return { unknown: `what is left is ${own}, which has a clause of its own` };
     if (left.every((o) => o.chain.entries > reasonable)) return { unknown: 'the chain may be longer than the device takes' };
     return {
       expected: 'every chain used',
