@@ -29,7 +29,11 @@ export const areaOf = (clause: string): string =>
   areas.find((a) => (a as { readonly clauses: readonly { readonly id: string }[] }).clauses.some((c) => c.id === clause))?.id ?? clause;
 
 const suitesOf = (fault: Fault): readonly Suite[] => {
-  const own = /virtio\/(?:pci|msix)/.test(fault.file) ? 'virtio.pci' : /virtio\/mmio/.test(fault.file) ? 'virtio.mmio' : areaOf(fault.killedBy);
+  const own = /virtio\/(?:pci|msix)/.test(fault.file)
+    ? 'virtio.pci'
+    : /virtio\/mmio/.test(fault.file)
+      ? 'virtio.mmio'
+      : areaOf(fault.killedBy);
   return suitesFor([own]);
 };
 

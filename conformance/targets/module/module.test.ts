@@ -1,0 +1,38 @@
+// Modules of the user's: one that is a target, and each way of not being one, told in a sentence.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { moduleTarget } from './module.ts';
+
+const dir = mkdtempSync(path.join(os.tmpdir(), 'vmmc-module-'));
+afterAll(() => rmSync(dir, { recursive: true }));
+let n = 0;
+const written = (text: string): string => {
+  const file = path.join(dir, `target-${n++}.mjs`);
+  writeFileSync(file, text);
+  return file;
+};
+const hello = "{ protocol: 1, name: 'mine', version: '1', offers: [] }";
+
+test('a module with all verbs is a target', async () => {
+  const file = written(`export const target = async () => ({ hello: ${hello}, reset() {}, apply: () => ({ saw: [] }), close() {} });`);
+  const target = await moduleTarget(file);
+  expect(target.hello.name).toBe('mine');
+  expect(target.apply({ do: 'settle' })).toEqual({ saw: [] });
+});
+test.each([
+  ['', 'exports no function target()'],
+  ['export const target = () => 1;', 'gave no object'],
+  ['export const target = () => ({});', 'no hello'],
+  ['export const target = () => ({ hello: { protocol: 2 } });', 'hello.protocol is 2, not 1'],
+  [`export const target = () => ({ hello: ${hello}, reset() {}, apply() {} });`, 'no function close'],
+  ["export const target = () => { throw new Error('no device'); };", 'threw: no device'],
+  ['export const target = ;', 'does not load'],
+])('%j is refused', async (text, why) => {
+  await expect(moduleTarget(written(text))).rejects.toThrow(why);
+});
+test('a file that is not there', async () => {
+  await expect(moduleTarget(path.join(dir, 'none.mjs'))).rejects.toThrow('there is no such file');
+});

@@ -1,0 +1,42 @@
+// vmmc faults: the kill matrix. Every seeded fault must be noticed, by the clause that names its rule; else exit 1.
+
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import Table from 'cli-table3';
+import { gate, type Row, selected } from '../../conformance/faults/gate.ts';
+import { usage } from '../usage.ts';
+
+interface Io {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+}
+const terminal: Io = { out: (text) => void process.stdout.write(text), err: (text) => void process.stderr.write(text) };
+
+const printed = (rows: readonly Row[]): string => {
+  const table = new Table({ head: ['fault', 'origin', 'killed by', 'programs'], wordWrap: true, colWidths: [28, 44, 48, 10] });
+  for (const r of rows)
+    table.push([r.id, r.origin, `${r.byOwnClause ? '' : r.killedBy === null ? 'SURVIVED' : 'foreign: '}${r.killedBy ?? ''}`, r.programs]);
+  const own = rows.filter((r) => r.byOwnClause).length;
+  const survived = rows.filter((r) => r.killedBy === null).length;
+  return `${table.toString()}\n${rows.length} faults: ${own} killed by their own clause, ${rows.length - own - survived} by another, ${survived} survived\n`;
+};
+
+export const faultsCommand = async (
+  area: string | undefined,
+  options: { readonly json?: boolean; readonly write?: boolean },
+  io: Io = terminal,
+): Promise<number> => {
+  const chosen = selected(area);
+  if (chosen.length === 0) throw usage(`no fault is seeded for ${area}`);
+  if (options.write === true && area !== undefined && area !== 'virtio')
+    throw usage('--write needs the whole catalogue: leave the area out');
+  const live = options.json !== true && process.stderr.isTTY;
+  const rows = await gate(chosen, (done) => {
+    if (live) io.err(`\r${done} of ${chosen.length} faults`);
+  });
+  if (live) io.err('\r');
+  const json = `${JSON.stringify(rows, null, 2)}\n`;
+  io.out(options.json === true ? json : printed(rows));
+  if (options.write === true) writeFileSync(fileURLToPath(new URL('../../conformance/faults/matrix.json', import.meta.url)), json);
+  return rows.every((r) => r.byOwnClause) ? 0 : 1;
+};
