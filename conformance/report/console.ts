@@ -57,8 +57,12 @@ export const consoleReport = (result: CheckResult, name: string, saved: Readonly
   if (known.size > 0) lines.push('', 'Known deviations, seen again:', ...[...known].map(([because, clause]) => `  ${clause}: ${because}`));
   for (const u of result.unexpectedlyKept) lines.push('', `${pc.red('✗')} a known deviation is gone: ${u.why}; remove its entry`);
   for (const verdict of ['undecided', 'untested', 'unsupported'] as const) {
-    const some = result.clauses.filter((c) => c.verdict === verdict);
-    if (some.length > 0) lines.push('', `${verdict}:`, ...some.map((c) => `  ${c.id}: ${c.because ?? ''}`));
+    const byReason = new Map<string, string[]>();
+    for (const c of result.clauses) if (c.verdict === verdict) byReason.set(c.because ?? '', [...(byReason.get(c.because ?? '') ?? []), c.id]);
+    for (const [because, ids] of byReason) {
+      const named = ids.length > 6 ? `${ids.length} clauses` : ids.join(', ');
+      lines.push('', `${verdict}, ${because}: ${named}`);
+    }
   }
   for (const r of result.refused) lines.push('', `${r.suite}: ${count(r.machines, 'machines')} not built: ${r.why}`);
   lines.push('', `${result.verdict === 'broken' ? pc.red(result.verdict) : result.verdict} (exit ${result.exit})`);
