@@ -7,6 +7,7 @@ import type { Player } from '../program.ts';
 import { accept, CONFIG, F } from './bits.ts';
 import { driver, flush, has, offers } from './driver.ts';
 import type { Play } from './driver.ts';
+import { registers } from './mmio-registers.ts';
 import type { MmioChoice } from './mmio.ts';
 import type { Raw } from './raw.ts';
 import { ask, reached, request, resize, selectable, stageTo } from './raw.ts';
@@ -30,6 +31,8 @@ export const R = {
   InterruptACK: 0x64,
   Status: 0x70,
   QueueDescLow: 0x80,
+  QueueDriverLow: 0x90,
+  QueueDeviceLow: 0xa0,
   ConfigGeneration: 0xfc,
   Config: 0x100,
 } as const;
@@ -54,8 +57,8 @@ const WRITE_ONLY = [
   R.QueueDescLow,
 ];
 
-const read = (at: number, width: 1 | 2 | 4 = 4): Stimulus => ({ do: 'mmio.read', at, width });
-const write = (at: number, value: number): Stimulus => ({ do: 'mmio.write', at, width: 4, value });
+export const read = (at: number, width: 1 | 2 | 4 = 4): Stimulus => ({ do: 'mmio.read', at, width });
+export const write = (at: number, value: number): Stimulus => ({ do: 'mmio.write', at, width: 4, value });
 
 /** A 64-bit field as its two halves, the others whole. */
 const readConfig = (r: Raw, n: number): readonly Stimulus[] => {
@@ -66,7 +69,7 @@ const readConfig = (r: Raw, n: number): readonly Stimulus[] => {
   const reads = field.width === 8 ? [read(at), read(at + 4)] : [read(at, field.width)];
   return [read(R.ConfigGeneration), ...reads, read(R.ConfigGeneration)];
 };
-const queueState = (r: Raw, n: number): readonly Stimulus[] => [
+export const queueState = (r: Raw, n: number): readonly Stimulus[] => [
   write(R.QueueSel, selectable(r, n)),
   read(R.QueueSizeMax),
   read(R.QueueReady),
@@ -137,6 +140,8 @@ function* lower(r: Raw, c: MmioChoice, violated: { yet: boolean }): Play<void> {
     case 'queue':
       d.out.push(...queueState(r, c.queue));
       return;
+    case 'registers':
+      return yield* registers(r, c);
     case 'interrupts':
       return yield* interrupts(r, c.acknowledge);
     case 'config':

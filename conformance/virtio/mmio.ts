@@ -6,6 +6,7 @@ import { edged } from '../arbitraries/edges.ts';
 import type { Suite } from '../program.ts';
 import { CONFIG, OPTIONAL } from './bits.ts';
 import { machinesOn } from './machines.ts';
+import type { MmioRegisters } from './mmio-registers.ts';
 import type { MmioDuty } from './mmio-player.ts';
 import { MMIO_DUTIES, playMmio } from './mmio-player.ts';
 import type { Stage } from './raw.ts';
@@ -13,6 +14,7 @@ import { STAGES } from './raw.ts';
 
 export type MmioChoice =
   | { readonly op: 'stage'; readonly to: Stage; readonly decline: number }
+  | MmioRegisters
   | { readonly op: 'identify' }
   | { readonly op: 'features'; readonly select: number }
   | { readonly op: 'accept'; readonly decline: number; readonly highFirst: boolean }
@@ -34,6 +36,19 @@ const choice: Arbitrary<MmioChoice> = fc.oneof(
     weight: 5,
     arbitrary: fc.record({ op: fc.constant('stage' as const), to: fc.constantFrom(...STAGES, 'live' as const), decline }, plain),
   },
+  {
+    weight: 3,
+    arbitrary: fc.record(
+      {
+        op: fc.constant('registers' as const),
+        decline,
+        ready: fc.boolean(),
+        acknowledge: fc.boolean(),
+        by: fc.constantFrom(1, -1, 8),
+      },
+      plain,
+    ),
+  },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('identify' as const) }, plain) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('features' as const), select: edged(SELECTS, 0, 0xffff_ffff) }, plain) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('accept' as const), decline, highFirst: fc.boolean() }, plain) },
@@ -48,12 +63,14 @@ const choice: Arbitrary<MmioChoice> = fc.oneof(
 const shape = (c: MmioChoice): string => {
   if (c.op === 'stage') return `stage ${c.to}`;
   if (c.op === 'violate') return `violate ${c.duty}`;
+  if (c.op === 'registers') return `registers${c.ready ? '' : ' unready'}`;
   if (c.op === 'features') return `features ${c.select < 2 ? 'existing' : 'beyond'}`;
   if (c.op === 'request' || c.op === 'interrupts') return `${c.op}${c.acknowledge ? ' acknowledged' : ''}`;
   return c.op;
 };
 const simpler = (c: MmioChoice): readonly MmioChoice[] => {
   if (c.op === 'stage' && c.decline !== 0) return [{ ...c, decline: 0 }];
+  if (c.op === 'registers' && (c.decline !== 0 || c.acknowledge)) return [{ ...c, decline: 0, acknowledge: false }];
   if (c.op === 'accept' && (c.decline !== 0 || c.highFirst)) return [{ ...c, decline: 0, highFirst: false }];
   if ((c.op === 'queue' || c.op === 'request') && c.queue !== 0) return [{ ...c, queue: 0 }];
   if (c.op === 'config' && c.field !== 0) return [{ ...c, field: 0 }];

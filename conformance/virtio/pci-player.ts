@@ -8,6 +8,7 @@ import { accept, CONFIG, F } from './bits.ts';
 import { driver, flush, has, offers } from './driver.ts';
 import type { Play } from './driver.ts';
 import type { PciChoice } from './pci.ts';
+import { registers } from './pci-registers.ts';
 import type { PciMap, Structure } from './pci-map.ts';
 import { CAP, mapOf } from './pci-map.ts';
 import { violation } from './pci-violations.ts';
@@ -86,7 +87,7 @@ export const set = (p: Pci, field: CommonField, value: number): readonly Stimulu
 };
 
 const QUEUE_FIELDS: readonly CommonField[] = COMMON_FIELDS.slice(COMMON_FIELDS.indexOf('queue_select'));
-const queueState = (p: Pci, queue: number): readonly Stimulus[] => [...set(p, 'queue_select', queue), ...get(p, ...QUEUE_FIELDS)];
+export const queueState = (p: Pci, queue: number): readonly Stimulus[] => [...set(p, 'queue_select', queue), ...get(p, ...QUEUE_FIELDS)];
 
 /** The fixed header, then every capability at the chosen width. */
 const walk = (p: Pci, width: Width): readonly Stimulus[] => {
@@ -220,6 +221,8 @@ function* lower(p: Pci, c: PciChoice): Play<void> {
     case 'window':
       d.out.push(...through(p, c));
       return;
+    case 'registers':
+      return yield* registers(p, c);
     case 'isr':
       d.out.push(...isr(p));
       return;

@@ -7,6 +7,7 @@ import type { Suite } from '../program.ts';
 import { CONFIG, OPTIONAL } from './bits.ts';
 import { machinesOn } from './machines.ts';
 import { SELECTS } from './mmio.ts';
+import type { PciRegisters } from './pci-registers.ts';
 import { COMMON_FIELDS, NO_VECTOR, playPci } from './pci-player.ts';
 import type { PciDuty } from './pci-violations.ts';
 import { PCI_DUTIES } from './pci-violations.ts';
@@ -25,6 +26,7 @@ export type PciChoice =
   | { readonly op: 'address'; readonly part: number; readonly page: number; readonly high: number; readonly highFirst: boolean }
   | { readonly op: 'vector'; readonly of: 'config' | 'queue'; readonly queue: number; readonly vector: number }
   | { readonly op: 'window'; readonly into: 'common' | 'device' | 'select'; readonly at: number; readonly width: Width }
+  | PciRegisters
   | { readonly op: 'isr' }
   | { readonly op: 'config'; readonly field: number }
   | { readonly op: 'request'; readonly queue: number }
@@ -84,6 +86,19 @@ const choice: Arbitrary<PciChoice> = fc.oneof(
       plain,
     ),
   },
+  {
+    weight: 3,
+    arbitrary: fc.record(
+      {
+        op: fc.constant('registers' as const),
+        decline,
+        interrupts: fc.constantFrom('intx' as const, 'vectors' as const, 'none' as const),
+        halve: fc.nat(2),
+        by: fc.constantFrom(1, -1, 8),
+      },
+      plain,
+    ),
+  },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('isr' as const) }, plain) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('config' as const), field: fc.nat(CONFIG.length - 1) }, plain) },
   { weight: 4, arbitrary: fc.record({ op: fc.constant('request' as const), queue: fc.nat(1) }, plain) },
@@ -96,6 +111,7 @@ const shape = (c: PciChoice): string => {
   if (c.op === 'violate') return `violate ${c.duty}`;
   if (c.op === 'features') return `features ${c.select < 2 ? 'existing' : 'beyond'}`;
   if (c.op === 'vector') return `vector ${c.of}${c.vector === NO_VECTOR ? ' none' : ''}`;
+  if (c.op === 'registers') return `registers ${c.interrupts}`;
   if (c.op === 'window') return `window ${c.into} ${c.width}`;
   if (c.op === 'common') return `common ${COMMON_FIELDS[c.field % COMMON_FIELDS.length]}`;
   return c.op;

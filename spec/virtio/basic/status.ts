@@ -110,7 +110,7 @@ export const statusClauses: readonly Clause<BasicGhost>[] = [
     harm: 'stray-write',
     scope: device,
     // A settle without a change is the positive evidence; a change is the objection.
-    when: (m) => !m.before.live && !m.before.everLive && m.before.usedRings.size > 0,
+    when: (m) => !m.before.live && !m.before.everLive && !m.before.raw && m.before.usedRings.size > 0,
     holds: ({ before, event }) => {
       if (event.saw === 'settled') return event.by !== 'bound' || { unknown: 'only a time bound ran out' };
       const hit = event.writes.find((w) => inAnyRing(before, w.at, w.bytes.length));
@@ -132,7 +132,7 @@ export const statusClauses: readonly Clause<BasicGhost>[] = [
     on: ['interrupt', 'settled'],
     harm: 'interop',
     scope: device,
-    when: (m) => !m.before.live && !m.before.everLive && (m.event.saw === 'settled' || m.event.from === 'queue'),
+    when: (m) => !m.before.live && !m.before.everLive && !m.before.raw && (m.event.saw === 'settled' || m.event.from === 'queue'),
     holds: ({ event }) => {
       if (event.saw === 'settled') return event.by !== 'bound' || { unknown: 'only a time bound ran out' };
       return { expected: 'no used buffer notification before DRIVER_OK', saw: 'one', kind: 'notified-before-driver-ok' };

@@ -1,0 +1,121 @@
+// One life of a virtio-pci function by its registers alone: reset seen through, features, one queue, a request, a new capacity, reset again.
+// Only where nobody else touches registers do they have to read as written; the control plane takes over afterwards.
+
+import type { Stimulus } from '../../spec/vocabulary.ts';
+import { accept, F, T } from './bits.ts';
+import { header } from './blk-requests.ts';
+import { flush, has } from './driver.ts';
+import type { Play } from './driver.ts';
+import { post } from './frame.ts';
+import { CAP } from './pci-map.ts';
+import { bar, get, NO_VECTOR, type Pci, queueState, set, setBar } from './pci-player.ts';
+import { layOut, publish } from './queue.ts';
+import { ask, stageTo } from './raw.ts';
+import { placeRings } from './rings.ts';
+
+export interface PciRegisters {
+  readonly op: 'registers';
+  readonly decline: number;
+  readonly interrupts: 'intx' | 'vectors' | 'none';
+  readonly halve: number;
+  readonly by: number;
+}
+const Status: Stimulus = { do: 'pci.config.read', at: 0x06, width: 2 };
+const MSIX = 0x11;
+const settled: Stimulus = { do: 'settle' };
+const halves = (p: Pci, name: 'queue_desc' | 'queue_driver' | 'queue_device', at: number): readonly Stimulus[] => [
+  ...set(p, `${name}_high`, 0),
+  ...set(p, name, at),
+  ...get(p, name, `${name}_high`),
+];
+const atRest = (p: Pci): readonly Stimulus[] => [
+  ...set(p, 'device_status', 0),
+  settled,
+  ...get(p, 'device_status', 'config_msix_vector', 'num_queues'),
+  ...queueState(p, 0),
+  ...queueState(p, 1),
+  ...queueState(p, p.d.granted.virtio?.queues ?? 1),
+];
+
+/** Each BAR that holds a structure is sized, with decoding off, and put back. */
+function* probeBars(p: Pci): Play<void> {
+  const Command = { at: 0x04, width: 2 } as const;
+  const [command = 0] = yield* ask(p.d, [{ do: 'pci.config.read', ...Command }]);
+  for (const n of new Set([...p.map.structures.entries()].flatMap(([type, s]) => (type === CAP.PCI ? [] : [s.bar])))) {
+    const register = { at: 0x10 + 4 * n, width: 4 } as const;
+    const [base] = yield* ask(p.d, [{ do: 'pci.config.read', ...register }]);
+    if (base === undefined) return;
+    p.d.out.push(
+      { do: 'pci.config.write', ...Command, value: 0 },
+      { do: 'pci.config.write', ...register, value: 0xffff_ffff },
+      { do: 'pci.config.read', ...register },
+      { do: 'pci.config.write', ...register, value: base },
+      { do: 'pci.config.write', ...Command, value: command },
+    );
+  }
+}
+
+export function* registers(p: Pci, c: PciRegisters): Play<void> {
+  const { d } = p;
+  const [notify, isr, device] = [p.map.structures.get(CAP.NOTIFY), p.map.structures.get(CAP.ISR), p.map.structures.get(CAP.DEVICE)];
+  const sizeMax = d.sizeMax[0] ?? d.granted.virtio?.queueSizeMax ?? 0;
+  yield* stageTo(p, 'reset', 0);
+  if (d.gone || notify === undefined || isr === undefined || !p.map.structures.has(CAP.COMMON)) return;
+  const control = p.map.capabilities.find((k) => k.id === MSIX);
+  const msix = (on: boolean): readonly Stimulus[] =>
+    control === undefined || p.map.vectors === 0 ? [] : [{ do: 'pci.config.write', at: control.at + 2, width: 2, value: on ? 0x8000 : 0 }];
+  const look: readonly Stimulus[] = [Status, bar(isr, 0, 1), Status, bar(isr, 0, 1)];
+
+  yield* probeBars(p);
+  d.out.push(...atRest(p), ...msix(c.interrupts !== 'intx'), ...set(p, 'device_status', 1), ...set(p, 'device_status', 3));
+  yield* flush(d);
+  const offer = yield* ask(
+    d,
+    [0, 1].flatMap((half) => [...set(p, 'device_feature_select', half), ...get(p, 'device_feature')]),
+  );
+  d.accepted = accept(BigInt(offer[0] ?? 0) | (BigInt(offer[1] ?? 0) << 32n), c.decline);
+  for (const half of [0, 1])
+    d.out.push(
+      ...set(p, 'driver_feature_select', half),
+      ...set(p, 'driver_feature', Number((d.accepted >> BigInt(32 * half)) & 0xffff_ffffn)),
+      ...get(p, 'driver_feature'),
+    );
+  d.out.push(...set(p, 'device_status', 11), ...get(p, 'device_status'));
+
+  const size = Math.max(2, sizeMax >> (c.halve % 3));
+  const rings = placeRings(d.memory, size, 'packed');
+  if (sizeMax < 2 || rings === undefined) return;
+  const q = layOut(0, size, rings, { base: 0, eventIdx: has(d, F.EVENT_IDX), inOrder: has(d, F.IN_ORDER), lifo: false }, d.out);
+  const vector = (n: number): number => (c.interrupts === 'vectors' && p.map.vectors > 1 ? n : NO_VECTOR);
+  d.out.push(
+    ...set(p, 'config_msix_vector', vector(0)),
+    ...get(p, 'config_msix_vector'),
+    ...set(p, 'queue_select', 0),
+    ...set(p, 'queue_size', size),
+    ...get(p, 'queue_size'),
+    ...set(p, 'queue_msix_vector', vector(1)),
+    ...get(p, 'queue_msix_vector'),
+    ...halves(p, 'queue_desc', rings.desc),
+    ...halves(p, 'queue_driver', rings.avail),
+    ...halves(p, 'queue_device', rings.used),
+    ...set(p, 'queue_enable', 1),
+    ...get(p, 'queue_enable', 'queue_size'),
+    ...set(p, 'device_status', 15),
+    ...get(p, 'device_status'),
+    settled,
+    ...look,
+  );
+  const [offset] = yield* ask(d, get(p, 'queue_notify_off'));
+  if (post(d, q, { readable: header(T.IN, 0, 0), writable: 513 }, { cuts: [], every: 0, table: 'direct', place: 'row' }, d.out)) {
+    publish(q, d.out);
+    d.out.push(setBar(notify, (offset ?? 0) * notify.multiplier, 2, 0), settled, ...look);
+  }
+  const sectors = d.granted.virtio?.blk.sectors;
+  if (device !== undefined && sectors !== undefined && d.granted.offers.includes('host.resize')) {
+    const config = [bar(device, 0, 4), bar(device, 4, 4), ...get(p, 'config_generation')];
+    d.out.push(...config, { do: 'host.resize', sectors: Math.max(1, sectors + c.by) }, settled, ...look, ...config);
+  }
+  d.out.push(...atRest(p), ...msix(true));
+  yield* flush(d);
+  yield* stageTo(p, 'reset', 0);
+}
