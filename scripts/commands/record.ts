@@ -1,0 +1,60 @@
+// vmmc record: plays programs on a target and keeps what was seen, program after program, in one trace.
+
+import { suitesFor } from '../../conformance/areas.ts';
+import { connect } from '../../conformance/connect.ts';
+import { createJudge } from '../../conformance/judge.ts';
+import { type Line, play } from '../../conformance/run.ts';
+import { programsOf } from '../../conformance/sample.ts';
+import { areas } from '../../conformance/areas.ts';
+import { traceWriter, type Verdicts } from '../../conformance/trace/write.ts';
+import { usage } from '../usage.ts';
+
+export interface RecordOptions {
+  readonly area?: readonly string[];
+  readonly output: string;
+  readonly runs: string;
+  readonly seed: string;
+}
+const eventsOf = (lines: readonly Line[]): number => lines.filter((l) => 'event' in l).length;
+
+export const recordCommand = async (name: string, options: RecordOptions): Promise<number> => {
+  const [runs, seed] = [Number(options.runs), Number(options.seed)];
+  if (!Number.isSafeInteger(runs) || runs < 1 || !Number.isSafeInteger(seed)) throw usage('--runs and --seed must be whole numbers, runs at least 1');
+  const suites = suitesFor(options.area ?? []);
+  if (suites.length === 0) throw usage(`no suite makes programs for ${(options.area ?? []).join(', ')}`);
+  const target = await connect(name);
+  const writer = traceWriter(options.output, { about: options.area ?? [], story: `${runs} programs of ${suites.map((s) => s.id).join(', ')}, seed ${seed}`, target: target.hello });
+  const judge = createJudge(areas);
+  const verdicts: Record<string, string> = {};
+  let events = 0;
+  let programs = 0;
+  try {
+    for (const suite of suites) {
+      const machines = [...suite.machines];
+      let played = 0;
+      for (let block = 0; played < runs && machines.length > 0; block++) {
+        const machine = machines[block % machines.length] as (typeof machines)[number];
+        for (const program of programsOf(suite, machine, seed, block)) {
+          if (played >= runs) break;
+          const result = await play(target, suite, program, judge);
+          if (result.refused !== undefined) {
+            machines.splice(machines.indexOf(machine), 1);
+            break;
+          }
+          writer.write(result.lines);
+          for (const f of result.findings) verdicts[f.clause] ??= `broken@${events + f.at}`;
+          events += eventsOf(result.lines);
+          played++;
+          programs++;
+        }
+      }
+    }
+    for (const t of judge.tallies.values()) if (t.kept > 0 && t.broken === 0) verdicts[t.id] = 'kept';
+    writer.end(verdicts satisfies Verdicts);
+  } finally {
+    writer.close();
+    await target.close();
+  }
+  process.stdout.write(`${options.output}: ${programs} programs, ${events} events\n`);
+  return programs === 0 ? 2 : 0;
+};
