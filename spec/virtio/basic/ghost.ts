@@ -125,8 +125,10 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
     if (e.do === 'virtio.status.write') return statusWritten(g, e.value);
     if (e.do.startsWith('mmio.') || e.do.startsWith('pci.')) g.raw = true;
     else if (e.do === 'virtio.features.write') g.accepted = e.accepted;
-    else if (e.do === 'virtio.config.write') g.config.clear();
-    else if (e.do === 'host.resize') {
+    else if (e.do === 'virtio.config.write') {
+      g.config.clear();
+      g.generation = undefined;
+    } else if (e.do === 'host.resize') {
       if (e.sectors === g.sectors) return none;
       g.sectors = e.sectors;
       g.config.clear();
