@@ -24,11 +24,13 @@ export const readRows = (): readonly Row[] => {
       if (line === '') continue;
       const cells = line.split('\t');
       const [row, , , , says, , , ends] = cells;
-      if (row === undefined || says === undefined || ends === undefined || ends === '') throw new Error(`spec/${entry}:${i + 2}: a row needs 8 columns, the last says how it ends`);
+      if (row === undefined || says === undefined || ends === undefined || ends === '')
+        throw new Error(`spec/${entry}:${i + 2}: a row needs 8 columns, the last says how it ends`);
       rows.push({ row, area: dirname(entry).replaceAll('/', '.'), says, ends });
     }
   }
   return rows;
 };
 /** Rows that end as this clause. */
-export const rowsOf = (rows: readonly Row[], clause: string): readonly string[] => rows.filter((r) => r.ends.split(/[ ,;]+/).includes(clause) && r.ends.startsWith('clause')).map((r) => r.row);
+export const rowsOf = (rows: readonly Row[], clause: string): readonly string[] =>
+  rows.filter((r) => r.ends.split(/[ ,;]+/).includes(clause) && r.ends.startsWith('clause')).map((r) => r.row);

@@ -91,10 +91,13 @@ const statusWritten = (g: BasicGhost, value: number): readonly Event[] => {
       mixedOffered: false,
     });
     g.config.clear();
+    // A reset, and agreement on features, may change writeback.
+    g.generation = undefined;
     g.usedRings.clear();
     return [{ saw: 'scope.reset', scope: 'device:0' }];
   }
   const wasLive = g.live;
+  if ((value & ~g.written & status.FEATURES_OK) !== 0) g.generation = undefined;
   g.resetting = false;
   g.written |= value;
   if ((value & status.DRIVER_OK) === 0 || wasLive) return none;
