@@ -24,7 +24,7 @@ const start = (): ChildProcess => {
 const hung = (fault: Fault): Row => ({
   id: fault.id,
   origin: fault.origin,
-  area: areaOf(fault.killedBy),
+  area: areaOf(fault),
   killedBy: 'machine.alive',
   byOwnClause: fault.killedBy === 'machine.alive',
   programs: 0,
@@ -48,11 +48,9 @@ const asked = (worker: ChildProcess, fault: Fault): Promise<Reply | undefined> =
     worker.send(fault.id);
   });
 
-/** Faults of the areas below a dotted prefix; absent: all. A fault of `machine.alive` belongs to the area of the suite that shows it. */
+/** Faults of the areas below a dotted prefix; absent: all. */
 export const selected = (prefix: string | undefined): readonly Fault[] =>
-  faults.filter(
-    (f) => prefix === undefined || within(areaOf(f.killedBy), [prefix]) || (f.killedBy === 'machine.alive' && prefix === 'virtio'),
-  );
+  faults.filter((f) => prefix === undefined || within(areaOf(f), [prefix]));
 
 /** Rows in the order of the catalogue. Throws a FaultError where an entry cannot be applied. */
 export const gate = async (chosen: readonly Fault[], onRow: (done: number, row: Row) => void): Promise<readonly Row[]> => {

@@ -12,7 +12,7 @@ export const virtioBasicFaults: readonly Fault[] = [
       'whenReset: () => resetDevice(device),',
       'whenReset: () => { for (const q of device.queues) if (q.enabled) putUsed(memory, q, 0, 0); resetDevice(device); },',
     ],
-    killedBy: 'virtio.split.reset.former-untouched',
+    killedBy: 'virtio.reset.queues-untouched',
     story: 'a completion still reaches the used ring after the reset',
   },
   {
@@ -66,21 +66,29 @@ export const virtioBasicFaults: readonly Fault[] = [
   {
     id: 'status-early-use',
     origin: 'rule',
-    file: 'virtio/status.ts',
-    swap: ['if ((field.status & DRIVER_OK) === 0) return false;', ''],
+    file: 'machine.ts',
+    swap: [
+      "case 'settle':",
+      "case 'settle': if (face.device.field.status === 11) { face.device.field.status = 15; face.apply({ do: 'virtq.notify', queue: 0 }); face.device.field.status = 11; }",
+    ],
     killedBy: 'virtio.status.no-use-before-driver-ok',
-    story: 'buffers are used before DRIVER_OK',
+    story: 'queues are polled before DRIVER_OK',
   },
   {
     id: 'status-early-interrupt',
     origin: 'rule',
-    file: 'virtio/device.ts',
-    swap: [
-      'if (!live(device.field)) return;',
-      'if (!live(device.field)) return device.field.status === 11 ? device.signals.queueUsed(index) : undefined;',
-    ],
+    file: 'machine.ts',
+    swap: ["case 'settle':", "case 'settle': if (face.device.field.status === 11) see({ saw: 'interrupt', from: 'queue', queue: 0 });"],
     killedBy: 'virtio.status.no-notification-before-driver-ok',
-    story: 'a notification before DRIVER_OK is answered by one',
+    story: 'a used buffer notification is sent before DRIVER_OK',
+  },
+  {
+    id: 'VB-071',
+    origin: 'QEMU: 60a8d80234',
+    file: 'virtio/device.ts',
+    swap: ['queue.device = Number(queue.deviceArea);', 'queue.device = queue.device === 0 ? Number(queue.deviceArea) : queue.device;'],
+    killedBy: 'virtio.split.reset.former-untouched',
+    story: 'the address of the used ring survives the reset',
   },
   {
     id: 'reset-status',
@@ -89,17 +97,6 @@ export const virtioBasicFaults: readonly Fault[] = [
     swap: ['field.status = 0;', 'field.status &= ACKNOWLEDGE;'],
     killedBy: 'virtio.reset.status-zero',
     story: 'ACKNOWLEDGE survives the reset',
-  },
-  {
-    id: 'reset-writes',
-    origin: 'rule',
-    file: 'virtio/device.ts',
-    swap: [
-      'for (const queue of device.queues) resetQueue(queue);',
-      'for (const queue of device.queues) { if (queue.enabled && device.field.status === 0 && device.memory.left > 0) putUsed(device.memory, queue, 0, 0); resetQueue(queue); }',
-    ],
-    killedBy: 'virtio.reset.queues-untouched',
-    story: 'resetting a queue publishes a used element',
   },
   {
     id: 'reset-interrupts',

@@ -263,10 +263,10 @@ export const virtioBlkFaults: readonly Fault[] = [
     file: 'virtio/blk.ts',
     swap: [
       'return request.written === chain.writableBytes - 1 ?',
-      'if (status === VIRTIO_BLK_S_IOERR) return chain.writableBytes; return request.written === chain.writableBytes - 1 ?',
+      'if (status === VIRTIO_BLK_S_UNSUPP) return chain.writableBytes; return request.written === chain.writableBytes - 1 ?',
     ],
     killedBy: 'virtio.blk.used.claimed',
-    story: 'a failed read claims its data',
+    story: 'an unsupported request claims its data',
   },
   {
     id: 'blk-incomplete',
@@ -280,9 +280,9 @@ export const virtioBlkFaults: readonly Fault[] = [
     id: 'blk-part-sector',
     origin: 'rule',
     file: 'virtio/blk.ts',
-    swap: ['if (wanted % SECTOR !== 0) return VIRTIO_BLK_S_IOERR;', 'if (wanted % SECTOR !== 0) return VIRTIO_BLK_S_OK;'],
+    swap: ['if (given % SECTOR !== 0) return VIRTIO_BLK_S_IOERR;', 'if (given % SECTOR !== 0) return VIRTIO_BLK_S_OK;'],
     killedBy: 'virtio.blk.sectors.refused',
-    story: 'a read of part of a sector succeeds',
+    story: 'a write of part of a sector succeeds',
   },
   {
     id: 'blk-id-short',

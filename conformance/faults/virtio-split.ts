@@ -94,14 +94,6 @@ export const virtioSplitFaults: readonly Fault[] = [
     story: 'an indirect table must be aligned',
   },
   {
-    id: 'VB-022',
-    origin: 'generic device: class of bug',
-    file: 'virtio/split-ring.ts',
-    swap: ["if (inTable) return 'INDIRECT inside an indirect table';", ''],
-    killedBy: 'machine.alive',
-    story: 'tables inside tables are followed, for ever',
-  },
-  {
     id: 'VB-023',
     origin: 'generic device: class of bug',
     file: 'virtio/split-ring.ts',
@@ -281,9 +273,9 @@ export const virtioSplitFaults: readonly Fault[] = [
     id: 'split-at-zero',
     origin: 'rule',
     file: 'virtio/split-ring.ts',
-    swap: ['if (queue.desc % 16 !== 0) return false;', 'if (queue.desc % 16 !== 0 || queue.desc === 0) return false;'],
+    swap: ['if (queue.device % 4 !== 0) return false;', 'if (queue.device % 4 !== 0 || queue.device === 0) return false;'],
     killedBy: 'virtio.split.layout.at-zero',
-    story: 'a descriptor table at address 0 is taken for none',
+    story: 'a used ring at address 0 is taken for none',
   },
   {
     id: 'split-spurious',

@@ -429,7 +429,7 @@ export const virtioTransportFaults: readonly Fault[] = [
     id: 'mmio-interrupt-zero',
     origin: 'rule',
     file: 'virtio/mmio.ts',
-    swap: ['return registers.interruptStatus;', 'return registers.interruptStatus | 2;'],
+    swap: ['return registers.interruptStatus;', 'return registers.interruptStatus | 4;'],
     killedBy: 'virtio.mmio.interrupt.zero',
     story: 'InterruptStatus shows an event that never was',
   },
