@@ -7,10 +7,14 @@ import { gate, type Row, selected } from '../../conformance/faults/gate.ts';
 import { usage } from '../usage.ts';
 
 interface Io {
-  readonly out: (text: string) => void;
+  readonly out: (text: string) => void | Promise<void>;
   readonly err: (text: string) => void;
 }
-const terminal: Io = { out: (text) => void process.stdout.write(text), err: (text) => void process.stderr.write(text) };
+const terminal: Io = {
+  // Waited for: the table is longer than a pipe holds, and the process ends right after it.
+  out: (text) => new Promise((resolve) => process.stdout.write(text, () => resolve())),
+  err: (text) => void process.stderr.write(text),
+};
 
 const printed = (rows: readonly Row[]): string => {
   const table = new Table({ head: ['fault', 'origin', 'killed by', 'programs'], wordWrap: true, colWidths: [28, 44, 48, 10] });
@@ -36,7 +40,7 @@ export const faultsCommand = async (
   });
   if (live) io.err('\r');
   const json = `${JSON.stringify(rows, null, 2)}\n`;
-  io.out(options.json === true ? json : printed(rows));
+  await io.out(options.json === true ? json : printed(rows));
   if (options.write === true) writeFileSync(fileURLToPath(new URL('../../conformance/faults/matrix.json', import.meta.url)), json);
   return rows.every((r) => r.byOwnClause) ? 0 : 1;
 };
