@@ -58,7 +58,8 @@ export const consoleReport = (result: CheckResult, name: string, saved: Readonly
   for (const u of result.unexpectedlyKept) lines.push('', `${pc.red('✗')} a known deviation is gone: ${u.why}; remove its entry`);
   for (const verdict of ['undecided', 'untested', 'unsupported'] as const) {
     const byReason = new Map<string, string[]>();
-    for (const c of result.clauses) if (c.verdict === verdict) byReason.set(c.because ?? '', [...(byReason.get(c.because ?? '') ?? []), c.id]);
+    for (const c of result.clauses)
+      if (c.verdict === verdict) byReason.set(c.because ?? '', [...(byReason.get(c.because ?? '') ?? []), c.id]);
     for (const [because, ids] of byReason) {
       const named = ids.length > 6 ? `${ids.length} clauses` : ids.join(', ');
       lines.push('', `${verdict}, ${because}: ${named}`);

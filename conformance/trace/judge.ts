@@ -80,10 +80,12 @@ export const differences = (j: Judgement, judge: Judge): readonly string[] => {
   for (const [clause, verdict] of Object.entries(j.verdicts ?? {})) {
     const at = j.brokenAt.get(clause);
     const tally = judge.tallies.get(clause);
-    if (verdict.startsWith('broken') && at === undefined) said.push(`${clause}: recorded as broken, and judged ${tally === undefined ? 'by no clause of today' : 'kept or not applied'}`);
+    if (verdict.startsWith('broken') && at === undefined)
+      said.push(`${clause}: recorded as broken, and judged ${tally === undefined ? 'by no clause of today' : 'kept or not applied'}`);
     if (verdict === 'kept' && at !== undefined) said.push(`${clause}: recorded as kept, and broken at event ${at}`);
     if (verdict === 'kept' && at === undefined && (tally?.kept ?? 0) === 0) said.push(`${clause}: recorded as kept, and shown by nothing`);
   }
-  for (const [clause, at] of j.brokenAt) if (j.verdicts !== undefined && !(clause in j.verdicts)) said.push(`${clause}: broken at event ${at}, and not recorded as broken`);
+  for (const [clause, at] of j.brokenAt)
+    if (j.verdicts !== undefined && !(clause in j.verdicts)) said.push(`${clause}: broken at event ${at}, and not recorded as broken`);
   return said;
 };

@@ -15,8 +15,10 @@ export interface TraceError extends Error {
   readonly kind: 'trace';
   readonly truncated: boolean;
 }
-export const traceError = (message: string, truncated = false): TraceError => Object.assign(new Error(message), { kind: 'trace' as const, truncated });
-export const isTraceError = (error: unknown): error is TraceError => error instanceof Error && 'kind' in error && error.kind === 'trace' && 'truncated' in error;
+export const traceError = (message: string, truncated = false): TraceError =>
+  Object.assign(new Error(message), { kind: 'trace' as const, truncated });
+export const isTraceError = (error: unknown): error is TraceError =>
+  error instanceof Error && 'kind' in error && error.kind === 'trace' && 'truncated' in error;
 
 export interface Header {
   readonly about: readonly string[];
@@ -52,9 +54,11 @@ const opened = (path: string): Readable => {
   raw.on('error', (error) => plain.destroy(error));
   return raw.pipe(plain);
 };
-const stringsOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value.filter((v): v is string => typeof v === 'string') : []);
+const stringsOf = (value: unknown): readonly string[] =>
+  Array.isArray(value) ? value.filter((v): v is string => typeof v === 'string') : [];
 const headerOf = (json: Readonly<Record<string, unknown>>, where: string): Header => {
-  if (!versions.includes(json['trace'] as number)) throw traceError(`${where}: trace version ${excerpt(json['trace'])} is unknown; this program reads ${versions.join(', ')}`);
+  if (!versions.includes(json['trace'] as number))
+    throw traceError(`${where}: trace version ${excerpt(json['trace'])} is unknown; this program reads ${versions.join(', ')}`);
   const target = isRecord(json['target']) ? json['target'] : {};
   return {
     about: stringsOf(json['about']),
@@ -63,7 +67,10 @@ const headerOf = (json: Readonly<Record<string, unknown>>, where: string): Heade
   };
 };
 const verdictsOf = (json: unknown, where: string): Readonly<Record<string, string>> => {
-  if (!isRecord(json) || Object.values(json).some((v) => typeof v !== 'string' || !/^(kept|unsupported|untested|undecided|broken(@\d+)?)$/.test(v)))
+  if (
+    !isRecord(json) ||
+    Object.values(json).some((v) => typeof v !== 'string' || !/^(kept|unsupported|untested|undecided|broken(@\d+)?)$/.test(v))
+  )
     throw traceError(`${where}: "verdicts" must map clause ids to kept, undecided, untested, unsupported or broken@N`);
   return json as Readonly<Record<string, string>>;
 };
@@ -84,26 +91,36 @@ const entryOf = (line: string, p: Progress, where: string): Entry => {
   if (!isRecord(json)) throw traceError(`${where}: must be an object, but is ${excerpt(json)}`);
   if (p.ended) throw traceError(`${where}: stands after the end of the trace; two traces in one file? put each in its own`);
   if (p.lines === 0) {
-    if (!('trace' in json)) throw traceError(`${where}: must be the header {"trace":1,…}, but is ${excerpt(json)}; the file is no trace, or its beginning is lost`);
+    if (!('trace' in json))
+      throw traceError(
+        `${where}: must be the header {"trace":1,…}, but is ${excerpt(json)}; the file is no trace, or its beginning is lost`,
+      );
     return { header: headerOf(json, where) };
   }
   if ('trace' in json) throw traceError(`${where}: is a second header; put each trace in a file of its own`);
   try {
     if ('reset' in json) {
       const reset = decodeMachine(json['reset']);
-      if (reset.memory > memoryLimit) throw traceError(`${where}: memory of ${reset.memory} bytes is more than the ${memoryLimit} that are kept; record with a smaller machine`);
+      if (reset.memory > memoryLimit)
+        throw traceError(
+          `${where}: memory of ${reset.memory} bytes is more than the ${memoryLimit} that are kept; record with a smaller machine`,
+        );
       p.granted = false;
       return { reset };
     }
     if ('granted' in json) {
       const granted = decodeGranted(json['granted']);
-      if (granted.memory.size > memoryLimit) throw traceError(`${where}: memory of ${granted.memory.size} bytes is more than the ${memoryLimit} that are kept; record with a smaller machine`);
+      if (granted.memory.size > memoryLimit)
+        throw traceError(
+          `${where}: memory of ${granted.memory.size} bytes is more than the ${memoryLimit} that are kept; record with a smaller machine`,
+        );
       p.granted = true;
       return { granted };
     }
     if ('plan' in json) return { plan: json['plan'] as Choice };
     if ('end' in json) {
-      if (json['end'] !== p.lines) throw traceError(`${where}: says ${excerpt(json['end'])} lines before it, but there are ${p.lines}; lines were lost or added`);
+      if (json['end'] !== p.lines)
+        throw traceError(`${where}: says ${excerpt(json['end'])} lines before it, but there are ${p.lines}; lines were lost or added`);
       p.ended = true;
       return { end: p.lines, verdicts: verdictsOf(json['verdicts'], where) };
     }
@@ -126,7 +143,8 @@ export async function* readTrace(path: string): AsyncGenerator<readonly Entry[]>
       rest += chunk;
       const lines = rest.split('\n');
       rest = lines.pop() ?? '';
-      if (rest.length > lineLimit) throw traceError(`${path}:${p.lines + lines.length + 1}: is longer than ${lineLimit} characters; the file is no trace`);
+      if (rest.length > lineLimit)
+        throw traceError(`${path}:${p.lines + lines.length + 1}: is longer than ${lineLimit} characters; the file is no trace`);
       const entries: Entry[] = [];
       for (const line of lines) {
         if (line === '') continue;
@@ -140,5 +158,9 @@ export async function* readTrace(path: string): AsyncGenerator<readonly Entry[]>
     throw traceError(`${path}: after line ${p.lines}: ${(error as Error).message}; the file is damaged`, true);
   }
   if (p.lines === 0 && rest === '') throw traceError(`${path}: is empty; a trace begins with {"trace":1,…}`);
-  if (rest !== '' || !p.ended) throw traceError(`${path}: ends after line ${p.lines} without {"end":…}; the recording was cut short, and what it shows is undecided`, true);
+  if (rest !== '' || !p.ended)
+    throw traceError(
+      `${path}: ends after line ${p.lines} without {"end":…}; the recording was cut short, and what it shows is undecided`,
+      true,
+    );
 }

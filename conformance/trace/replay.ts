@@ -31,7 +31,8 @@ export const replayOn = async (target: Target, path: string, judge: Judge): Prom
     if (!isRecord(json)) throw new Error(`${path}:${i + 1}: a trace line must be an object`);
     if (json['reset'] !== undefined) {
       const granting = await target.reset(decodeMachine(json['reset']));
-      if (!('granted' in granting)) return { findings, stimuli, refused: 'unsupported' in granting ? granting.unsupported : granting.broke };
+      if (!('granted' in granting))
+        return { findings, stimuli, refused: 'unsupported' in granting ? granting.unsupported : granting.broke };
       judge.reset(granting.granted);
       dead = false;
     }

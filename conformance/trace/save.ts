@@ -17,7 +17,13 @@ export const verdictsOf = (lines: readonly Line[]): Verdicts => {
     if ('granted' in line) judge.reset(line.granted);
     if (!('event' in line)) continue;
     const next = lines[i + 1];
-    const happened = !('do' in line.event && next !== undefined && 'event' in next && 'saw' in next.event && next.event.saw === 'unsupported');
+    const happened = !(
+      'do' in line.event &&
+      next !== undefined &&
+      'event' in next &&
+      'saw' in next.event &&
+      next.event.saw === 'unsupported'
+    );
     if (happened) for (const f of judge.see(line.event)) verdicts[f.clause] ??= `broken@${at}`;
     else judge.pass();
     at++;

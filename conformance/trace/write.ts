@@ -18,7 +18,13 @@ export type Verdicts = Readonly<Record<string, string>>;
 
 export const headLine = (head: TraceHead): string => {
   const { name, version, offers } = head.target;
-  return JSON.stringify({ trace: 1, about: head.about, story: head.story, editions: { virtio: editions.virtio }, target: { name, version, offers } });
+  return JSON.stringify({
+    trace: 1,
+    about: head.about,
+    story: head.story,
+    editions: { virtio: editions.virtio },
+    target: { name, version, offers },
+  });
 };
 export const lineText = (line: Line): string => {
   if ('reset' in line) return JSON.stringify({ reset: encodeMachine(line.reset) });
@@ -44,7 +50,12 @@ export const traceWriter = (path: string, head: TraceHead): TraceWriter => {
       try {
         at += writeSync(fd, bytes, at);
       } catch (error) {
-        throw Object.assign(new Error(`${path}: cannot be written (${(error as Error).message}); ${written} lines of it are whole; free some room or name another file`), { kind: 'trace' });
+        throw Object.assign(
+          new Error(
+            `${path}: cannot be written (${(error as Error).message}); ${written} lines of it are whole; free some room or name another file`,
+          ),
+          { kind: 'trace' },
+        );
       }
     }
     written += texts.length;

@@ -1,14 +1,14 @@
 // Lowers virtio.blk choices one by one to stimuli, against what the driver saw. A choice that fits nothing does nothing.
 // Everything lowered here is legal except the one `violate` that violations.ts handles.
 
-import type { Answer, Granted } from '../../spec/units.ts';
+import type { Granted } from '../../spec/units.ts';
 import type { Player } from '../program.ts';
-import { CONFIG, F, STATUS } from './bits.ts';
+import { CONFIG, F } from './bits.ts';
 import type { BlkChoice, InitChoice } from './blk-choices.ts';
 import { command, erase, ERASE, transfer, unknown } from './blk-requests.ts';
 import { get32 } from './bytes.ts';
 import type { Driver, Play, Setup } from './driver.ts';
-import { capacity, driver, flush, has, initialise, kick, offers, PLAIN, setUpQueues, settle } from './driver.ts';
+import { capacity, driver, flush, has, initialise, kick, offers, PLAIN, settle } from './driver.ts';
 import type { Framing, Request } from './frame.ts';
 import { post } from './frame.ts';
 import type { Queue } from './queue.ts';

@@ -16,7 +16,17 @@ export const agreeCommand = async (names: readonly string[], options: AgreeOptio
   for (const name of names) {
     const target = await connect(name);
     try {
-      results.push(await explore({ target, name, areas: options.area ?? [], runs: Number(options.runs), seed: Number(options.seed), strict: false, deviations: 'none' }));
+      results.push(
+        await explore({
+          target,
+          name,
+          areas: options.area ?? [],
+          runs: Number(options.runs),
+          seed: Number(options.seed),
+          strict: false,
+          deviations: 'none',
+        }),
+      );
     } finally {
       await target.close();
     }

@@ -27,7 +27,8 @@ export const minimizeCommand = async (trace: string, options: { readonly on: str
       } else if ('plan' in entry) choices.push(entry.plan);
       else if ('end' in entry) about = Object.keys(entry.verdicts).filter((c) => entry.verdicts[c]?.startsWith('broken'));
     }
-  if (machine === undefined || choices.length === 0) throw usage(`${trace}: has no plan to shorten; minimize takes traces that vmmc check or record wrote`);
+  if (machine === undefined || choices.length === 0)
+    throw usage(`${trace}: has no plan to shorten; minimize takes traces that vmmc check or record wrote`);
   const target = await connect(options.on);
   try {
     for (const suite of suites) {

@@ -19,11 +19,16 @@ const eventsOf = (lines: readonly Line[]): number => lines.filter((l) => 'event'
 
 export const recordCommand = async (name: string, options: RecordOptions): Promise<number> => {
   const [runs, seed] = [Number(options.runs), Number(options.seed)];
-  if (!Number.isSafeInteger(runs) || runs < 1 || !Number.isSafeInteger(seed)) throw usage('--runs and --seed must be whole numbers, runs at least 1');
+  if (!Number.isSafeInteger(runs) || runs < 1 || !Number.isSafeInteger(seed))
+    throw usage('--runs and --seed must be whole numbers, runs at least 1');
   const suites = suitesFor(options.area ?? []);
   if (suites.length === 0) throw usage(`no suite makes programs for ${(options.area ?? []).join(', ')}`);
   const target = await connect(name);
-  const writer = traceWriter(options.output, { about: options.area ?? [], story: `${runs} programs of ${suites.map((s) => s.id).join(', ')}, seed ${seed}`, target: target.hello });
+  const writer = traceWriter(options.output, {
+    about: options.area ?? [],
+    story: `${runs} programs of ${suites.map((s) => s.id).join(', ')}, seed ${seed}`,
+    target: target.hello,
+  });
   const judge = createJudge(areas);
   const verdicts: Record<string, string> = {};
   let events = 0;

@@ -13,7 +13,8 @@ const told = (f: Finding): string => {
   const rule = rules.get(f.clause);
   return `✗ ${f.clause} at event ${f.at}: expected ${f.expected}; saw ${f.saw}${rule === undefined ? '' : `\n    ${rule.says} (${cited(rule.cite)})`}\n`;
 };
-const firsts = (findings: readonly Finding[]): readonly Finding[] => findings.filter((f, i) => findings.findIndex((g) => g.clause === f.clause) === i);
+const firsts = (findings: readonly Finding[]): readonly Finding[] =>
+  findings.filter((f, i) => findings.findIndex((g) => g.clause === f.clause) === i);
 
 export const replayCommand = async (traces: readonly string[], options: { readonly on?: string }): Promise<number> => {
   let exit = 0;
@@ -24,7 +25,9 @@ export const replayCommand = async (traces: readonly string[], options: { readon
         const { findings, stimuli, refused } = await replayOn(target, path, createJudge(areas));
         for (const f of firsts(findings)) process.stdout.write(told(f));
         const must = findings.some((f) => rules.get(f.clause)?.level === 'must');
-        process.stdout.write(`${path} on ${options.on}: ${refused === undefined ? `${stimuli} stimuli, ${firsts(findings).length} clauses broken` : `not run: ${refused}`}\n`);
+        process.stdout.write(
+          `${path} on ${options.on}: ${refused === undefined ? `${stimuli} stimuli, ${firsts(findings).length} clauses broken` : `not run: ${refused}`}\n`,
+        );
         if (must) exit = 1;
         else if (refused !== undefined && exit === 0) exit = 2;
       }

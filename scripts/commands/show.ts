@@ -9,13 +9,16 @@ import { encodeLine } from '../../conformance/wire/events.ts';
 
 const bytes = (text: string): string => text.replace(/"bytes":"([0-9a-f]{64})[0-9a-f]+"/g, '"bytes":"$1…"');
 const shown = (entry: Entry, at: number): string => {
-  if ('header' in entry) return `${pc.bold(entry.header.story)}\n${entry.header.target.name} ${entry.header.target.version}; about ${entry.header.about.join(', ')}`;
+  if ('header' in entry)
+    return `${pc.bold(entry.header.story)}\n${entry.header.target.name} ${entry.header.target.version}; about ${entry.header.about.join(', ')}`;
   if ('reset' in entry) return `machine: ${entry.reset.memory} bytes of memory filled with ${entry.reset.fill}, bus ${entry.reset.bus}`;
   if ('granted' in entry) return `granted: ${entry.granted.level}, ${entry.granted.offers.join(' ')}`;
   if ('plan' in entry) return pc.dim(`  plan ${JSON.stringify(entry.plan)}`);
   if ('end' in entry) return `end: ${JSON.stringify(entry.verdicts)}`;
   const { event } = entry;
-  const text = bytes(encodeLine(event)).replace(/^\{"(do|saw)":"[^"]*",?/, '').replace(/\}$/, '');
+  const text = bytes(encodeLine(event))
+    .replace(/^\{"(do|saw)":"[^"]*",?/, '')
+    .replace(/\}$/, '');
   return `${String(at).padStart(5)} ${'do' in event ? `→ ${event.do}` : `  ← ${pc.cyan(event.saw)}`}  ${text}`;
 };
 

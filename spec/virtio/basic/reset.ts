@@ -8,7 +8,6 @@ import { hex, inAnyRing } from './status.ts';
 
 const section = 'Basic Facilities of a Virtio Device / Device Reset';
 const clause = clauseOf<BasicGhost>();
-const device = (): string => 'device:0';
 /** After a reset of a device that had been live, and that was not brought to life again by raw accesses. Work in flight may still show until the reset is complete: status read as 0, or a settle. */
 const afterReset = (g: BasicGhost, ordered: boolean): boolean => g.everLive && !g.live && !g.raw && (g.quiet || ordered);
 

@@ -135,7 +135,7 @@ const use = (g: SplitGhost, q: Queue, m: Memory, ordered: boolean, events: Event
       continue;
     }
     if (has(g.features, 'IN_ORDER'))
-      for (const earlier of [...q.outstanding.values()]) {
+      for (const earlier of Array.from(q.outstanding.values())) {
         if (earlier.order >= o.order || i + 1 >= count) break;
         finish(q, earlier, 0, events);
         i++;
