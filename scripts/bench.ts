@@ -53,7 +53,9 @@ const judgedAgainstNot = async (name: string, count: number): Promise<void> => {
     judged.push(with_);
   }
   await target.close();
-  print(`${name}: judged ${median(judged).toFixed(0)} programs/s of ${(stimuli / programs.length).toFixed(0)} stimuli; ${(100 * median(ratios)).toFixed(0)} % of the same programs not judged (${rounds} interleaved pairs)`);
+  print(
+    `${name}: judged ${median(judged).toFixed(0)} programs/s of ${(stimuli / programs.length).toFixed(0)} stimuli; ${(100 * median(ratios)).toFixed(0)} % of the same programs not judged (${rounds} interleaved pairs)`,
+  );
 };
 const longTrace = async (folder: string): Promise<void> => {
   const target = await connect('ref');
@@ -73,7 +75,9 @@ const longTrace = async (folder: string): Promise<void> => {
   const began = performance.now();
   const j = await judgeTrace(path, createJudge(areas));
   const seconds = (performance.now() - began) / 1000;
-  print(`a trace of ${j.lines} lines (${(statSync(path).size / 1e6).toFixed(0)} MB): ${(j.lines / seconds / 1000).toFixed(0)} k lines/s judged, ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MB at most`);
+  print(
+    `a trace of ${j.lines} lines (${(statSync(path).size / 1e6).toFixed(0)} MB): ${(j.lines / seconds / 1000).toFixed(0)} k lines/s judged, ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MB at most`,
+  );
 };
 const timed = (args: readonly (readonly string[])[]): Promise<number> =>
   new Promise((resolve, reject) => {
@@ -88,7 +92,17 @@ const timed = (args: readonly (readonly string[])[]): Promise<number> =>
     }
   });
 const shards = async (folder: string): Promise<void> => {
-  const run = (shard?: string): readonly string[] => ['check', 'ref', '--area', 'virtio.blk', '--runs', '12000', '--save', folder, ...(shard === undefined ? [] : ['--shard', shard])];
+  const run = (shard?: string): readonly string[] => [
+    'check',
+    'ref',
+    '--area',
+    'virtio.blk',
+    '--runs',
+    '12000',
+    '--save',
+    folder,
+    ...(shard === undefined ? [] : ['--shard', shard]),
+  ];
   const ratios: number[] = [];
   for (let i = 0; i < 3; i++) {
     const one = await timed([run()]);

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 const data = /\.(tsv|json|jsonl|c|h|py|md)$/;
 for (const folder of ['spec', 'conformance', 'traces']) {
   for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
-    if (data.test(file) && !file.startsWith('found/') && !file.includes('__pycache__')) cpSync(join(folder, file), join('dist', folder, file));
+    if (data.test(file) && !file.startsWith('found/') && !file.includes('__pycache__'))
+      cpSync(join(folder, file), join('dist', folder, file));
   }
 }
