@@ -1,0 +1,8 @@
+// The registration of stories: one line an area.
+
+import type { Story } from './story.ts';
+import { blkStories } from './virtio-blk.ts';
+import { splitStories } from './virtio-split.ts';
+import { transportStories } from './virtio-transport.ts';
+
+export const stories: readonly Story[] = [...splitStories, ...blkStories, ...transportStories];
