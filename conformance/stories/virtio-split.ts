@@ -127,7 +127,7 @@ export const splitStories: readonly Story[] = [
       name: 'virtio/fault-head-twice',
       says: 'a head comes back twice',
       about: ['virtio.split.used.id-outstanding'],
-      choices: [read({ times: 2 })],
+      choices: [read({ times: 4, table: 'indirect' })],
     },
     'fault:VB-112',
   ),

@@ -89,12 +89,6 @@ export const transportStories: readonly Story[] = [
     ],
     choices: [ready],
   }),
-  mmio({
-    name: 'virtio/mmio-not-ready',
-    says: 'QueueReady stays 0, so that a notification finds no queue',
-    about: ['virtio.mmio.queue.ready'],
-    choices: [{ ...ready, ready: false }],
-  }),
   pci(
     {
       name: 'virtio/fault-vectors-survive-reset',
@@ -112,14 +106,5 @@ export const transportStories: readonly Story[] = [
       choices: [{ ...ready, acknowledge: false }],
     },
     'fault:mmio-interrupt-held',
-  ),
-  mmio(
-    {
-      name: 'virtio/fault-mmio-not-ready-served',
-      says: 'a queue that is not ready is served',
-      about: ['virtio.mmio.queue.untouched'],
-      choices: [{ ...ready, ready: false }],
-    },
-    'fault:mmio-queue-untouched',
   ),
 ];
