@@ -116,6 +116,17 @@ describe('the disk as a set', () => {
     b.read(3, pattern(4));
     expect(b.findings).toEqual(['virtio.blk.in.data']);
   });
+  test('is anything after OK to a type that means nothing, until it is written again: one difference, one clause', () => {
+    const b = bench(all);
+    b.submit(0, 0x8000_0001, 3, filled(0));
+    b.complete(0, 0, undefined, 1);
+    b.read(3, filled(0));
+    expect(b.findings).toEqual(['virtio.blk.unsupp.legacy']);
+    b.submit(1, 1, 3, filled(7));
+    b.complete(1, 0, undefined, 1);
+    b.read(3, filled(0));
+    expect(b.findings).toEqual(['virtio.blk.unsupp.legacy', 'virtio.blk.out.data']);
+  });
   test('a write replaces what was there, once it is complete', () => {
     const b = bench(all);
     b.submit(0, 1, 5, filled(1));

@@ -42,6 +42,8 @@ const origins: ReadonlyMap<number, Content['origin']> = new Map([
   [T.SECURE_ERASE, 'discard'],
 ]);
 
+const defined: ReadonlySet<number> = new Set(Object.values(T));
+
 /** Larger ranges are not followed sector by sector. */
 const followed = 1 << 18;
 /** What the request may put into the part of a range that exists. Capacity not known: all of it may exist. */
@@ -122,6 +124,9 @@ const complete = (g: BlkGhost, m: Moment<BlkGhost, EventOf<'virtq.completed'>>):
       if (r.count > 0 && inside(g, r) === true) refuse(g.disk, undefined, Number(r.sector), r.count, 'read-only');
   }
   if (flight.wild) flight.wild.done = g.tick;
+  // A device that answers OK to a type it should not know did something: another clause says so, and the disk may hold anything.
+  if (status === S.OK && request.type !== undefined && !defined.has(request.type))
+    g.disk.wild.push({ done: g.tick, queue: request.chain.queue });
   if (request.type === T.IN) {
     if (status === S.OK && !flight.disturbed && flight.legal !== false && !flight.resized) learnFrom(g, m, flight);
     g.disk.reads--;
