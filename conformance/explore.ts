@@ -8,8 +8,8 @@ import { createJudge } from './judge.ts';
 import { minimize } from './minimize.ts';
 import type { Program, Suite } from './program.ts';
 import type { CheckResult, Counterexample } from './report/result.ts';
-import { type Played, play } from './run.ts';
-import { blockSize, programsOf } from './sample.ts';
+import { type Played, play, playBlock } from './run.ts';
+import { blockOf, programsOf } from './sample.ts';
 import { signatureOf } from './signature.ts';
 import { concluded } from './verdict.ts';
 
@@ -106,13 +106,11 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       const machine = site.machines[site.block % site.machines.length] as MachineConfig;
       const block = site.block++;
       if (block % shard.of !== shard.index - 1) {
-        site.played += blockSize;
+        site.played += blockOf(site.suite);
         continue;
       }
-      for (const program of programsOf(site.suite, machine, seed, block)) {
-        if (spent(site) || done()) break;
+      for await (const { program, played } of playBlock(target, site.suite, programsOf(site.suite, machine, seed, block), judge)) {
         options.onProgram?.(program);
-        const played = await play(target, site.suite, program, judge);
         if (played.refused !== undefined) {
           site.machines.splice(site.machines.indexOf(machine), 1);
           site.block = 0;
@@ -126,6 +124,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
         stimuli += played.stimuli;
         for (const line of played.lines) if ('granted' in line) for (const c of line.granted.offers) offered.add(c);
         if (played.findings.length > 0) await record(site.suite, program, played);
+        if (spent(site) || done()) break;
       }
       options.onProgress?.({
         programs,

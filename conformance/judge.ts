@@ -2,7 +2,7 @@
 // It knows no area's rules; a live run, an old recording and a stranger's log go through this one function.
 
 import type { Area, Clause, Duty, Judged, Moment } from '../spec/clause.ts';
-import type { Granted, Scope } from '../spec/units.ts';
+import type { Capability, Granted, MachineConfig, Scope } from '../spec/units.ts';
 import type { Event, EventName } from '../spec/vocabulary.ts';
 import { judgedMemory } from './memory.ts';
 
@@ -35,7 +35,7 @@ export interface Breach {
 }
 export interface Judge {
   /** A fresh machine: ghosts and memory start over, tallies go on. */
-  reset(granted: Granted): void;
+  reset(granted: Granted, image?: MachineConfig['image']): void;
   /** Judges one event of the wire. Returns the findings it led to, often none. */
   see(event: Event): readonly Finding[];
   /** Counts an event that is not judged: a stimulus that the target answered `unsupported` did not happen. */
@@ -49,6 +49,8 @@ export interface Judge {
 interface Room {
   readonly area: Area<unknown>;
   ghost: unknown;
+  /** The machine is this area's business. */
+  active: boolean;
 }
 interface Ask<Rule> {
   readonly room: Room;
@@ -68,10 +70,11 @@ const register = <Rule extends { readonly on: readonly EventName[] }>(table: Map
 };
 export const nameOf = (event: Event): EventName => ('do' in event ? event.do : event.saw);
 const contains = (outer: Scope, inner: Scope): boolean => outer === 'machine' || inner === outer || inner.startsWith(`${outer}/`);
-const offersAll = (granted: Granted, clause: Clause<unknown>): boolean => clause.needs?.every((c) => granted.offers.includes(c)) ?? true;
+const offersAll = (granted: Granted, rule: { readonly needs?: readonly Capability[] }): boolean =>
+  rule.needs?.every((c) => granted.offers.includes(c)) ?? true;
 
 export const createJudge = (areas: readonly Area<never>[]): Judge => {
-  const rooms: Room[] = (areas as unknown as readonly Area<unknown>[]).map((area) => ({ area, ghost: undefined }));
+  const rooms: Room[] = (areas as unknown as readonly Area<unknown>[]).map((area) => ({ area, ghost: undefined, active: false }));
   const clauses = new Map<EventName, Ask<Clause<unknown>>[]>();
   const duties = new Map<EventName, Ask<Duty<unknown>>[]>();
   const observers = new Map<EventName, Room[]>();
@@ -103,7 +106,7 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
   };
   const ask = (asked: Ask<Clause<unknown>>, event: Event, findings: Finding[]): void => {
     const { rule, room, tally } = asked;
-    if (unsupported.has(rule.id)) return;
+    if (!room.active || unsupported.has(rule.id)) return;
     const m: Moment<unknown> = { before: room.ghost, event, memory, granted: granted as Granted, at };
     if (!rule.when(m)) return;
     const scope = rule.scope?.(m) ?? 'machine';
@@ -123,6 +126,7 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
     const name = nameOf(event);
     if (depth > derivedDepth) throw new Error(`derived events nest deeper than ${derivedDepth} at ${name}`);
     for (const { rule, room } of duties.get(name) ?? []) {
+      if (!room.active) continue;
       const m: Moment<unknown> = { before: room.ghost, event, memory, granted: granted as Granted, at };
       const kept = rule.keeps(m);
       if (kept !== true) breaches.push({ duty: rule.id, scope: rule.taints(m), at, certain: !('unknown' in kept) });
@@ -131,6 +135,7 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
     if ('saw' in event && event.saw === 'scope.reset') breaches = breaches.filter((b) => !contains(event.scope, b.scope));
     let derived: Event[] | undefined;
     for (const room of observers.get(name) ?? []) {
+      if (!room.active) continue;
       const more = room.area.observe(room.ghost, { before: room.ghost, event, memory, granted: granted as Granted, at });
       if (more.length > 0) derived = derived === undefined ? [...more] : [...derived, ...more];
     }
@@ -138,13 +143,15 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
   };
 
   return {
-    reset(g) {
+    reset(g, image) {
       granted = g;
-      memory.reset(g.memory);
+      memory.reset(g.memory, image);
       breaches = [];
       at = 0;
       unsupported.clear();
       for (const room of rooms) {
+        room.active = offersAll(g, room.area);
+        if (!room.active) continue;
         room.ghost = room.area.initial(g);
         for (const c of room.area.clauses) if (!offersAll(g, c)) unsupported.add(c.id);
       }

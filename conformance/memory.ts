@@ -2,10 +2,10 @@
 // One buffer is reused from program to program; nothing outside this file writes to it.
 
 import type { Memory } from '../spec/clause.ts';
-import type { Granted } from '../spec/units.ts';
+import type { Granted, MachineConfig } from '../spec/units.ts';
 
 export interface JudgedMemory extends Memory {
-  reset(granted: Granted['memory']): void;
+  reset(granted: Granted['memory'], image?: MachineConfig['image']): void;
   write(at: bigint, bytes: Uint8Array): void;
 }
 
@@ -22,11 +22,18 @@ export const judgedMemory = (): JudgedMemory => {
     const start = Number(at);
     return start + length <= size ? start : -1;
   };
+  const write = (at: bigint, data: Uint8Array): void => {
+    if (at < 0n || at >= BigInt(size)) return;
+    const start = Number(at);
+    const kept = start + data.length > size ? data.subarray(0, size - start) : data;
+    bytes.set(kept, start);
+    certain?.fill(1, start, start + kept.length);
+  };
   return {
     get size() {
       return size;
     },
-    reset(granted) {
+    reset(granted, image = []) {
       size = Math.min(granted.size, memoryLimit);
       if (bytes.length < size) {
         bytes = new Uint8Array(size);
@@ -34,14 +41,9 @@ export const judgedMemory = (): JudgedMemory => {
       }
       bytes.fill(granted.fill === 'unknown' ? 0 : granted.fill, 0, size);
       certain = granted.fill === 'unknown' ? new Uint8Array(size) : undefined;
+      for (const piece of image) write(piece.at, piece.bytes);
     },
-    write(at, data) {
-      if (at < 0n || at >= BigInt(size)) return;
-      const start = Number(at);
-      const kept = start + data.length > size ? data.subarray(0, size - start) : data;
-      bytes.set(kept, start);
-      certain?.fill(1, start, start + kept.length);
-    },
+    write,
     read(at, length) {
       const start = inside(at, length);
       return start < 0 ? undefined : bytes.slice(start, start + length);

@@ -35,6 +35,10 @@ export interface Suite<C extends Choice = Choice> {
   readonly shape: (choice: C) => string;
   /** Simpler variants of one choice, best first, for minimizing: same op, smaller values. */
   readonly simpler: (choice: C) => readonly C[];
+  /** The player never looks at an answer, so that targets with `runAll` can be given many programs at once. */
+  readonly oblivious?: true;
+  /** Programs that share a machine and a draw; default 32. */
+  readonly block?: number;
   /** Default number of programs for `check`. */
   readonly runs: number;
 }

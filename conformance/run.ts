@@ -1,10 +1,10 @@
 // Plays one program on a target while the judge watches: what happened, as the lines of a trace, and what it led to.
 // Awaits only what is a promise, because a step costs less than an await.
 
-import type { Answer, Granted, MachineConfig, Target } from '../spec/units.ts';
+import type { Answer, Granted, MachineConfig, Target, WholeRun } from '../spec/units.ts';
 import type { Event, Observation, Stimulus } from '../spec/vocabulary.ts';
 import type { Finding, Judge } from './judge.ts';
-import type { Choice, Program, Suite } from './program.ts';
+import type { Choice, Program, Step, Suite } from './program.ts';
 
 /** A line of a program's trace, between header and footer. `event` covers stimuli and observations. */
 export type Line =
@@ -53,7 +53,7 @@ export const play = async (target: Target, suite: Suite, program: Program, judge
   if ('broke' in granting) return { findings, lines, stimuli, broke: granting.broke };
   const { granted } = granting;
   lines.push({ granted });
-  judge?.reset(granted);
+  judge?.reset(granted, program.machine.image);
   const see = (event: Event): void => {
     lines.push({ event: event as Stimulus | Observation });
     if (judge !== undefined) for (const finding of judge.see(event)) findings.push(finding);
@@ -81,3 +81,52 @@ export const play = async (target: Target, suite: Suite, program: Program, judge
   }
   return { findings, lines, stimuli };
 };
+
+/** What an oblivious player would do whatever came back. */
+const lowered = (suite: Suite, program: Program, granted: Granted): readonly Step[] => {
+  const steps: Step[] = [];
+  const player = suite.play(program.choices, granted);
+  for (let step = player.next(); !step.done; step = player.next([])) steps.push(step.value);
+  return steps;
+};
+/** A target that has all the answers already. */
+const answered = (target: Target, granted: Granted, answers: readonly Answer[]): Target => {
+  let next = 0;
+  return {
+    hello: target.hello,
+    reset: () => ({ granted }),
+    apply: () => answers[next++] ?? { broke: 'the target stopped answering in this program' },
+    close: () => undefined,
+  };
+};
+interface InBlock {
+  readonly program: Program;
+  readonly played: Played;
+}
+
+/** Plays programs of one machine in order: one by one, or where suite and target allow it all at once. */
+export async function* playBlock(
+  target: Target,
+  suite: Suite,
+  programs: readonly Program[],
+  judge: Judge | undefined,
+): AsyncGenerator<InBlock> {
+  const machine = programs[0]?.machine;
+  if (suite.oblivious !== true || target.runAll === undefined || machine === undefined) {
+    for (const program of programs) yield { program, played: await play(target, suite, program, judge) };
+    return;
+  }
+  const granting = await target.reset(machine);
+  const refused = (why: Pick<Played, 'refused' | 'broke'>): Played => ({ findings: [], lines: [{ reset: machine }], stimuli: 0, ...why });
+  const [first] = programs as [Program, ...Program[]];
+  if ('unsupported' in granting) return yield { program: first, played: refused({ refused: granting.unsupported }) };
+  if ('broke' in granting) return yield { program: first, played: refused({ broke: granting.broke }) };
+  const whole: WholeRun = await target.runAll(
+    machine,
+    programs.map((p) => lowered(suite, p, granting.granted).flatMap((s) => s.do)),
+  );
+  if ('unsupported' in whole) return yield { program: first, played: refused({ refused: whole.unsupported }) };
+  if ('broke' in whole) return yield { program: first, played: refused({ broke: whole.broke }) };
+  for (const [i, program] of programs.entries())
+    yield { program, played: await play(answered(target, whole.granted, whole.answers[i] ?? []), suite, program, judge) };
+}

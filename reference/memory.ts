@@ -1,12 +1,16 @@
 // Decides what the device's accesses to guest memory do: every one is counted and bounds-checked, every store is reported in order.
 // An access outside, or more accesses than a stimulus can need, is a dead machine: it throws, and the machine answers `broke`.
 
+import type { MachineConfig } from '../spec/units.ts';
+
 /** Guest memory from address 0. Addresses are numbers: past 2^53 they lose low bits, but so far out nothing is inside. */
 export interface Memory {
   readonly size: number;
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly fill: number;
+  /** What stands over the fill. */
+  readonly image: NonNullable<MachineConfig['image']>;
   /** Accesses that the device may still make for the stimulus at hand. */
   left: number;
   /** Told of each store, in order, with a copy of its bytes. */
@@ -15,14 +19,22 @@ export interface Memory {
 
 const dead = (name: string, message: string): Error => Object.assign(new Error(message), { name });
 
-export const createMemory = (size: number, fill: number, stored: (at: number, bytes: Uint8Array) => void): Memory => {
-  const bytes = new Uint8Array(size).fill(fill);
-  return { size, bytes, view: new DataView(bytes.buffer), fill, left: 0, stored };
+export const createMemory = (
+  size: number,
+  fill: number,
+  stored: (at: number, bytes: Uint8Array) => void,
+  image: MachineConfig['image'] = [],
+): Memory => {
+  const bytes = new Uint8Array(size);
+  const memory: Memory = { size, bytes, view: new DataView(bytes.buffer), fill, image, left: 0, stored };
+  refill(memory);
+  return memory;
 };
 
 /** Every byte as it was before the first stimulus. */
 export const refill = (memory: Memory): void => {
   memory.bytes.fill(memory.fill);
+  for (const { at, bytes } of memory.image) memory.bytes.set(bytes, Number(at));
 };
 
 /** Whether all bytes of the range exist; said without a sum, so that nothing can wrap. */

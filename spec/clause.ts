@@ -78,6 +78,8 @@ export interface Duty<G> {
 
 export interface Area<G> {
   readonly id: string;
+  /** A machine that does not offer these is none of this area's business: nothing is observed or asked. */
+  readonly needs?: readonly Capability[];
   readonly initial: (granted: Granted) => G;
   /** Updates the ghost in place, never judges. Derived events go to this area and to all others, in the order given. */
   readonly observe: (ghost: G, m: Moment<G>) => readonly Event[];

@@ -1,14 +1,18 @@
 // What every room shares: units, capabilities, machines, and the four-verb contract's data. Types only.
 // Anything a stimulus or an observation means belongs to the area's own vocabulary.
 
-import type { Observation, Stimulus } from './vocabulary.ts';
+import type { CpuMachine, GrantedCpu } from './instructions/vocabulary.ts';
 import type { VirtioMachine } from './virtio/vocabulary.ts';
+import type { Observation, Stimulus } from './vocabulary.ts';
+import type { VtdMachine } from './vt-d/vocabulary.ts';
 
 declare const unit: unique symbol;
 /** A number or bigint that carries its unit in the type, and nothing at run time. */
 export type Unit<T, U extends string> = T & { readonly [unit]: U };
 /** Guest-physical address, 64-bit. */
 export type Gpa = Unit<bigint, 'guest-physical address'>;
+/** I/O virtual address: what a device puts on the bus, 64-bit. */
+export type Iova = Unit<bigint, 'I/O virtual address'>;
 
 /** Something that not every target can show or do; clauses `need` them, targets `offer` them. */
 export type Capability =
@@ -22,7 +26,23 @@ export type Capability =
   | 'host.resize' // host.resize changes the capacity of the disk under the device
   | 'disk.seen' // the disk starts with the declared pattern
   | 'virtio.pci' // pci.* stimuli reach a virtio-pci function
-  | 'virtio.mmio'; // mmio.* stimuli reach a virtio-mmio device
+  | 'virtio.mmio' // mmio.* stimuli reach a virtio-mmio device
+  | 'cpu' // a logical processor that cpu.run drives
+  | 'cpu.system' // code at CPL 0 and descriptor, control and page tables of the guest's own
+  | 'cpu.step' // cpu.run with any limit, and without a state: single steps
+  | 'cpu.hidden' // hidden parts of segment registers are seen
+  | 'cpu.interrupt' // cpu.run can raise an interrupt
+  | 'cpu.port' // port I/O is seen
+  | 'vt-d' // a remapping unit with requesters
+  | 'vt-d.register' // its registers can be read and written
+  | 'vt-d.dma' // requests whose outcome is told by the device itself
+  | 'vt-d.atomic'
+  | 'vt-d.pasid' // requests with PASID
+  | 'vt-d.ats'
+  | 'vt-d.pri'
+  | 'vt-d.interrupt' // interrupt messages are seen where they arrive
+  | 'vt-d.reset' // the unit can be reset by hardware
+  | 'sriov'; // a function with virtual functions
 
 /** How the machine is attached: a bare control plane, or a real bus lifted to it. */
 export type Bus = 'none' | 'mmio' | 'pci' | 'vhost-user';
@@ -35,6 +55,10 @@ export interface MachineConfig {
   readonly fill: number;
   readonly bus: Bus;
   readonly virtio?: VirtioMachine;
+  readonly cpu?: CpuMachine;
+  readonly vtd?: VtdMachine;
+  /** Bytes that stand in guest memory over the fill before the first stimulus, in ascending order without overlap. */
+  readonly image?: readonly { readonly at: Gpa; readonly bytes: Uint8Array }[];
 }
 
 /** What `reset` granted: the facts a judge may rely on. */
@@ -47,12 +71,19 @@ export interface Granted {
   readonly offers: readonly Capability[];
   /** What the device is, for areas that need to know it; absent when unknown. */
   readonly virtio?: VirtioMachine;
+  readonly cpu?: GrantedCpu;
+  readonly vtd?: VtdMachine;
 }
 
 /** One answer to one stimulus: what was seen, or why nothing could be, or that the target died or hung. */
 export type Answer = { readonly saw: readonly Observation[] } | { readonly unsupported: string } | { readonly broke: string };
 export type Awaitable<T> = T | Promise<T>;
 
+/** What `runAll` gives: answers by program, in order; fewer answers than stimuli only after a `broke`. */
+export type WholeRun =
+  | { readonly granted: Granted; readonly answers: readonly (readonly Answer[])[] }
+  | { readonly unsupported: string }
+  | { readonly broke: string };
 /** A program under test, behind four verbs. */
 export interface Target {
   readonly hello: Hello;
@@ -61,6 +92,9 @@ export interface Target {
   apply(stimulus: Stimulus): Awaitable<Answer>;
   /** The same as apply in order; a chance to pipeline. Stops at the first `broke`, so it may return fewer answers. */
   applyAll?(stimuli: readonly Stimulus[]): Awaitable<readonly Answer[]>;
+  /** Whole programs at once, each on a fresh machine: for targets where coming and going costs more than a program. Same meaning as reset, then
+   *  applyAll, for each. Asked only for programs that never look at an answer. */
+  runAll?(machine: MachineConfig, programs: readonly (readonly Stimulus[])[]): Awaitable<WholeRun>;
   close(): Awaitable<void>;
 }
 export interface Hello {

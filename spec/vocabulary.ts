@@ -1,7 +1,9 @@
 // Everything that can be done to a machine or seen of it: the union of the areas' vocabularies. Types only.
 
+import type { CpuDerived, CpuObservation, CpuStimulus } from './instructions/vocabulary.ts';
 import type { Gpa, Scope } from './units.ts';
 import type { VirtioDerived, VirtioObservation, VirtioStimulus } from './virtio/vocabulary.ts';
+import type { VtdDerived, VtdObservation, VtdStimulus } from './vt-d/vocabulary.ts';
 
 /** The guest stores bytes into its own memory. */
 export interface MemoryWrite {
@@ -46,10 +48,10 @@ export interface ScopeReset {
 export type CoreStimulus = MemoryWrite | Settle;
 export type CoreObservation = MemoryChanged | Settled | Broke | Unsupported;
 
-export type Stimulus = CoreStimulus | VirtioStimulus;
-export type Observation = CoreObservation | VirtioObservation;
+export type Stimulus = CoreStimulus | VirtioStimulus | CpuStimulus | VtdStimulus;
+export type Observation = CoreObservation | VirtioObservation | CpuObservation | VtdObservation;
 /** Events that only `Area.observe` makes; they are never on the wire. */
-export type Derived = ScopeReset | VirtioDerived;
+export type Derived = ScopeReset | VirtioDerived | CpuDerived | VtdDerived;
 export type Event = Stimulus | Observation | Derived;
 export type StimulusName = Stimulus['do'];
 export type EventName = StimulusName | Observation['saw'] | Derived['saw'];

@@ -66,7 +66,7 @@ export const virtioBasicFaults: readonly Fault[] = [
   {
     id: 'status-early-use',
     origin: 'rule',
-    file: 'machine.ts',
+    file: 'virtio/machine.ts',
     swap: [
       "case 'settle':",
       "case 'settle': if (face.device.field.status === 11) { face.device.field.status = 15; face.apply({ do: 'virtq.notify', queue: 0 }); face.device.field.status = 11; }",
@@ -77,7 +77,7 @@ export const virtioBasicFaults: readonly Fault[] = [
   {
     id: 'status-early-interrupt',
     origin: 'rule',
-    file: 'machine.ts',
+    file: 'virtio/machine.ts',
     swap: ["case 'settle':", "case 'settle': if (face.device.field.status === 11) see({ saw: 'interrupt', from: 'queue', queue: 0 });"],
     killedBy: 'virtio.status.no-notification-before-driver-ok',
     story: 'a used buffer notification is sent before DRIVER_OK',

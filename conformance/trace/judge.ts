@@ -1,5 +1,6 @@
 // Judges a recording by today's spec, in one pass, and compares with what its footer says.
 
+import type { MachineConfig } from '../../spec/units.ts';
 import type { Stimulus } from '../../spec/vocabulary.ts';
 import type { Finding, Judge } from '../judge.ts';
 import { type Entry, type Header, isTraceError, readTrace } from './read.ts';
@@ -28,6 +29,7 @@ export const judgeTrace = async (path: string, judge: Judge, follow?: Follow): P
   let held: Stimulus | undefined; // judged once its answer shows that it happened
   let events = 0;
   let lines = 0;
+  let image: MachineConfig['image'];
   const findings: Finding[] = [];
   const brokenAt = new Map<string, number>();
   const see = (entry: Entry, event: Parameters<Judge['see']>[0] | undefined): void => {
@@ -61,7 +63,8 @@ export const judgeTrace = async (path: string, judge: Judge, follow?: Follow): P
           continue;
         }
         if ('header' in entry) header = entry.header;
-        else if ('granted' in entry) judge.reset(entry.granted);
+        else if ('reset' in entry) image = entry.reset.image;
+        else if ('granted' in entry) judge.reset(entry.granted, image);
         else if ('end' in entry) verdicts = entry.verdicts;
         follow?.(entry, [], events);
       }

@@ -30,10 +30,11 @@ export const replayOn = async (target: Target, path: string, judge: Judge): Prom
     const json: unknown = JSON.parse(line);
     if (!isRecord(json)) throw new Error(`${path}:${i + 1}: a trace line must be an object`);
     if (json['reset'] !== undefined) {
-      const granting = await target.reset(decodeMachine(json['reset']));
+      const machine = decodeMachine(json['reset']);
+      const granting = await target.reset(machine);
       if (!('granted' in granting))
         return { findings, stimuli, refused: 'unsupported' in granting ? granting.unsupported : granting.broke };
-      judge.reset(granting.granted);
+      judge.reset(granting.granted, machine.image);
       dead = false;
     }
     if (json['do'] === undefined || dead) continue;

@@ -4,8 +4,11 @@
 import type { Capability, Granted, Hello, MachineConfig } from '../../spec/units.ts';
 import type { EventOf, Observation, Stimulus } from '../../spec/vocabulary.ts';
 import type { Fields, FieldsOf } from './fields.ts';
+import { cpu, cpuObservations, cpuStimuli, grantedCpu } from './shapes-instructions.ts';
+import { vtd, vtdObservations, vtdStimuli } from './shapes-vt-d.ts';
 
-type Shapes<E extends Stimulus | Observation, D extends string> = {
+/** A table of all the events of E; D is their discriminator. */
+export type Shapes<E extends Stimulus | Observation, D extends string> = {
   readonly [N in E extends Stimulus ? E['do'] : E extends Observation ? E['saw'] : never]: FieldsOf<Omit<EventOf<N>, D>>;
 };
 
@@ -32,6 +35,8 @@ export const stimuli: Shapes<Stimulus, 'do'> = {
   'pci.bar.write': { bar: 'u8', at: 'u32', width: width124, value: 'u32' },
   'mmio.read': { at: 'u32', width: width124 },
   'mmio.write': { at: 'u32', width: width124, value: 'u32' },
+  ...cpuStimuli,
+  ...vtdStimuli,
 };
 
 export const observations: Shapes<Observation, 'saw'> = {
@@ -48,6 +53,8 @@ export const observations: Shapes<Observation, 'saw'> = {
   'pci.config': { at: 'u32', width: width124, value: 'u32' },
   'pci.bar': { bar: 'u8', at: 'u32', width: width124, value: 'u32' },
   mmio: { at: 'u32', width: width124, value: 'u32' },
+  ...cpuObservations,
+  ...vtdObservations,
 };
 
 const capability = {
@@ -63,6 +70,22 @@ const capability = {
     'disk.seen': true,
     'virtio.pci': true,
     'virtio.mmio': true,
+    cpu: true,
+    'cpu.system': true,
+    'cpu.step': true,
+    'cpu.hidden': true,
+    'cpu.interrupt': true,
+    'cpu.port': true,
+    'vt-d': true,
+    'vt-d.register': true,
+    'vt-d.dma': true,
+    'vt-d.atomic': true,
+    'vt-d.pasid': true,
+    'vt-d.ats': true,
+    'vt-d.pri': true,
+    'vt-d.interrupt': true,
+    'vt-d.reset': true,
+    sriov: true,
   } satisfies Record<Capability, true>,
 } as const;
 const offers = { list: capability } as const;
@@ -89,6 +112,9 @@ export const machine: FieldsOf<MachineConfig> = {
   fill: 'u8',
   bus: { words: { none: true, mmio: true, pci: true, 'vhost-user': true } },
   virtio: { optional: { record: virtio } },
+  cpu: { optional: { record: cpu } },
+  vtd: { optional: { record: vtd } },
+  image: { optional: { list: { record: { at: 'u64', bytes: 'bytes' } } } },
 };
 
 const grantedMemory = {
@@ -105,6 +131,8 @@ export const granted: FieldsOf<Granted> = {
   reset,
   offers,
   virtio: { optional: { record: virtio } },
+  cpu: { optional: { record: grantedCpu } },
+  vtd: { optional: { record: vtd } },
 };
 
 const partly = (fields: Fields): Fields => Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, { optional: field }]));
@@ -115,5 +143,7 @@ export const grantedPart: Fields = {
   level: { optional: level },
   reset: { optional: reset },
   offers: { optional: offers },
+  cpu: { optional: { record: grantedCpu } },
+  vtd: { optional: { record: vtd } },
   virtio: { optional: { words: { unknown: true }, or: { record: { ...partly(virtio), blk: { optional: { record: partly(blk) } } } } } },
 };

@@ -25,7 +25,7 @@ const run = (target: RefTarget): readonly Observation[] =>
 const read = (target: RefTarget, stimulus: Stimulus): number => {
   const [o] = seen([target.apply(stimulus)]);
   if (o === undefined || !('value' in o)) throw new Error(`no value from ${stimulus.do}`);
-  return o.value;
+  return Number(o.value);
 };
 
 describe('the reference', () => {

@@ -10,6 +10,7 @@ import { statusClauses, statusDuties } from './status.ts';
 
 export const basic: Area<BasicGhost> = {
   id: 'virtio.basic',
+  needs: ['virtio.blk'],
   initial: initialBasic,
   observe: observeBasic,
   on: [

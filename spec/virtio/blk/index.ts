@@ -15,6 +15,7 @@ import { usedClauses } from './used.ts';
 export type { BlkGhost } from './ghost.ts';
 export const blk: Area<BlkGhost> = {
   id: 'virtio.blk',
+  needs: ['virtio.blk'],
   initial,
   observe,
   on: observed,

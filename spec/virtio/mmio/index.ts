@@ -8,4 +8,12 @@ import { initial, observe, observed } from './ghost.ts';
 import { registerClauses } from './registers.ts';
 
 export type { MmioGhost } from './ghost.ts';
-export const mmio: Area<MmioGhost> = { id: 'virtio.mmio', initial, observe, on: observed, clauses: registerClauses, duties };
+export const mmio: Area<MmioGhost> = {
+  id: 'virtio.mmio',
+  needs: ['virtio.mmio'],
+  initial,
+  observe,
+  on: observed,
+  clauses: registerClauses,
+  duties,
+};

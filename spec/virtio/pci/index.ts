@@ -13,6 +13,7 @@ import { observe, observed } from './observe.ts';
 export type { PciGhost } from './ghost.ts';
 export const pci: Area<PciGhost> = {
   id: 'virtio.pci',
+  needs: ['virtio.pci'],
   initial,
   observe,
   on: observed,

@@ -11,6 +11,7 @@ import { usedClauses } from './used.ts';
 
 export const split: Area<SplitGhost> = {
   id: 'virtio.split',
+  needs: ['virtio.blk'],
   initial: initialSplit,
   observe: observeSplit,
   on: [
