@@ -4,13 +4,19 @@
 import { type Duty, dutyOf } from '../../clause.ts';
 import { virtio } from '../../sources.ts';
 import { has } from '../features.ts';
-import { availBytes, type SplitGhost, tableBytes, touches, usedBytes } from './ghost.ts';
+import { availBytes, type Outstanding, type Queue, type SplitGhost, tableBytes, touches, usedBytes } from './ghost.ts';
 
 const duty = dutyOf<SplitGhost>();
 const device = (): string => 'device:0';
 const virtqueues = 'Basic Facilities of a Virtio Device / Virtqueues';
 const table = `${virtqueues} / The Virtqueue Descriptor Table`;
 const indirect = `${table} / Indirect Descriptors`;
+
+/**
+ * Whether the chain's entry of the available ring is not the driver's to write again. It is where so much was used before the chain
+ * that the entries of new chains come round to it.
+ */
+const entryHeld = (q: Queue, o: Outstanding): boolean => ((q.availIdx - o.position) & 0xffff) <= q.outstanding.size;
 
 /** Duties that walking a chain decides: [id, section, label, says]. */
 const walked: readonly (readonly [string, string, string, string])[] = [
@@ -163,6 +169,7 @@ export const splitDuties: readonly Duty<SplitGhost>[] = [
         if (hit(q.used, usedBytes(q))) return { expected: 'the used ring left to the device', saw: 'a write to it', kind: 'used-ring' };
         for (const o of q.outstanding.values()) {
           const altered =
+            (entryHeld(q, o) && hit(q.avail + 4n + 2n * BigInt(o.position % q.size), 2)) ||
             o.slots.some((slot) => hit(q.desc + BigInt(slot * 16), 16)) ||
             (o.indirect !== undefined && hit(o.indirect.at, o.indirect.length)) ||
             o.chain.readable.some((s) => hit(s.at, s.length)) ||

@@ -11,6 +11,8 @@ import { descriptorBytes, type Walked } from './chain.ts';
 export type Trait = 'any' | 'indirect' | 'mixed' | 'write-flagged' | 'after-spurious' | 'at-zero';
 export interface Outstanding extends Walked {
   readonly order: number;
+  /** Free-running index of the entry of the available ring that offers it. */
+  readonly position: number;
   /** The driver has told the device of it, or was right not to. */
   told: boolean;
   readonly traits: readonly Trait[];

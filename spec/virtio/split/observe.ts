@@ -69,7 +69,8 @@ const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
   }
   const told = excused(g, q, m, from, to);
   for (let i = 0; i < count; i++) {
-    const head = m.u16(q.avail + 4n + 2n * BigInt(((from + i) & 0xffff) % q.size)) ?? 0;
+    const position = (from + i) & 0xffff;
+    const head = m.u16(q.avail + 4n + 2n * BigInt(position % q.size)) ?? 0;
     const twice = q.outstanding.get(head);
     if (twice !== undefined) q.loose.push(...twice.chain.writable);
     const walked =
@@ -87,7 +88,7 @@ const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
     if (walked.writeFlagged) traits.push('write-flagged');
     if (q.spurious) traits.push('after-spurious');
     if (q.desc === 0n || q.avail === 0n || q.used === 0n) traits.push('at-zero');
-    const outstanding: Outstanding = { ...walked, order: q.submitted++, told, traits, written: [] };
+    const outstanding: Outstanding = { ...walked, order: q.submitted++, position, told, traits, written: [] };
     q.outstanding.set(head, outstanding);
     events.push({ saw: 'virtq.submitted', chain: walked.chain, order: outstanding.order });
   }
