@@ -15,7 +15,7 @@ export interface FaultError extends Error {
 export const faultError = (message: string): FaultError => Object.assign(new Error(message), { kind: 'fault' as const });
 
 /** The folder with the reference's sources: they are shipped beside the compiled files. */
-const reference = (): string => {
+export const referenceFolder = (): string => {
   for (let at = path.dirname(fileURLToPath(import.meta.url)); ; at = path.dirname(at)) {
     if (existsSync(path.join(at, 'reference', 'machine.ts'))) return path.join(at, 'reference');
     if (at === path.dirname(at)) throw faultError('the sources of the reference (reference/*.ts) are not installed');
@@ -33,7 +33,7 @@ export const swapped = (fault: Fault, text: string): string => {
 
 /** The module `reference/machine.ts` with the fault in it. */
 export const load = async (fault: Fault): Promise<Reference> => {
-  const root = reference();
+  const root = referenceFolder();
   const edited = path.join(root, fault.file);
   if (!existsSync(edited)) throw faultError(`${fault.id}: there is no reference/${fault.file}`);
   const contents = swapped(fault, readFileSync(edited, 'utf8'));

@@ -1,0 +1,90 @@
+// Decides which programs must notice a mutant: those that `check` plays by default, in its order, and of these the ones that reach it.
+// They are played once on the reference as it is, to see which mutants each reaches; a finding then is an error of ours.
+
+import { areas, suitesFor } from '../areas.ts';
+import { createJudge } from '../judge.ts';
+import type { Program, Suite } from '../program.ts';
+import { play } from '../run.ts';
+import { programsOf } from '../sample.ts';
+import { targetOver } from '../targets/ref/ref.ts';
+import { faultError } from '../faults/bundle.ts';
+import type { MutatedArea } from './areas.ts';
+import { evaluate, type Instrumented, mutantSwitch } from './instrument.ts';
+
+const seed = 1;
+
+/** Where a program stands: suite, machine and block give it again. */
+export interface Place {
+  readonly suite: number;
+  readonly machine: number;
+  readonly block: number;
+  readonly index: number;
+}
+export interface Plan {
+  /** In the order to play them: a block of each suite in turn. */
+  readonly places: readonly Place[];
+  /** Numbers of places, by mutant id; absent: no program reaches it. */
+  readonly reaching: ReadonlyMap<string, readonly number[]>;
+  /** Mutants that are evaluated when the reference is imported: they are there from the beginning, or never. */
+  readonly early: ReadonlySet<string>;
+}
+export const suitesOf = (area: MutatedArea): readonly Suite[] => suitesFor([area.suites]);
+
+/** The programs of a block, drawn once: neighbours are asked for together. */
+export const programsFrom = (suites: readonly Suite[]): ((place: Place) => Program) => {
+  const drawn = new Map<string, readonly Program[]>();
+  return (place) => {
+    const suite = suites[place.suite];
+    const machine = suite?.machines[place.machine];
+    if (suite === undefined || machine === undefined) throw faultError('a program of no suite');
+    const key = `${place.suite}/${place.machine}/${place.block}`;
+    const block = drawn.get(key) ?? programsOf(suite, machine, seed, place.block);
+    drawn.set(key, block);
+    return block[place.index] as Program;
+  };
+};
+
+/** Each suite's blocks as `check` plays them: machines in turn, a refused one left out and the blocks begun again. */
+const blocksOf = (suite: Suite, number: number, refused: ReadonlySet<number>): readonly (readonly Place[])[] => {
+  const machines = suite.machines.flatMap((_, i) => (refused.has(i) ? [] : [i]));
+  const blocks: Place[][] = [];
+  for (let left = suite.runs, block = 0; left > 0 && machines.length > 0; block++) {
+    const size = Math.min(left, 32);
+    blocks.push(
+      Array.from({ length: size }, (_, index) => ({ suite: number, machine: machines[block % machines.length] as number, block, index })),
+    );
+    left -= size;
+  }
+  return blocks;
+};
+
+export const planFor = async (area: MutatedArea, { code }: Instrumented): Promise<Plan> => {
+  mutantSwitch.activeMutant = undefined;
+  mutantSwitch.reached = new Set();
+  const reference = evaluate(code);
+  const early = mutantSwitch.reached;
+  const target = targetOver(reference, 'ref');
+  const suites = suitesOf(area);
+  const bySuite = suites.map((suite, i) => {
+    const refused = new Set(suite.machines.flatMap((machine, m) => ('granted' in target.reset(machine) ? [] : [m])));
+    return blocksOf(suite, i, refused);
+  });
+  const places: Place[] = [];
+  for (let round = 0; bySuite.some((blocks) => round < blocks.length); round++)
+    for (const blocks of bySuite) places.push(...(blocks[round] ?? []));
+  const judge = createJudge(areas);
+  const programAt = programsFrom(suites);
+  const reaching = new Map<string, number[]>();
+  for (const [number, place] of places.entries()) {
+    mutantSwitch.reached = new Set();
+    const program = programAt(place);
+    const { findings, refused, broke } = await play(target, suites[place.suite] as Suite, program, judge);
+    if (findings.length > 0 || refused !== undefined || broke !== undefined)
+      throw faultError(`the reference itself does not pass: ${findings[0]?.clause ?? refused ?? broke}`);
+    for (const id of mutantSwitch.reached) reaching.get(id)?.push(number) ?? reaching.set(id, [number]);
+  }
+  mutantSwitch.reached = undefined;
+  const all = places.map((_, i) => i);
+  for (const id of early) reaching.set(id, all);
+  return { places, reaching, early };
+};

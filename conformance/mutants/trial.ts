@@ -1,0 +1,77 @@
+// Decides whether a mutant is noticed: plays the programs that reach it until a clause objects or the machine dies.
+// What ends the program by an exception of ours is noticed too, but told apart: a target's nonsense must never do that.
+
+import { areas } from '../areas.ts';
+import { createJudge } from '../judge.ts';
+import type { Suite } from '../program.ts';
+import { play } from '../run.ts';
+import { targetOver } from '../targets/ref/ref.ts';
+import { evaluate, mutantSwitch } from './instrument.ts';
+import { type Place, programsFrom } from './programs.ts';
+
+/** A clause that objected; or how else it was noticed. */
+export type Notice =
+  | { readonly clause: string }
+  /** The machine died or could not be built. */
+  | { readonly died: string }
+  /** The suite itself stopped. */
+  | { readonly threw: string }
+  /** Every machine was refused: `check` exits with 2. */
+  | { readonly nothingRan: string };
+export interface Trial {
+  readonly id: string;
+  /** Undefined: it survived. */
+  readonly notice?: Notice;
+  readonly programs: number;
+}
+/** Evaluations of one mutated place in one program: a hundred times what the reference itself needs. */
+const evaluations = 2_000_000;
+
+export interface Bench {
+  try(id: string, early: boolean, numbers: readonly number[]): Promise<Trial>;
+}
+export const createBench = (code: string, suites: readonly Suite[], places: readonly Place[]): Bench => {
+  const programAt = programsFrom(suites);
+  let shared: ReturnType<typeof evaluate> | undefined;
+  const build = (id: string, early: boolean): ReturnType<typeof evaluate> => {
+    if (!early) {
+      mutantSwitch.activeMutant = undefined;
+      shared ??= evaluate(code);
+    }
+    mutantSwitch.activeMutant = id;
+    mutantSwitch.left = evaluations;
+    return early ? evaluate(code) : (shared as ReturnType<typeof evaluate>);
+  };
+  return {
+    async try(id, early, numbers) {
+      let programs = 0;
+      let refusal: string | undefined;
+      let ran = false;
+      try {
+        const reference = build(id, early);
+        const targets = suites.map(() => targetOver(reference, 'ref'));
+        const judge = createJudge(areas);
+        for (const number of numbers) {
+          const place = places[number] as Place;
+          mutantSwitch.left = evaluations;
+          programs++;
+          const played = await play(
+            targets[place.suite] as (typeof targets)[number],
+            suites[place.suite] as Suite,
+            programAt(place),
+            judge,
+          );
+          const [finding] = played.findings;
+          if (finding !== undefined) return { id, notice: { clause: finding.clause }, programs };
+          if (played.broke !== undefined) return { id, notice: { died: played.broke }, programs };
+          if (played.refused === undefined) ran = true;
+          else refusal = played.refused;
+        }
+      } catch (error) {
+        const threw = error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 3).join(' ') : String(error);
+        return { id, notice: { threw }, programs };
+      }
+      return !ran && refusal !== undefined ? { id, notice: { nothingRan: refusal }, programs } : { id, programs };
+    },
+  };
+};
