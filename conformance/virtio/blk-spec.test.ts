@@ -340,6 +340,13 @@ describe('configuration', () => {
     b.see({ saw: 'virtio.config', at: 0, bytes: config });
     expect(b.findings).toEqual(['virtio.blk.config.capacity', 'virtio.blk.config.padding', 'virtio.blk.config.limits']);
   });
+  test('may end before padding that no field follows', () => {
+    const b = bench(WRITE_ZEROES);
+    b.see({ saw: 'virtio.config', at: 57, bytes: filled(0xff, 3) });
+    expect(b.applied('virtio.blk.config.padding')).toBe(0);
+    b.see({ saw: 'virtio.config', at: 33, bytes: filled(0xff, 1) });
+    expect(b.findings).toEqual(['virtio.blk.config.padding']);
+  });
   test('a new capacity is announced', () => {
     const b = bench(all);
     b.feed({ saw: 'virtio.live', features: all });

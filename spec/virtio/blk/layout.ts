@@ -103,15 +103,15 @@ export const field: Readonly<Record<FieldName, Field>> = {
   secure_erase_sector_alignment: [68, 4, 'SECURE_ERASE'],
 };
 
-/** Padding that must be 0, and features of which any makes the configuration reach that far. */
+/** Padding that must be 0, and features of which any puts a field behind it: without one the configuration may end before it. */
 export const padding: readonly {
   readonly at: number;
   readonly length: number;
   readonly name: string;
   readonly past: readonly FeatureName[];
 }[] = [
-  { at: 33, length: 1, name: 'unused0', past: ['CONFIG_WCE', 'MQ', 'DISCARD', 'WRITE_ZEROES', 'SECURE_ERASE', 'ZONED'] },
-  { at: 57, length: 3, name: 'unused1', past: ['WRITE_ZEROES', 'SECURE_ERASE', 'ZONED'] },
+  { at: 33, length: 1, name: 'unused0', past: ['MQ', 'DISCARD', 'WRITE_ZEROES', 'SECURE_ERASE', 'ZONED'] },
+  { at: 57, length: 3, name: 'unused1', past: ['SECURE_ERASE', 'ZONED'] },
 ];
 
 /** struct virtio_blk_config with the zoned characteristics. */
