@@ -68,7 +68,9 @@ export interface SplitGhost {
   /** A queue was set up anew while the device was live: what it works on is not known until a reset. */
   lost: boolean;
   readonly queues: Map<number, Queue>;
-  /** What was the device's to write when it was last reset. */
+  /** The device was at rest at least once since it was last reset. */
+  rested: boolean;
+  /** What was the device's to write when it was last reset; and before earlier resets, as far as it has not rested since. */
   former: readonly Segment[];
 }
 export const initialSplit = (_granted: Granted): SplitGhost => ({
@@ -80,6 +82,7 @@ export const initialSplit = (_granted: Granted): SplitGhost => ({
   hurt: false,
   malformed: false,
   queues: new Map(),
+  rested: false,
   former: [],
 });
 export const noneFinished = (): Record<Trait, number> => ({

@@ -180,6 +180,7 @@ const reread = (g: SplitGhost, q: Queue, m: Memory, at: bigint, length: number):
 
 const settle = (g: SplitGhost, certain: boolean): void => {
   g.still = certain;
+  g.rested ||= certain;
   for (const q of g.queues.values()) {
     Object.assign(q, { owed: false, notified: false, named: false, quietUse: false, loudUse: false, raced: false });
     q.owedBy = { eventIgnored: false, flagsIgnored: false };
@@ -196,11 +197,16 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
         return none;
       case 'scope.reset':
         if (e.scope === 'device:0') {
-          g.former = [...g.queues.values()].flatMap((q) => [
-            { at: q.used as Gpa, length: usedBytes(q) },
-            ...q.loose,
-            ...[...q.outstanding.values()].flatMap((o) => o.chain.writable),
-          ]);
+          // Until it has rested once, what it held before the last reset may still be what it writes to after this one.
+          g.former = [
+            ...(g.rested ? [] : g.former),
+            ...[...g.queues.values()].flatMap((q) => [
+              { at: q.used as Gpa, length: usedBytes(q) },
+              ...q.loose,
+              ...[...q.outstanding.values()].flatMap((o) => o.chain.writable),
+            ]),
+          ];
+          g.rested = false;
           g.queues.clear();
           g.live = false;
           g.lost = false;
