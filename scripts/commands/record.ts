@@ -1,5 +1,8 @@
 // vmmc record: plays programs on a target and keeps what was seen, program after program, in one trace.
+// A name that ends in .gz is compressed at the end; until then the lines stand in the plain file, readable if the run is killed.
 
+import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
 import { suitesFor } from '../../conformance/areas.ts';
 import { connect } from '../../conformance/connect.ts';
 import { createJudge } from '../../conformance/judge.ts';
@@ -15,6 +18,14 @@ export interface RecordOptions {
   readonly runs: string;
   readonly seed: string;
 }
+/** Where the lines go first. */
+const plainOf = (output: string): string => (output.endsWith('.gz') ? output.slice(0, -'.gz'.length) : output);
+const compress = (output: string): void => {
+  const plain = plainOf(output);
+  if (plain === output) return;
+  writeFileSync(output, gzipSync(readFileSync(plain), { level: 9 }));
+  unlinkSync(plain);
+};
 const eventsOf = (lines: readonly Line[]): number => lines.filter((l) => 'event' in l).length;
 
 export const recordCommand = async (name: string, options: RecordOptions): Promise<number> => {
@@ -24,9 +35,14 @@ export const recordCommand = async (name: string, options: RecordOptions): Promi
   const suites = suitesFor(options.area ?? []);
   if (suites.length === 0) throw usage(`no suite makes programs for ${(options.area ?? []).join(', ')}`);
   const target = await connect(name);
-  const writer = traceWriter(options.output, {
+  const playable = suites.filter((s) => s.needs.every((c) => target.hello.offers.includes(c)));
+  if (playable.length === 0) {
+    await target.close();
+    throw usage(`${name} offers too little for ${suites.map((s) => s.id).join(', ')}: it offers ${target.hello.offers.join(', ')}`);
+  }
+  const writer = traceWriter(plainOf(options.output), {
     about: options.area ?? [],
-    story: `${runs} programs of ${suites.map((s) => s.id).join(', ')}, seed ${seed}`,
+    story: `${runs} programs of each of ${playable.map((s) => s.id).join(', ')}, seed ${seed}`,
     target: target.hello,
   });
   const judge = createJudge(areas);
@@ -34,7 +50,7 @@ export const recordCommand = async (name: string, options: RecordOptions): Promi
   let events = 0;
   let programs = 0;
   try {
-    for (const suite of suites) {
+    for (const suite of playable) {
       const machines = [...suite.machines];
       let played = 0;
       for (let block = 0; played < runs && machines.length > 0; block++) {
@@ -60,6 +76,7 @@ export const recordCommand = async (name: string, options: RecordOptions): Promi
     writer.close();
     await target.close();
   }
+  compress(options.output);
   process.stdout.write(`${options.output}: ${programs} programs, ${events} events\n`);
   return programs === 0 ? 2 : 0;
 };
