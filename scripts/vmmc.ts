@@ -35,6 +35,7 @@ program
   .description('every clause and every row of the sources, and how it ends')
   .option('--area <prefix>', 'only these areas', list)
   .option('--json', 'machine-readable')
+  .option('--write', 'update the committed table')
   .action(async (options) => runs((await import('./commands/clauses.ts')).clausesCommand(options)));
 program
   .command('targets')
@@ -95,7 +96,7 @@ program
 program
   .command('faults')
   .description('the kill matrix: seeded fault against clause')
-  .argument('[area]', 'dotted prefix')
+  .argument('[area]', 'dotted prefix, or the id of a fault')
   .option('--json', 'machine-readable')
   .option('--write', 'update the committed matrix')
   .action(async (area, options) => runs((await import('./commands/faults.ts')).faultsCommand(area, options)));

@@ -48,9 +48,9 @@ const asked = (worker: ChildProcess, fault: Fault): Promise<Reply | undefined> =
     worker.send(fault.id);
   });
 
-/** Faults of the areas below a dotted prefix; absent: all. */
+/** Faults of the areas below a dotted prefix, or the one of that id; absent: all. */
 export const selected = (prefix: string | undefined): readonly Fault[] =>
-  faults.filter((f) => prefix === undefined || within(areaOf(f), [prefix]));
+  faults.filter((f) => prefix === undefined || f.id === prefix || within(areaOf(f), [prefix]));
 
 /** Rows in the order of the catalogue. Throws a FaultError where an entry cannot be applied. */
 export const gate = async (chosen: readonly Fault[], onRow: (done: number, row: Row) => void): Promise<readonly Row[]> => {

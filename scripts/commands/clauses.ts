@@ -1,57 +1,48 @@
-// vmmc clauses: every clause with its source and level, and every row of the sources and how it ends.
+// vmmc clauses: every clause with its source and level, and every row of the sources and how it ends. Exit 64 where no area is so called.
 
-import { existsSync, readFileSync } from 'node:fs';
-import Table from 'cli-table3';
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { areas, within } from '../../conformance/areas.ts';
-import { readRows, rowsOf } from '../../conformance/rows.ts';
-import { cited } from '../../spec/sources.ts';
+import { clauseTable, clauseTableText, type ClauseTable } from '../../conformance/report/clauses.ts';
+import { print, tableOf } from '../print.ts';
+import { usage } from '../usage.ts';
 
-interface Kill {
-  readonly id: string;
-  readonly killedBy: string | null;
+export interface ClausesOptions {
+  readonly area?: readonly string[];
+  readonly json?: boolean;
+  readonly write?: boolean;
 }
-const matrix = (): readonly Kill[] => {
-  const file = new URL('../../conformance/faults/matrix.json', import.meta.url);
-  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as readonly Kill[]) : [];
-};
-const outcome = (ends: string): object => {
-  const [word = '', ...rest] = ends.split(' ');
-  return ['clause', 'duty', 'permit', 'generator'].includes(word) ? { [word]: rest.join(' ') } : { reason: ends };
+const kinds = ['clause', 'duty', 'permit', 'generator', 'reason'] as const;
+
+const printed = ({ clauses, rows }: ClauseTable): string => {
+  const table = tableOf(
+    ['clause', 'level', 'source', 'rows', 'kills', 'says'],
+    clauses.map((c) => [c.id, c.level, c.cite, c.rows.join(' '), c.kills.join(' '), c.says]),
+    [40, 8, 40, 22, 22, 50],
+  );
+  const ends = new Map<string, number[]>();
+  for (const r of rows) {
+    const counts = ends.get(r.area) ?? kinds.map(() => 0);
+    kinds.forEach((k, i) => {
+      if (r[k] !== undefined) counts[i] = (counts[i] ?? 0) + 1;
+    });
+    ends.set(r.area, counts);
+  }
+  const summary = tableOf(
+    ['rows of', ...kinds],
+    [...ends].map(([area, counts]) => [area, ...counts]),
+  );
+  return `${table}\n${summary}\n${clauses.length} clauses; ${rows.length} rows\n`;
 };
 
-export const clausesCommand = async (options: { readonly area?: readonly string[]; readonly json?: boolean }): Promise<number> => {
+export const clausesCommand = async (options: ClausesOptions): Promise<number> => {
   const prefixes = options.area ?? [];
-  const rows = readRows().filter((r) => within(r.area, prefixes));
-  const kills = matrix();
-  const clauses = areas
-    .filter((a) => within(a.id, prefixes))
-    .flatMap((a) =>
-      a.clauses.map((c) => ({
-        id: c.id,
-        area: a.id,
-        level: c.level,
-        binds: c.binds,
-        cite: cited(c.cite),
-        says: c.says,
-        rows: rowsOf(rows, c.id),
-        kills: kills.filter((k) => k.killedBy === c.id).map((k) => k.id),
-        witnesses: [],
-      })),
-    );
-  if (options.json) {
-    const text = { schema: 1, clauses, rows: rows.map((r) => ({ row: r.row, area: r.area, ...outcome(r.ends) })) };
-    process.stdout.write(`${JSON.stringify(text, null, 2)}\n`);
-    return 0;
-  }
-  const table = new Table({ head: ['clause', 'level', 'rows', 'kills', 'says'], wordWrap: true, colWidths: [44, 8, 24, 24, 60] });
-  for (const c of clauses) table.push([c.id, c.level, c.rows.join(' '), c.kills.join(' '), c.says]);
-  const ends = new Map<string, number>();
-  for (const r of rows) {
-    const [word = ''] = r.ends.split(/[ :]/);
-    ends.set(`${r.area} ${word}`, (ends.get(`${r.area} ${word}`) ?? 0) + 1);
-  }
-  process.stdout.write(
-    `${table.toString()}\n${clauses.length} clauses; ${rows.length} rows\n${[...ends].map(([k, n]) => `  ${k}: ${n}`).join('\n')}\n`,
-  );
+  for (const p of prefixes)
+    if (!areas.some((a) => within(a.id, [p]))) throw usage(`no area is called ${p}; there are ${areas.map((a) => a.id).join(', ')}`);
+  if (options.write === true && prefixes.length > 0) throw usage('--write needs the whole table: leave --area out');
+  const table = clauseTable(prefixes);
+  const text = clauseTableText(table);
+  if (options.write === true) writeFileSync(fileURLToPath(new URL('../../conformance/clauses.json', import.meta.url)), text);
+  await print(options.json === true ? text : printed(table));
   return 0;
 };

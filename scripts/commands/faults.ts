@@ -2,8 +2,8 @@
 
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import Table from 'cli-table3';
 import { gate, type Row, selected } from '../../conformance/faults/gate.ts';
+import { print, tableOf } from '../print.ts';
 import { usage } from '../usage.ts';
 
 interface Io {
@@ -11,18 +11,24 @@ interface Io {
   readonly err: (text: string) => void;
 }
 const terminal: Io = {
-  // Waited for: the table is longer than a pipe holds, and the process ends right after it.
-  out: (text) => new Promise((resolve) => process.stdout.write(text, () => resolve())),
+  out: print,
   err: (text) => void process.stderr.write(text),
 };
 
 const printed = (rows: readonly Row[]): string => {
-  const table = new Table({ head: ['fault', 'origin', 'killed by', 'programs'], wordWrap: true, colWidths: [28, 44, 48, 10] });
-  for (const r of rows)
-    table.push([r.id, r.origin, `${r.byOwnClause ? '' : r.killedBy === null ? 'SURVIVED' : 'foreign: '}${r.killedBy ?? ''}`, r.programs]);
+  const table = tableOf(
+    ['fault', 'origin', 'killed by', 'programs'],
+    rows.map((r) => [
+      r.id,
+      r.origin,
+      `${r.byOwnClause ? '' : r.killedBy === null ? 'SURVIVED' : 'foreign: '}${r.killedBy ?? ''}`,
+      r.programs,
+    ]),
+    [28, 44, 48, 10],
+  );
   const own = rows.filter((r) => r.byOwnClause).length;
   const survived = rows.filter((r) => r.killedBy === null).length;
-  return `${table.toString()}\n${rows.length} faults: ${own} killed by their own clause, ${rows.length - own - survived} by another, ${survived} survived\n`;
+  return `${table}\n${rows.length} faults: ${own} killed by their own clause, ${rows.length - own - survived} by another, ${survived} survived\n`;
 };
 
 export const faultsCommand = async (
@@ -31,9 +37,8 @@ export const faultsCommand = async (
   io: Io = terminal,
 ): Promise<number> => {
   const chosen = selected(area);
-  if (chosen.length === 0) throw usage(`no fault is seeded for ${area}`);
-  if (options.write === true && area !== undefined && area !== 'virtio')
-    throw usage('--write needs the whole catalogue: leave the area out');
+  if (chosen.length === 0) throw usage(`no fault is seeded for ${area}: name an area, as vmmc clauses does, or the id of a fault`);
+  if (options.write === true && area !== undefined) throw usage('--write needs the whole catalogue: leave the area out');
   const live = options.json !== true && process.stderr.isTTY;
   const rows = await gate(chosen, (done) => {
     if (live) io.err(`\r${done} of ${chosen.length} faults`);
