@@ -113,5 +113,3 @@ export const inside = (g: BlkGhost, r: Range): boolean | undefined => {
 /** Flags that a segment of this type may not have: every unknown one, and unmap except in write zeroes. */
 export const badFlags = (request: Request, range: Range): boolean => (request.type === 13 ? range.flags & ~unmapFlag : range.flags) !== 0;
 export const hasBadFlags = (request: Request): boolean => request.ranges?.some((r) => badFlags(request, r)) ?? false;
-
-export const buffersOf = (request: Request): readonly Segment[] => [...request.chain.readable, ...request.chain.writable];

@@ -4,15 +4,14 @@
 import type { Moment } from '../../clause.ts';
 import type { Scope } from '../../units.ts';
 import type { Event, EventName, EventOf } from '../../vocabulary.ts';
-import type { Segment } from '../vocabulary.ts';
 import type { Content } from './disk.ts';
 import { begin, learn, permitted, refuse, succeed, truncate } from './disk.ts';
 import { legality, requestOf } from './driver.ts';
 import type { BlkGhost, Flight } from './ghost.ts';
-import { badFlags, buffersOf, inside, keyOf, negotiated, queueScope, readOnly, valueAt } from './ghost.ts';
+import { badFlags, inside, keyOf, negotiated, queueScope, readOnly, valueAt } from './ghost.ts';
 import { configSize, featureOf, field, S, sectorSize, T } from './layout.ts';
 import type { Range, Request } from './request.ts';
-import { anyOverlap, gather, overlaps, slice } from './request.ts';
+import { anyMeet, gather, slice, spanOf, touched } from './request.ts';
 
 export const observed: readonly EventName[] = [
   'memory.write',
@@ -80,7 +79,9 @@ const submit = (g: BlkGhost, m: Moment<BlkGhost, EventOf<'virtq.submitted'>>): v
   for (const e of effects) if (!badFlags(request, e.range)) begin(g.disk, e.content, e.from, e.count);
   let disturbed = request.aliased;
   for (const f of g.flights.values()) {
-    if (!anyOverlap(request.chain.writable, buffersOf(f.request)) && !anyOverlap(buffersOf(request), f.request.chain.writable)) continue;
+    const [mine, theirs] = [request.spans, f.request.spans];
+    if (!anyMeet(mine.writable, theirs.writable) && !anyMeet(mine.writable, theirs.readable) && !anyMeet(mine.readable, theirs.writable))
+      continue;
     f.disturbed = true;
     disturbed = true;
   }
@@ -148,9 +149,12 @@ const learnFrom = (g: BlkGhost, m: Moment<BlkGhost>, { request, submitted }: Fli
 };
 
 const touch = (g: BlkGhost, at: bigint, length: number, byDriver: boolean): void => {
+  if (g.flights.size === 0) return;
+  const by = spanOf(at, length);
   for (const f of g.flights.values()) {
-    if (!byDriver) f.touched ||= f.request.writable.some((s) => overlaps(s, at, length));
-    else if (buffersOf(f.request).some((s: Segment) => overlaps(s, at, length)) && !f.disturbed) {
+    const { spans } = f.request;
+    if (!byDriver) f.touched ||= touched(spans.data, by);
+    else if (!f.disturbed && (touched(spans.readable, by) || touched(spans.writable, by))) {
       f.disturbed = true;
       for (const e of f.effects) forget(g, e);
     }

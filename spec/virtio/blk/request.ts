@@ -31,6 +31,8 @@ export interface Request {
   readonly payload?: Uint8Array;
   /** Some device-writable byte is described twice: what lands there depends on the device's order. */
   readonly aliased: boolean;
+  /** Where its buffers are: those the device writes, and those it reads; header and status included, and data: without the status. */
+  readonly spans: { readonly writable: Spans; readonly readable: Spans; readonly data: Spans };
 }
 
 export const lengthOf = (segments: readonly Segment[]): number => segments.reduce((sum, s) => sum + s.length, 0);
@@ -61,13 +63,50 @@ export const gather = (memory: Memory, segments: readonly Segment[]): Uint8Array
   return out;
 };
 
-export const overlaps = (a: Segment, at: bigint, length: number): boolean => a.at < at + BigInt(length) && at < a.at + BigInt(a.length);
-export const anyOverlap = (as: readonly Segment[], bs: readonly Segment[]): boolean =>
-  as.some((a) => bs.some((b) => overlaps(a, b.at, b.length)));
-
-const aliases = (chain: Chain): boolean =>
-  anyOverlap(chain.writable, chain.readable) ||
-  chain.writable.some((a, i) => chain.writable.slice(i + 1).some((b) => overlaps(a, b.at, b.length)));
+/** A stretch of guest memory, as numbers: what was submitted lies inside it, so they are exact. `end` is one past. */
+export interface Span {
+  readonly at: number;
+  readonly end: number;
+}
+export const spanOf = (at: bigint, length: number): Span => ({ at: Number(at), end: Number(at) + length });
+export const meet = (a: Span, b: Span): boolean => a.at < b.end && b.at < a.end;
+/** The segments of a request that hold bytes, ordered by address, and the stretch from the first to the last. */
+export interface Spans {
+  readonly ordered: readonly Span[];
+  readonly hull: Span;
+}
+export const spansOf = (segments: readonly Segment[]): Spans => {
+  const ordered = segments.filter((s) => s.length > 0).map((s) => spanOf(s.at, s.length));
+  ordered.sort((a, b) => a.at - b.at);
+  return { ordered, hull: { at: ordered[0]?.at ?? 0, end: ordered.reduce((end, s) => Math.max(end, s.end), 0) } };
+};
+export const touched = (spans: Spans, by: Span): boolean => meet(spans.hull, by) && spans.ordered.some((s) => meet(s, by));
+/** One pass over both in order of address: a span meets an earlier one if it starts before the furthest end so far. */
+export const anyMeet = (a: Spans, b: Spans): boolean => {
+  if (!meet(a.hull, b.hull)) return false;
+  let [i, k, endA, endB] = [0, 0, 0, 0];
+  for (;;) {
+    const [s, t] = [a.ordered[i], b.ordered[k]];
+    if (s !== undefined && (t === undefined || s.at <= t.at)) {
+      if (s.at < endB) return true;
+      endA = Math.max(endA, s.end);
+      i++;
+    } else if (t !== undefined) {
+      if (t.at < endA) return true;
+      endB = Math.max(endB, t.end);
+      k++;
+    } else return false;
+  }
+};
+/** Two of the same kind meet. */
+const crowded = ({ ordered }: Spans): boolean => {
+  let end = 0;
+  for (const s of ordered) {
+    if (s.at < end) return true;
+    end = Math.max(end, s.end);
+  }
+  return false;
+};
 
 const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
@@ -89,13 +128,15 @@ export const parse = (chain: Chain, memory: Memory): Request => {
   const statusAt = slice(chain.writable, writableTotal - 1, 1)[0]?.at;
   const statusBefore = statusAt !== undefined && memory.known(statusAt, 1) ? memory.u8(statusAt) : undefined;
   const header = readableTotal < headerSize ? undefined : gather(memory, slice(chain.readable, 0, headerSize));
+  const spans = { writable: spansOf(chain.writable), readable: spansOf(chain.readable), data: spansOf(writable) };
   const base = {
     chain,
+    spans,
     readable,
     writable,
     readableLength,
     writableLength,
-    aliased: aliases(chain),
+    aliased: anyMeet(spans.writable, spans.readable) || crowded(spans.writable),
     ...(statusAt === undefined ? {} : { statusAt }),
     ...(statusBefore === undefined ? {} : { statusBefore }),
   };

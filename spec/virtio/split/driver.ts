@@ -4,7 +4,7 @@
 import { type Duty, dutyOf } from '../../clause.ts';
 import { virtio } from '../../sources.ts';
 import { has } from '../features.ts';
-import { availBytes, type Outstanding, type Queue, type SplitGhost, tableBytes, touches, usedBytes } from './ghost.ts';
+import { availBytes, near, type Outstanding, type Queue, type SplitGhost, tableBytes, touches, usedBytes } from './ghost.ts';
 
 const duty = dutyOf<SplitGhost>();
 const device = (): string => 'device:0';
@@ -170,10 +170,11 @@ export const splitDuties: readonly Duty<SplitGhost>[] = [
         for (const o of q.outstanding.values()) {
           const altered =
             (entryHeld(q, o) && hit(q.avail + 4n + 2n * BigInt(o.position % q.size), 2)) ||
-            o.slots.some((slot) => hit(q.desc + BigInt(slot * 16), 16)) ||
-            (o.indirect !== undefined && hit(o.indirect.at, o.indirect.length)) ||
-            o.chain.readable.some((s) => hit(s.at, s.length)) ||
-            o.chain.writable.some((s) => hit(s.at, s.length));
+            (near(o.hulls.entries, event.at, event.bytes.length) &&
+              (o.slots.some((slot) => hit(q.desc + BigInt(slot * 16), 16)) ||
+                (o.indirect !== undefined && hit(o.indirect.at, o.indirect.length)))) ||
+            (near(o.hulls.elements, event.at, event.bytes.length) &&
+              (o.chain.readable.some((s) => hit(s.at, s.length)) || o.chain.writable.some((s) => hit(s.at, s.length))));
           if (altered) return { expected: 'exposed buffers unaltered', saw: `a write at 0x${event.at.toString(16)}`, kind: 'exposed' };
         }
       }

@@ -9,7 +9,14 @@ import { descriptorBytes, type Walked } from './chain.ts';
 
 /** Traits of chains that a rule of their own speaks about. */
 export type Trait = 'any' | 'indirect' | 'mixed' | 'write-flagged' | 'after-spurious' | 'at-zero';
+/** From the first byte to one past the last of several stretches; most writes are nowhere near, and are seen to be so at once. */
+export interface Hull {
+  readonly at: number;
+  readonly end: number;
+}
 export interface Outstanding extends Walked {
+  /** Of its descriptors, direct and indirect; of its elements; of those that the device writes. */
+  readonly hulls: { readonly entries: Hull; readonly elements: Hull; readonly writable: Hull };
   readonly order: number;
   /** Free-running index of the entry of the available ring that offers it. */
   readonly position: number;
@@ -104,8 +111,35 @@ export const availEvent = (q: Queue, m: Memory): number => m.u16(q.used + 4n + 8
 export const usedBytes = (q: Queue): number => 6 + 8 * q.size;
 export const tableBytes = (q: Queue): number => descriptorBytes * q.size;
 
-export const touches = (at: bigint, length: number, start: bigint, size: number): boolean =>
-  at < start + BigInt(size) && at + BigInt(length) > start;
+/** Whether two stretches meet. As numbers they are exact inside any memory, and far outside they meet nothing there. */
+export const touches = (at: bigint, length: number, start: bigint, size: number): boolean => {
+  const [a, s] = [Number(at), Number(start)];
+  return a < s + size && a + length > s;
+};
+export const near = (hull: Hull, at: bigint, length: number): boolean => {
+  const a = Number(at);
+  return a < hull.end && a + length > hull.at;
+};
+const hullOf = (segments: readonly Segment[]): Hull => {
+  let [at, end] = [Infinity, 0];
+  for (const s of segments) {
+    const a = Number(s.at);
+    if (a < at) at = a;
+    if (a + s.length > end) end = a + s.length;
+  }
+  return { at, end };
+};
+const around = (a: Hull, b: Hull): Hull => ({ at: Math.min(a.at, b.at), end: Math.max(a.end, b.end) });
+export const hullsOf = (q: Queue, w: Walked): Outstanding['hulls'] => {
+  const writable = hullOf(w.chain.writable);
+  const [first, last] = [Math.min(...w.slots), Math.max(...w.slots)];
+  const table = { at: Number(q.desc) + first * descriptorBytes, end: Number(q.desc) + (last + 1) * descriptorBytes };
+  return {
+    entries: w.indirect === undefined ? table : around(table, hullOf([w.indirect])),
+    elements: around(writable, hullOf(w.chain.readable)),
+    writable,
+  };
+};
 export const total = (segments: readonly Segment[]): number => segments.reduce((sum, s) => sum + s.length, 0);
 /** Whether moving a free-running index from `from` to `to` passes the entry with index `event`: vring_need_event of virtio_ring.h. */
 export const passes = (event: number, from: number, to: number): boolean => ((to - event - 1) & 0xffff) < ((to - from) & 0xffff);

@@ -9,6 +9,8 @@ import { descriptorBytes, walk } from './chain.ts';
 import {
   availFlags,
   excused,
+  hullsOf,
+  near,
   noneFinished,
   type Outstanding,
   passes,
@@ -88,7 +90,7 @@ const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
     if (walked.writeFlagged) traits.push('write-flagged');
     if (q.spurious) traits.push('after-spurious');
     if (q.desc === 0n || q.avail === 0n || q.used === 0n) traits.push('at-zero');
-    const outstanding: Outstanding = { ...walked, order: q.submitted++, position, told, traits, written: [] };
+    const outstanding: Outstanding = { ...walked, hulls: hullsOf(q, walked), order: q.submitted++, position, told, traits, written: [] };
     q.outstanding.set(head, outstanding);
     events.push({ saw: 'virtq.submitted', chain: walked.chain, order: outstanding.order });
   }
@@ -154,6 +156,7 @@ const rememberWrite = (q: Queue, at: bigint, length: number): void => {
     return;
   }
   for (const o of q.outstanding.values()) {
+    if (!near(o.hulls.writable, at, length)) continue;
     let offset = 0;
     for (const s of o.chain.writable) {
       if (touches(at, length, s.at, s.length)) {
@@ -169,6 +172,7 @@ const rememberWrite = (q: Queue, at: bigint, length: number): void => {
 /** A driver that alters exposed entries breaks a duty; what they describe now is the device's to write all the same. */
 const reread = (g: SplitGhost, q: Queue, m: Memory, at: bigint, length: number): void => {
   for (const o of q.outstanding.values()) {
+    if (!near(o.hulls.entries, at, length)) continue;
     const altered =
       o.slots.some((slot) => touches(at, length, q.desc + BigInt(slot * descriptorBytes), descriptorBytes)) ||
       (o.indirect !== undefined && touches(at, length, o.indirect.at, o.indirect.length));
