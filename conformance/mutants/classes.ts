@@ -35,10 +35,7 @@ export const classesOf = (area: string): readonly Class[] => {
   );
 };
 export const fits = (c: Class, m: Mutant): boolean =>
-  c.file === m.file &&
-  c.at === m.at &&
-  (c.text === undefined || c.text === m.text) &&
-  (c.becomes === undefined || c.becomes === m.becomes);
+  c.file === m.file && c.at === m.at && (c.text === undefined || c.text === m.text) && (c.becomes === undefined || c.becomes === m.becomes);
 
 export interface Score {
   readonly all: number;

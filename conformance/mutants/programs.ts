@@ -27,6 +27,8 @@ export interface Plan {
   readonly reaching: ReadonlyMap<string, readonly number[]>;
   /** Mutants that are evaluated when the reference is imported: they are there from the beginning, or never. */
   readonly early: ReadonlySet<string>;
+  /** What the reference itself answers as unsupported. */
+  readonly unsupported: readonly string[];
 }
 export const suitesOf = (area: MutatedArea): readonly Suite[] => suitesFor([area.suites]);
 
@@ -75,10 +77,12 @@ export const planFor = async (area: MutatedArea, { code }: Instrumented): Promis
   const judge = createJudge(areas);
   const programAt = programsFrom(suites);
   const reaching = new Map<string, number[]>();
+  const unsupported = new Set<string>();
   for (const [number, place] of places.entries()) {
     mutantSwitch.reached = new Set();
     const program = programAt(place);
-    const { findings, refused, broke } = await play(target, suites[place.suite] as Suite, program, judge);
+    const { findings, refused, broke, lines } = await play(target, suites[place.suite] as Suite, program, judge);
+    for (const l of lines) if ('event' in l && 'saw' in l.event && l.event.saw === 'unsupported') unsupported.add(l.event.what);
     if (findings.length > 0 || refused !== undefined || broke !== undefined)
       throw faultError(`the reference itself does not pass: ${findings[0]?.clause ?? refused ?? broke}`);
     for (const id of mutantSwitch.reached) reaching.get(id)?.push(number) ?? reaching.set(id, [number]);
@@ -86,5 +90,5 @@ export const planFor = async (area: MutatedArea, { code }: Instrumented): Promis
   mutantSwitch.reached = undefined;
   const all = places.map((_, i) => i);
   for (const id of early) reaching.set(id, all);
-  return { places, reaching, early };
+  return { places, reaching, early, unsupported: [...unsupported] };
 };

@@ -11,7 +11,7 @@ import type { Order } from './worker.ts';
 
 export interface Outcome {
   readonly mutant: Mutant;
-  /** A clause, `died`, `hung`, `threw`, `nothing ran`; null: it survived. */
+  /** A clause, or `died`, `hung`, `nothing ran`, `protocol: …`, `threw …`; null: it survived. */
   readonly noticedBy: string | null;
   /** Programs that reach it; 0: none does, and it counts as a survivor. */
   readonly reachedBy: number;
@@ -48,13 +48,19 @@ const named = (trial: Trial | undefined): string | null => {
   if (notice === undefined) return null;
   if ('clause' in notice) return notice.clause;
   if ('died' in notice) return 'died';
+  if ('protocol' in notice) return `protocol: ${notice.protocol}`;
   return 'threw' in notice ? `threw ${notice.threw}` : 'nothing ran';
 };
 
-/** Outcomes in the order of the mutants that `choose` keeps. */
+/** At most so many, from the whole of the list. */
+const spread = (numbers: readonly number[], most: number): readonly number[] =>
+  numbers.length <= most ? numbers : Array.from({ length: most }, (_, i) => numbers[Math.floor((i * numbers.length) / most)] as number);
+
+/** Outcomes in the order of the mutants that `choose` keeps; each is given at most `most` of the programs that reach it. */
 export const tryMutants = async (
   name: string,
   choose: (mutants: readonly Mutant[]) => readonly Mutant[],
+  most: number,
   onOutcome: (done: number, of: number, outcome: Outcome) => void,
 ): Promise<readonly Outcome[]> => {
   const area = mutatedAreas[name];
@@ -62,7 +68,7 @@ export const tryMutants = async (
   const instrumented = await instrument(area);
   const plan = await planFor(area, instrumented);
   const chosen = choose(instrumented.mutants);
-  const beginning: Order = { area: name, code: withoutCoverage(instrumented.code), places: plan.places };
+  const beginning: Order = { area: name, code: withoutCoverage(instrumented.code), places: plan.places, unsupported: plan.unsupported };
   const outcomes = new Map<string, Outcome>();
   const note = (outcome: Outcome): void => {
     outcomes.set(outcome.mutant.id, outcome);
@@ -77,7 +83,7 @@ export const tryMutants = async (
     let worker = start(beginning);
     try {
       for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-        const numbers = plan.reaching.get(mutant.id) ?? [];
+        const numbers = spread(plan.reaching.get(mutant.id) ?? [], most);
         const trial = await asked(worker, { id: mutant.id, early: plan.early.has(mutant.id), numbers });
         if (trial === undefined) worker = start(beginning);
         note({ mutant, noticedBy: named(trial), reachedBy: numbers.length, programs: trial?.programs ?? 0 });

@@ -4,10 +4,12 @@
 import { areas } from '../areas.ts';
 import { createJudge } from '../judge.ts';
 import type { Suite } from '../program.ts';
-import { play } from '../run.ts';
+import { type Played, play } from '../run.ts';
 import { targetOver } from '../targets/ref/ref.ts';
+import { decodeObservation, encode } from '../wire/events.ts';
+import { isWireError } from '../wire/validate.ts';
 import { evaluate, mutantSwitch } from './instrument.ts';
-import { type Place, programsFrom } from './programs.ts';
+import { type Plan, programsFrom } from './programs.ts';
 
 /** A clause that objected; or how else it was noticed. */
 export type Notice =
@@ -16,6 +18,8 @@ export type Notice =
   | { readonly died: string }
   /** The suite itself stopped. */
   | { readonly threw: string }
+  /** It answers what an adapter may not, or calls unsupported what it offers: `vmmc adapter` and `check` say so. */
+  | { readonly protocol: string }
   /** Every machine was refused: `check` exits with 2. */
   | { readonly nothingRan: string };
 export interface Trial {
@@ -26,11 +30,36 @@ export interface Trial {
 }
 /** Evaluations of one mutated place in one program: a hundred times what the reference itself needs. */
 const evaluations = 2_000_000;
+/** Of so many programs one has every observation checked for its form, as lines of an adapter are. */
+const checkedOf = 8;
+
+/** What a reader of the wire would refuse in these lines. */
+const offence = (played: Played, number: number, unsupported: ReadonlySet<string>): string | undefined => {
+  for (const line of played.lines) {
+    if (!('event' in line) || !('saw' in line.event)) continue;
+    if (line.event.saw === 'unsupported') {
+      if (!unsupported.has(line.event.what)) return `unsupported: ${line.event.what}`;
+    } else if (number % checkedOf === 0) {
+      try {
+        decodeObservation(encode(line.event));
+      } catch (error) {
+        if (!isWireError(error)) throw error;
+        return error.message;
+      }
+    }
+  }
+  return undefined;
+};
 
 export interface Bench {
   try(id: string, early: boolean, numbers: readonly number[]): Promise<Trial>;
 }
-export const createBench = (code: string, suites: readonly Suite[], places: readonly Place[]): Bench => {
+export const createBench = (
+  code: string,
+  suites: readonly Suite[],
+  { places, unsupported }: Pick<Plan, 'places' | 'unsupported'>,
+): Bench => {
+  const lacking = new Set(unsupported);
   const programAt = programsFrom(suites);
   let shared: ReturnType<typeof evaluate> | undefined;
   const build = (id: string, early: boolean): ReturnType<typeof evaluate> => {
@@ -52,7 +81,7 @@ export const createBench = (code: string, suites: readonly Suite[], places: read
         const targets = suites.map(() => targetOver(reference, 'ref'));
         const judge = createJudge(areas);
         for (const number of numbers) {
-          const place = places[number] as Place;
+          const place = places[number] as (typeof places)[number];
           mutantSwitch.left = evaluations;
           programs++;
           const played = await play(
@@ -64,6 +93,8 @@ export const createBench = (code: string, suites: readonly Suite[], places: read
           const [finding] = played.findings;
           if (finding !== undefined) return { id, notice: { clause: finding.clause }, programs };
           if (played.broke !== undefined) return { id, notice: { died: played.broke }, programs };
+          const wrong = offence(played, programs - 1, lacking);
+          if (wrong !== undefined) return { id, notice: { protocol: wrong }, programs };
           if (played.refused === undefined) ran = true;
           else refusal = played.refused;
         }

@@ -2,11 +2,11 @@
 // The parent ends it where a mutant neither touches guest memory nor comes to an end.
 
 import { mutatedAreas } from './areas.ts';
-import { type Place, suitesOf } from './programs.ts';
+import { type Plan, suitesOf } from './programs.ts';
 import { type Bench, createBench } from './trial.ts';
 
 export type Order =
-  | { readonly area: string; readonly code: string; readonly places: readonly Place[] }
+  | ({ readonly area: string; readonly code: string } & Pick<Plan, 'places' | 'unsupported'>)
   | { readonly id: string; readonly early: boolean; readonly numbers: readonly number[] };
 
 let bench: Bench | undefined;
@@ -14,7 +14,7 @@ const obey = async (order: Order): Promise<void> => {
   if ('area' in order) {
     const area = mutatedAreas[order.area];
     if (area === undefined) throw new Error(`no area is called ${order.area}`);
-    bench = createBench(order.code, suitesOf(area), order.places);
+    bench = createBench(order.code, suitesOf(area), order);
     return;
   }
   if (bench === undefined) throw new Error('a mutant before the area');
