@@ -2,7 +2,6 @@
 
 import { writeFileSync } from 'node:fs';
 import cliProgress from 'cli-progress';
-import { areas, within } from '../../conformance/areas.ts';
 import { connect } from '../../conformance/connect.ts';
 import { explore } from '../../conformance/explore.ts';
 import { consoleReport } from '../../conformance/report/console.ts';
@@ -10,6 +9,7 @@ import { jsonReport } from '../../conformance/report/json.ts';
 import { reports } from '../../conformance/report/formats.ts';
 import type { CheckResult, Counterexample } from '../../conformance/report/result.ts';
 import { saveCounterexample } from '../../conformance/trace/save.ts';
+import { areasNamed, clausesNamed, whole } from '../options.ts';
 import { usage } from '../usage.ts';
 
 export interface CheckOptions {
@@ -24,12 +24,6 @@ export interface CheckOptions {
   readonly report?: readonly string[];
   readonly save?: string;
 }
-const whole = (text: string | undefined, name: string, fallback: number): number => {
-  if (text === undefined) return fallback;
-  const n = Number(text);
-  if (!Number.isSafeInteger(n) || n < 0) throw usage(`${name} ${text}: must be a whole number`);
-  return n;
-};
 /** `60s`, `2m`, `1500ms`, or plain seconds. */
 const duration = (text: string): number => {
   const match = /^(\d+)(ms|s|m)?$/.exec(text);
@@ -42,26 +36,10 @@ const shardOf = (text: string): { index: number; of: number } => {
   if (match === null || index < 1 || index > of) throw usage(`--shard ${text}: write 1/4 for the first of four`);
   return { index, of };
 };
-const known = (given: readonly string[], all: readonly string[], what: string, prefix: boolean): void => {
-  for (const id of given)
-    if (!all.some((a) => (prefix ? within(a, [id]) : a === id)))
-      throw usage(`no ${what} is called ${id}; there are ${all.slice(0, 12).join(', ')}${all.length > 12 ? ', …' : ''}`);
-};
 
 export const checkCommand = async (name: string, options: CheckOptions): Promise<number> => {
-  known(
-    options.area ?? [],
-    areas.map((a) => a.id),
-    'area',
-    true,
-  );
-  known(
-    options.clause ?? [],
-    areas.flatMap((a) => a.clauses.map((c) => c.id)),
-    'clause',
-    false,
-  );
-  const seed = whole(options.seed, '--seed', 1);
+  const [only, clauses] = [areasNamed(options.area), clausesNamed(options.clause)];
+  const seed = whole(options.seed ?? '1', '--seed');
   const shard = options.shard === undefined ? undefined : shardOf(options.shard);
   const formats = (options.report ?? ['console']).map((r) => ({
     kind: r.split('=')[0] ?? '',
@@ -71,7 +49,7 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
     if (!['console', 'json', ...Object.keys(reports)].includes(f.kind))
       throw usage(`no report is called ${f.kind}; there are console, json, ${Object.keys(reports).join(', ')}`);
   const forMs = options.for === undefined ? undefined : duration(options.for);
-  const runs = options.runs === undefined ? undefined : whole(options.runs, '--runs', 0);
+  const runs = options.runs === undefined ? undefined : whole(options.runs, '--runs', 1);
   const target = await connect(name);
   let interrupted = false;
   const interrupt = (): void => {
@@ -92,8 +70,8 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
     result = await explore({
       target,
       name,
-      areas: options.area ?? [],
-      clauses: options.clause ?? [],
+      areas: only,
+      clauses,
       seed,
       strict: options.strict ?? false,
       ...(runs === undefined ? {} : { runs }),

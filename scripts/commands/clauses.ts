@@ -2,8 +2,8 @@
 
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { areas, within } from '../../conformance/areas.ts';
 import { clauseTable, clauseTableText, type ClauseTable } from '../../conformance/report/clauses.ts';
+import { areasNamed } from '../options.ts';
 import { print, tableOf } from '../print.ts';
 import { usage } from '../usage.ts';
 
@@ -36,9 +36,7 @@ const printed = ({ clauses, rows }: ClauseTable): string => {
 };
 
 export const clausesCommand = async (options: ClausesOptions): Promise<number> => {
-  const prefixes = options.area ?? [];
-  for (const p of prefixes)
-    if (!areas.some((a) => within(a.id, [p]))) throw usage(`no area is called ${p}; there are ${areas.map((a) => a.id).join(', ')}`);
+  const prefixes = areasNamed(options.area);
   if (options.write === true && prefixes.length > 0) throw usage('--write needs the whole table: leave --area out');
   const table = clauseTable(prefixes);
   const text = clauseTableText(table);

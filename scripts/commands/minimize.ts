@@ -1,45 +1,60 @@
 // vmmc minimize: the shortest part of a trace's plan that still breaks, on a target, a clause the trace is about.
+// Exit: 0 shortened, 1 the target breaks none of them, 64 the trace has nothing to shorten.
 
 import { areas, suites } from '../../conformance/areas.ts';
 import { connect } from '../../conformance/connect.ts';
 import { createJudge } from '../../conformance/judge.ts';
 import { minimize } from '../../conformance/minimize.ts';
 import type { Choice } from '../../conformance/program.ts';
-import { play } from '../../conformance/run.ts';
+import { type Played, play } from '../../conformance/run.ts';
 import { signatureOf } from '../../conformance/signature.ts';
-import { type Header, readTrace } from '../../conformance/trace/read.ts';
+import { readTrace } from '../../conformance/trace/read.ts';
 import { saveCounterexample, verdictsOf } from '../../conformance/trace/save.ts';
 import { traceWriter } from '../../conformance/trace/write.ts';
 import type { MachineConfig } from '../../spec/units.ts';
 import { usage } from '../usage.ts';
 
-export const minimizeCommand = async (trace: string, options: { readonly on: string; readonly output?: string }): Promise<number> => {
-  let header: Header | undefined;
-  let machine: MachineConfig | undefined;
+interface Told {
+  readonly story: string;
+  readonly machine: MachineConfig;
+  readonly choices: readonly Choice[];
+  /** What the header is about comes first, then what else the footer calls broken. */
+  readonly broken: readonly string[];
+}
+const tellingOf = async (path: string): Promise<Told> => {
+  let story = '';
   let about: readonly string[] = [];
+  let machine: MachineConfig | undefined;
+  let broken: readonly string[] = [];
   const choices: Choice[] = [];
-  for await (const entries of readTrace(trace))
+  for await (const entries of readTrace(path))
     for (const entry of entries) {
-      if ('header' in entry) header = entry.header;
+      if ('header' in entry) ({ story, about } = entry.header);
       else if ('reset' in entry) {
-        if (machine !== undefined) throw usage(`${trace}: holds several programs; minimize takes the trace of one, as vmmc check saves it`);
+        if (machine !== undefined) throw usage(`${path}: holds several programs; minimize takes the trace of one, as vmmc check saves it`);
         machine = entry.reset;
       } else if ('plan' in entry) choices.push(entry.plan);
-      else if ('end' in entry) about = Object.keys(entry.verdicts).filter((c) => entry.verdicts[c]?.startsWith('broken'));
+      else if ('end' in entry) broken = Object.keys(entry.verdicts).filter((c) => entry.verdicts[c]?.startsWith('broken'));
     }
   if (machine === undefined || choices.length === 0)
-    throw usage(`${trace}: has no plan to shorten; minimize takes traces that vmmc check or record wrote`);
+    throw usage(`${path}: has no plan to shorten; minimize takes traces that vmmc check or record wrote`);
+  if (broken.length === 0) throw usage(`${path}: its footer calls nothing broken, so there is nothing to shorten`);
+  return { story, machine, choices, broken: [...about.filter((c) => broken.includes(c)), ...broken.filter((c) => !about.includes(c))] };
+};
+
+export const minimizeCommand = async (trace: string, options: { readonly on: string; readonly output?: string }): Promise<number> => {
+  const { story, machine, choices, broken } = await tellingOf(trace);
   const target = await connect(options.on);
   try {
     for (const suite of suites) {
       const program = { suite: suite.id, machine, choices };
-      let played: Awaited<ReturnType<typeof play>>;
+      let played: Played;
       try {
         played = await play(target, suite, program, createJudge(areas));
       } catch {
         continue; // the records are another suite's: it says so by not understanding them
       }
-      const finding = played.findings.find((f) => about.includes(f.clause));
+      const finding = broken.flatMap((c) => played.findings.find((f) => f.clause === c) ?? [])[0];
       if (finding === undefined) continue;
       const least = await minimize(target, areas, suite, program, finding, { finding, lines: played.lines, stimuli: played.stimuli });
       const signature = signatureOf(least.finding, suite, least.program.choices, least.repeated);
@@ -47,17 +62,20 @@ export const minimizeCommand = async (trace: string, options: { readonly on: str
       let path = options.output;
       if (path === undefined) path = saveCounterexample('traces/found', result, target.hello);
       else {
-        const writer = traceWriter(path, { about: [finding.clause], story: header?.story ?? '', target: target.hello });
+        const writer = traceWriter(path, { about: [finding.clause], story, target: target.hello });
         writer.write(least.lines);
         writer.end(verdictsOf(least.lines));
         writer.close();
       }
-      process.stdout.write(`${path}: ${least.stimuli} stimuli of ${played.stimuli}, ${least.shrinks} shrinks; ${signature}\n`);
+      process.stdout.write(
+        `${path}: ${least.stimuli} stimuli of ${played.stimuli}, ${least.shrinks} shrinks${least.repeated ? '' : '; not seen again when repeated'}\n` +
+          `  signature: ${signature}\n  again: npx vmmc replay ${path} --on ${options.on}\n`,
+      );
       return 0;
     }
   } finally {
     await target.close();
   }
-  process.stdout.write(`${trace}: ${options.on} breaks none of ${about.join(', ') || 'its clauses'}\n`);
+  process.stdout.write(`${trace}: ${options.on} breaks none of ${broken.join(', ')}\n`);
   return 1;
 };

@@ -3,13 +3,13 @@
 
 import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import { suitesFor } from '../../conformance/areas.ts';
 import { connect } from '../../conformance/connect.ts';
 import { createJudge } from '../../conformance/judge.ts';
 import { type Line, play } from '../../conformance/run.ts';
 import { programsOf } from '../../conformance/sample.ts';
 import { areas } from '../../conformance/areas.ts';
 import { traceWriter, type Verdicts } from '../../conformance/trace/write.ts';
+import { suitesNamed, whole } from '../options.ts';
 import { usage } from '../usage.ts';
 
 export interface RecordOptions {
@@ -29,11 +29,8 @@ const compress = (output: string): void => {
 const eventsOf = (lines: readonly Line[]): number => lines.filter((l) => 'event' in l).length;
 
 export const recordCommand = async (name: string, options: RecordOptions): Promise<number> => {
-  const [runs, seed] = [Number(options.runs), Number(options.seed)];
-  if (!Number.isSafeInteger(runs) || runs < 1 || !Number.isSafeInteger(seed))
-    throw usage('--runs and --seed must be whole numbers, runs at least 1');
-  const suites = suitesFor(options.area ?? []);
-  if (suites.length === 0) throw usage(`no suite makes programs for ${(options.area ?? []).join(', ')}`);
+  const [runs, seed] = [whole(options.runs, '--runs', 1), whole(options.seed, '--seed')];
+  const suites = suitesNamed(options.area);
   const target = await connect(name);
   const playable = suites.filter((s) => s.needs.every((c) => target.hello.offers.includes(c)));
   if (playable.length === 0) {

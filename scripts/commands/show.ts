@@ -1,37 +1,56 @@
-// vmmc show: a trace for a reader, one line an event; with --step, what the judge says at each.
+// vmmc show: a trace for a reader, one line an event; with --step, what the judge says at each. Exit 2 where the trace ends early.
 
 import pc from 'picocolors';
 import { areas } from '../../conformance/areas.ts';
-import { createJudge } from '../../conformance/judge.ts';
+import { createJudge, type Tally } from '../../conformance/judge.ts';
 import { judgeTrace } from '../../conformance/trace/judge.ts';
 import type { Entry } from '../../conformance/trace/read.ts';
 import { encodeLine } from '../../conformance/wire/events.ts';
 
-const bytes = (text: string): string => text.replace(/"bytes":"([0-9a-f]{64})[0-9a-f]+"/g, '"bytes":"$1…"');
+const longest = 64;
+/** `at 0x40 bytes 00ff…`: a field is its name and its value, in the order of the wire. */
+const words = (value: unknown): string => {
+  if (typeof value === 'string') return value.length > longest ? `${value.slice(0, longest)}… (${value.length / 2} bytes)` : value;
+  if (Array.isArray(value)) return value.map((v) => (typeof v === 'object' ? `{${words(v)}}` : words(v))).join(' ');
+  if (typeof value === 'object' && value !== null)
+    return Object.entries(value)
+      .map(([k, v]) => `${k} ${words(v)}`)
+      .join(' ');
+  return String(value);
+};
 const shown = (entry: Entry, at: number): string => {
   if ('header' in entry)
     return `${pc.bold(entry.header.story)}\n${entry.header.target.name} ${entry.header.target.version}; about ${entry.header.about.join(', ')}`;
   if ('reset' in entry) return `machine: ${entry.reset.memory} bytes of memory filled with ${entry.reset.fill}, bus ${entry.reset.bus}`;
   if ('granted' in entry) return `granted: ${entry.granted.level}, ${entry.granted.offers.join(' ')}`;
-  if ('plan' in entry) return pc.dim(`  plan ${JSON.stringify(entry.plan)}`);
-  if ('end' in entry) return `end: ${JSON.stringify(entry.verdicts)}`;
+  if ('plan' in entry) return pc.dim(`  plan ${words(entry.plan)}`);
+  if ('end' in entry)
+    return `verdicts:\n${Object.entries(entry.verdicts)
+      .map(([c, v]) => `  ${v.padEnd(10)} ${c}`)
+      .join('\n')}`;
   const { event } = entry;
-  const text = bytes(encodeLine(event))
-    .replace(/^\{"(do|saw)":"[^"]*",?/, '')
-    .replace(/\}$/, '');
-  return `${String(at).padStart(5)} ${'do' in event ? `→ ${event.do}` : `  ← ${pc.cyan(event.saw)}`}  ${text}`;
+  const { do: _, saw: __, ...fields } = JSON.parse(encodeLine(event)) as Record<string, unknown>;
+  return `${String(at).padStart(5)} ${'do' in event ? `→ ${event.do}` : `  ← ${pc.cyan(event.saw)}`}  ${words(fields)}`.trimEnd();
+};
+
+/** What changed in a clause's tally since the last look, as a line; undefined: nothing. */
+const said = (t: Tally, before: Tally | undefined): string | undefined => {
+  if (t.kept > (before?.kept ?? 0)) return pc.dim(`          ✓ ${t.id}`);
+  if (t.unknown > (before?.unknown ?? 0)) return pc.yellow(`          ? ${t.id}: ${t.why ?? 'unknown'}`);
+  return undefined;
 };
 
 export const showCommand = async (trace: string, options: { readonly step?: boolean }): Promise<number> => {
   const judge = createJudge(areas);
-  const applied = new Map<string, number>();
+  const before = new Map<string, Tally>();
   const j = await judgeTrace(trace, judge, (entry, findings, at) => {
     process.stdout.write(`${shown(entry, at)}\n`);
     if (!options.step) return;
     for (const t of judge.tallies.values()) {
-      if (t.applied === (applied.get(t.id) ?? 0)) continue;
-      applied.set(t.id, t.applied);
-      if (!findings.some((f) => f.clause === t.id)) process.stdout.write(pc.dim(`          ${t.id} applies\n`));
+      if (t.applied === (before.get(t.id)?.applied ?? 0)) continue;
+      const line = said(t, before.get(t.id));
+      before.set(t.id, { ...t });
+      if (line !== undefined) process.stdout.write(`${line}\n`);
     }
     for (const f of findings) process.stdout.write(pc.red(`          ✗ ${f.clause}: expected ${f.expected}; saw ${f.saw}\n`));
   });

@@ -1,0 +1,162 @@
+// The command as a user meets it: what it prints, and its exit codes (0 as expected, 1 broken, 2 undecided, 64 usage).
+
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
+import { afterAll, describe, expect, test, vi } from 'vitest';
+import { main } from '../scripts/program.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'vmmc-cli-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+/** In process, so that a command costs no start; one test spawns it. */
+const vmmc = async (...args: readonly string[]): Promise<Ran> => {
+  let [out, err] = ['', ''];
+  const to = vi.spyOn(process.stdout, 'write').mockImplementation((text, done?: unknown) => {
+    out += stripVTControlCharacters(String(text));
+    if (typeof done === 'function') done();
+    return true;
+  });
+  const errors = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    err += String(text);
+    return true;
+  });
+  try {
+    const code = await main(args);
+    return { code, out, err };
+  } finally {
+    to.mockRestore();
+    errors.mockRestore();
+  }
+};
+
+const served = 'traces/virtio/served.jsonl';
+const twice = 'traces/virtio/fault-head-twice.jsonl';
+const lines = readFileSync(join(root, served), 'utf8').trimEnd().split('\n');
+const cut = join(folder, 'cut.jsonl');
+writeFileSync(cut, `${lines.slice(0, 30).join('\n')}\n`);
+const changed = join(folder, 'changed.jsonl');
+writeFileSync(changed, readFileSync(join(root, served), 'utf8').replace('"virtio.blk.in.data":"kept"', '"virtio.blk.in.data":"broken@3"'));
+
+describe('replay', () => {
+  test('judges a recording as its footer says', async () => {
+    const { code, out } = await vmmc('replay', served, twice);
+    expect(out).toContain(`${served}: 37 events`);
+    expect(out).toContain('✗ virtio.split.used.id-outstanding at event 53');
+    expect(out).toContain('2 broken; as recorded');
+    expect(code).toBe(0);
+  });
+  test('says where today differs from the footer', async () => {
+    const { code, out } = await vmmc('replay', changed);
+    expect(out).toContain('virtio.blk.in.data: recorded as broken, and judged kept');
+    expect(code).toBe(1);
+  });
+  test('leaves a trace without its end undecided, on a target too', async () => {
+    expect(await vmmc('replay', cut)).toMatchObject({ code: 2, out: expect.stringContaining('ends after line 30') });
+    expect(await vmmc('replay', cut, '--on', 'ref')).toMatchObject({ code: 2, out: expect.stringContaining('ends after line 30') });
+  });
+  test('on a target judges what that does', async () => {
+    expect(await vmmc('replay', twice, '--on', 'ref')).toMatchObject({ code: 0, out: expect.stringContaining('0 broken') });
+    expect(await vmmc('replay', twice, '--on', 'fault:VB-112')).toMatchObject({ code: 1, out: expect.stringContaining('2 broken') });
+  });
+  test.each([[[]], [['--on', 'ref']]])('names what is no trace %j', async (on) => {
+    expect(await vmmc('replay', 'package.json', ...on)).toMatchObject({
+      code: 64,
+      err: expect.stringContaining('package.json:1: is no JSON'),
+    });
+    expect(await vmmc('replay', '/no/such', ...on)).toMatchObject({ code: 64, err: expect.stringContaining('/no/such: cannot be read') });
+  });
+});
+
+describe('minimize', () => {
+  test('shortens what a fault shows, and the result shows it again', async () => {
+    const least = join(folder, 'least.jsonl');
+    const { code, out } = await vmmc('minimize', twice, '--on', 'fault:VB-112', '-o', least);
+    expect(out).toMatch(/\d+ stimuli of 32, \d+ shrinks\n {2}signature: virtio\.split\.used\.id-outstanding \| /);
+    expect(code).toBe(0);
+    expect((await vmmc('replay', least, '--on', 'fault:VB-112')).code).toBe(1);
+  });
+  test('says when the target does not break it, or the trace has nothing to shorten', async () => {
+    expect(await vmmc('minimize', twice, '--on', 'ref')).toMatchObject({ code: 1, out: expect.stringContaining('ref breaks none of') });
+    expect(await vmmc('minimize', served, '--on', 'ref')).toMatchObject({ code: 64, err: expect.stringContaining('calls nothing broken') });
+    expect(await vmmc('minimize', cut, '--on', 'ref')).toMatchObject({ code: 2, err: expect.stringContaining('ends after line 30') });
+  });
+});
+
+describe('diff', () => {
+  test('finds no difference, or the first', async () => {
+    expect(await vmmc('diff', served, served)).toMatchObject({ code: 0, out: expect.stringContaining('no difference') });
+    const { code, out } = await vmmc('diff', served, 'traces/virtio/get-id.jsonl');
+    expect(out).toMatch(/\n- 21 {2}\{"plan":\{"op":"transfer".*\n\+ 21 {2}\{"plan":\{"op":"command"/);
+    expect(code).toBe(1);
+  });
+  test('names what is no trace', async () => {
+    expect(await vmmc('diff', served, 'package.json')).toMatchObject({
+      code: 64,
+      err: expect.stringContaining('package.json:1: must be the header'),
+    });
+  });
+});
+
+describe('show', () => {
+  test('tells each event, and with --step what the judge says of it', async () => {
+    const { code, out } = await vmmc('show', '--step', twice);
+    expect(out).toMatch(/53 {3}← memory\.changed .*\n(.*✓.*\n)* *✗ virtio\.split\.used\.idx-bounded: expected/);
+    expect(out).toContain('broken@53  virtio.split.used.id-outstanding');
+    expect(code).toBe(0);
+  });
+});
+
+describe('agree', () => {
+  test('prints the clauses on which targets differ', async () => {
+    const { code, out } = await vmmc('agree', 'ref', 'fault:VB-011', '--area', 'virtio.split', '--runs', '40');
+    expect(out).toMatch(/virtio\.split\.completes +│ kept +│ broken/);
+    expect(out).toContain('programs: ref 40, fault:VB-011 40');
+    expect(code).toBe(1);
+  });
+});
+
+test('record writes a trace that replays as recorded, compressed where the name says so', async () => {
+  const file = join(folder, 'ref.jsonl.gz');
+  expect(await vmmc('record', 'ref', '--area', 'virtio.blk', '--runs', '3', '-o', file)).toMatchObject({ code: 0 });
+  expect([...readFileSync(file).subarray(0, 2)]).toEqual([0x1f, 0x8b]);
+  expect(await vmmc('replay', file)).toMatchObject({ code: 0, out: expect.stringContaining('as recorded') });
+});
+test('check ends in the command which repeats a failure', async () => {
+  const { code, out } = await vmmc('check', 'fault:VB-112', '--area', 'virtio.split', '--runs', '40', '--save', folder);
+  expect(code).toBe(1);
+  const again = /again: npx vmmc (replay \S+ --on \S+)/.exec(out)?.[1] ?? '';
+  expect((await vmmc(...again.split(' '))).code).toBe(1);
+});
+
+test.each([
+  ['check nosuch', 'no target is called nosuch; there are ref, '],
+  ['check --area nosuch', 'no area is called nosuch; there are machine, '],
+  ['check --clause nosuch', 'no clause is called nosuch'],
+  ['check --runs x', '--runs x: must be a whole number'],
+  ['check --report nosuch', 'no report is called nosuch'],
+  ['check --for soon', '--for soon: write 60s'],
+  ['check --nosuch', "unknown option '--nosuch'"],
+  ['faults nosuch', 'no fault is seeded for nosuch'],
+  ['clauses --area nosuch', 'no area is called nosuch'],
+  ['agree ref', 'name one more beside ref'],
+  ['agree ref ref --runs 0', '--runs 0: must be a whole number of at least 1'],
+  ['record ref --area nosuch -o no', 'no area is called nosuch'],
+  ['nosuch', "unknown command 'nosuch'"],
+])('vmmc %s is a mistake, named with its fix', async (line, message) => {
+  expect(await vmmc(...line.split(' '))).toMatchObject({ code: 64, err: expect.stringContaining(message) });
+});
+test('the process leaves the exit code', () => {
+  const args = ['--import', 'tsx', 'scripts/vmmc.ts', 'replay', cut];
+  const ran = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8', timeout: 25_000 });
+  expect(ran).toMatchObject({ status: 2, stdout: expect.stringContaining('ends after line 30') });
+});

@@ -1,0 +1,33 @@
+// What several commands read from the command line: whole numbers, areas, clauses. A mistake is named with its fix.
+
+import { areas, suitesFor, within } from '../conformance/areas.ts';
+import type { Suite } from '../conformance/program.ts';
+import { usage } from './usage.ts';
+
+/** A whole number of at least `least`. */
+export const whole = (text: string, name: string, least = 0): number => {
+  const n = Number(text);
+  if (text.trim() === '' || !Number.isSafeInteger(n) || n < least)
+    throw usage(`${name} ${text}: must be a whole number of at least ${least}`);
+  return n;
+};
+const some = (all: readonly string[]): string => `${all.slice(0, 12).join(', ')}${all.length > 12 ? ', …' : ''}`;
+
+/** Prefixes that name no area are a mistake. */
+export const areasNamed = (prefixes: readonly string[] | undefined): readonly string[] => {
+  const all = areas.map((a) => a.id);
+  for (const p of prefixes ?? []) if (!all.some((id) => within(id, [p]))) throw usage(`no area is called ${p}; there are ${some(all)}`);
+  return prefixes ?? [];
+};
+export const clausesNamed = (ids: readonly string[] | undefined): readonly string[] => {
+  const all = areas.flatMap((a) => a.clauses.map((c) => c.id));
+  for (const id of ids ?? [])
+    if (!all.includes(id)) throw usage(`no clause is called ${id}; vmmc clauses prints them: there are ${some(all)}`);
+  return ids ?? [];
+};
+/** The suites that make programs for the areas; a mistake where there is none. */
+export const suitesNamed = (prefixes: readonly string[] | undefined): readonly Suite[] => {
+  const suites = suitesFor(areasNamed(prefixes));
+  if (suites.length === 0) throw usage(`no suite makes programs for ${(prefixes ?? []).join(', ')}`);
+  return suites;
+};
