@@ -20,7 +20,11 @@ export interface Libc {
   readonly unmap: (address: bigint, size: number) => void;
   readonly view: (address: bigint, size: number) => ArrayBuffer;
   readonly address: (of: Buffer) => bigint;
+  /** SIGKILL comes when the thread that started this process ends. */
+  readonly diesWithParent: () => void;
   readonly socket: () => number;
+  /** Both ends of a stream, close-on-exec. */
+  readonly socketpair: () => readonly [number, number];
   readonly connect: (fd: number, sockaddr: Buffer, length: number) => void;
   readonly bind: (fd: number, sockaddr: Buffer, length: number) => void;
   readonly listen: (fd: number, backlog: number) => void;
@@ -41,6 +45,8 @@ const SOCK_STREAM = 1;
 const SOL_SOCKET = 1;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_DONTWAIT = 0x40;
+const PR_SET_PDEATHSIG = 1;
+const SIGKILL = 9;
 const PROT_READ_WRITE = 1 | 2;
 const MAP_SHARED = 1;
 const MAP_PRIVATE_ANONYMOUS_FIXED_NORESERVE = 2 | 0x20 | 0x10 | 0x4000;
@@ -74,7 +80,9 @@ const bound = async (): Promise<Libc> => {
   const poll = libc.func('poll', 'int', ['void *', 'ulong', 'int']);
   const mmap = libc.func('mmap', 'int64', ['uint64', 'size_t', 'int', 'int', 'int', 'int64']);
   const munmap = declared('munmap', 'int', ['uint64', 'size_t']);
+  const prctl = declared('prctl', 'int', ['int', 'ulong', 'ulong', 'ulong', 'ulong']);
   const socket = declared('socket', 'int', ['int', 'int', 'int']);
+  const socketpair = declared('socketpair', 'int', ['int', 'int', 'int', 'void *']);
   const connect = declared('connect', 'int', ['int', 'void *', 'uint32']);
   const bind = declared('bind', 'int', ['int', 'void *', 'uint32']);
   const listen = declared('listen', 'int', ['int', 'int']);
@@ -121,7 +129,13 @@ const bound = async (): Promise<Libc> => {
     unmap: (address, size) => void munmap(address, size),
     view: (address, size) => koffi.view(address, size),
     address: (of) => koffi.address(of),
+    diesWithParent: () => void prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0),
     socket: () => socket(AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0),
+    socketpair: () => {
+      const ends = Buffer.alloc(8);
+      socketpair(AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, ends);
+      return [ends.readInt32LE(0), ends.readInt32LE(4)];
+    },
     connect: (fd, sockaddr, length) => void connect(fd, sockaddr, length),
     bind: (fd, sockaddr, length) => void bind(fd, sockaddr, length),
     listen: (fd, backlog) => void listen(fd, backlog),

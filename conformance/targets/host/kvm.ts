@@ -1,0 +1,152 @@
+// One virtual machine with one vCPU on /dev/kvm, its registers in the kvm_run page (KVM_CAP_SYNC_REGS), and a clock that interrupts long runs.
+// Numbers: linux/kvm.h and asm/kvm.h for x86-64; Linux, Documentation/virt/kvm/api.rst.
+
+const io = (n: number): number => 0xae00 | n;
+const iow = (n: number, size: number): number => 0x4000_0000 + size * 0x10000 + io(n);
+const ior = (n: number, size: number): number => 0x8000_0000 + size * 0x10000 + io(n);
+const iowr = (n: number, size: number): number => 0xc000_0000 + size * 0x10000 + io(n);
+const KVM_GET_API_VERSION = io(0x00);
+const KVM_CREATE_VM = io(0x01);
+const KVM_CHECK_EXTENSION = io(0x03);
+const KVM_GET_VCPU_MMAP_SIZE = io(0x04);
+const KVM_GET_SUPPORTED_CPUID = iowr(0x05, 8);
+const KVM_CREATE_VCPU = io(0x41);
+const KVM_SET_USER_MEMORY_REGION = iow(0x46, 32);
+const KVM_RUN = io(0x80);
+const KVM_GET_SREGS = ior(0x83, 312);
+const KVM_GET_MSRS = iowr(0x88, 8);
+const KVM_SET_MSRS = iow(0x89, 8);
+const KVM_SET_CPUID2 = iow(0x90, 8);
+const KVM_GET_DEBUGREGS = ior(0xa1, 128);
+const KVM_SET_DEBUGREGS = iow(0xa2, 128);
+const KVM_ENABLE_CAP = iow(0xa3, 104);
+const KVM_CAP_SYNC_REGS = 74;
+const KVM_CAP_EXIT_ON_EMULATION_FAILURE = 204;
+const apiVersion = 12;
+
+/** Byte offsets in struct kvm_run. */
+export const run = {
+  immediateExit: 1,
+  reason: 8,
+  /** KVM_EXIT_IO: direction u8, size u8, port u16, count u32, data offset u64. KVM_EXIT_MMIO: data at + 8. KVM_EXIT_INTERNAL_ERROR: suberror u32. */
+  exit: 32,
+  validRegs: 288,
+  dirtyRegs: 296,
+  regs: 304,
+  sregs: 448,
+  events: 760,
+} as const;
+export const exits = { io: 2, hlt: 5, mmio: 6, shutdown: 8, failEntry: 9, internalError: 17 } as const;
+const EINTR = 4;
+
+export interface Kvm {
+  readonly memory: Buffer;
+  readonly page: Buffer;
+  /** Enters the guest: 0, 'interrupted' by the clock, or the name of the error. */
+  readonly enter: () => 0 | 'interrupted' | string;
+  /** Records of 16 bytes (index u32, 0, data u64) after a count u32 and 4 bytes; how many the kernel took. */
+  readonly setMsrs: (list: Buffer) => number;
+  readonly getMsrs: (list: Buffer) => number;
+  readonly setDebugRegs: (bytes: Buffer) => boolean;
+  readonly getDebugRegs: (bytes: Buffer) => void;
+  /** sregs as the vCPU has them, for what a user does not choose. */
+  readonly sregs: () => Buffer;
+  /** Gives the guest that much memory, and forgets every translation that the kernel or the processor keeps. */
+  readonly place: (size: number) => void;
+  /** A count u32, 4 bytes, and entries of 40 bytes: function, index, flags, eax, ebx, ecx, edx. */
+  readonly cpuid: Buffer;
+  /** Whether what the kernel cannot emulate is told from an undefined instruction, in every ring. */
+  readonly tellsFailures: boolean;
+  /** A signal each `milliseconds` of this process's processor time, or none: it makes `enter` return. */
+  readonly clock: (milliseconds: number) => void;
+}
+
+/** Throws with a one-line reason where the device is missing or not usable. `memoryMax` in bytes. */
+export const openKvm = async (memoryMax: number): Promise<Kvm> => {
+  const { default: koffi } = await import('koffi');
+  const libc = koffi.load('libc.so.6');
+  const open = libc.func('open', 'int', ['str', 'int']);
+  const ioctlInt = libc.func('ioctl', 'int', ['int', 'ulong', 'int64']);
+  const ioctlBuffer = libc.func('ioctl', 'int', ['int', 'ulong', 'void *']);
+  const mmap = libc.func('mmap', 'int64', ['uint64', 'size_t', 'int', 'int', 'int', 'int64']);
+  const sigaction = libc.func('sigaction', 'int', ['int', 'void *', 'void *']);
+  const setitimer = libc.func('setitimer', 'int', ['int', 'void *', 'void *']);
+  const names = new Map(Object.entries(koffi.os.errno).map(([name, value]) => [value, name]));
+  const errno = (): string => names.get(koffi.errno()) ?? String(koffi.errno());
+  const checked = (call: string, value: number | bigint): number => {
+    if (value < 0) throw new Error(`${call}: ${errno()}`);
+    return Number(value);
+  };
+  const [PROT_RW, PROT_RWX, SHARED, PRIVATE_ANONYMOUS] = [3, 7, 1, 0x22];
+  const map = (size: number, protection: number, flags: number, fd: number): bigint => {
+    const got = BigInt(mmap(0n, size, protection, flags, fd, 0));
+    if (got === -1n) throw new Error(`mmap: ${errno()}`);
+    return got;
+  };
+  const O_RDWR_CLOEXEC = 0o2000002;
+  const device = checked('/dev/kvm', open('/dev/kvm', O_RDWR_CLOEXEC));
+  const version = checked('KVM_GET_API_VERSION', ioctlInt(device, KVM_GET_API_VERSION, 0));
+  if (version !== apiVersion) throw new Error(`KVM API version ${version}, not ${apiVersion}`);
+  const has = (capability: number): boolean => ioctlInt(device, KVM_CHECK_EXTENSION, capability) > 0;
+  if (!has(KVM_CAP_SYNC_REGS)) throw new Error('this KVM lacks KVM_CAP_SYNC_REGS');
+  const cpuid = Buffer.alloc(8 + 40 * 256);
+  cpuid.writeUInt32LE(256, 0);
+  checked('KVM_GET_SUPPORTED_CPUID', ioctlBuffer(device, KVM_GET_SUPPORTED_CPUID, cpuid));
+
+  const vm = checked('KVM_CREATE_VM', ioctlInt(device, KVM_CREATE_VM, 0));
+  const tellsFailures = has(KVM_CAP_EXIT_ON_EMULATION_FAILURE);
+  if (tellsFailures) {
+    const enable = Buffer.alloc(104);
+    enable.writeUInt32LE(KVM_CAP_EXIT_ON_EMULATION_FAILURE, 0);
+    enable.writeBigUInt64LE(1n, 8);
+    checked('KVM_ENABLE_CAP', ioctlBuffer(vm, KVM_ENABLE_CAP, enable));
+  }
+  const memoryAt = map(memoryMax, PROT_RW, PRIVATE_ANONYMOUS, -1);
+  const region = Buffer.alloc(32);
+  region.writeBigUInt64LE(memoryAt, 24);
+  let placed = 0;
+  const place = (size: number): void => {
+    for (const length of placed === 0 ? [size] : [0, size]) {
+      region.writeBigUInt64LE(BigInt(length), 16);
+      checked('KVM_SET_USER_MEMORY_REGION', ioctlBuffer(vm, KVM_SET_USER_MEMORY_REGION, region));
+    }
+    placed = size;
+  };
+  const vcpu = checked('KVM_CREATE_VCPU', ioctlInt(vm, KVM_CREATE_VCPU, 0));
+  checked('KVM_SET_CPUID2', ioctlBuffer(vcpu, KVM_SET_CPUID2, cpuid));
+  const pageBytes = checked('KVM_GET_VCPU_MMAP_SIZE', ioctlInt(device, KVM_GET_VCPU_MMAP_SIZE, 0));
+  const page = Buffer.from(koffi.view(map(pageBytes, PROT_RW, SHARED, vcpu), pageBytes));
+
+  // The handler of the clock's signal is one RET: that it came is enough to make KVM_RUN return.
+  const [SIGPROF, ITIMER_PROF] = [27, 2];
+  const handler = map(4096, PROT_RWX, PRIVATE_ANONYMOUS, -1);
+  Buffer.from(koffi.view(handler, 4096)).writeUInt8(0xc3, 0);
+  const action = Buffer.alloc(152); // glibc's struct sigaction
+  action.writeBigUInt64LE(handler, 0);
+  checked('sigaction', sigaction(SIGPROF, action, null));
+  const interval = Buffer.alloc(32);
+  return {
+    memory: Buffer.from(koffi.view(memoryAt, memoryMax)),
+    page,
+    enter: () => {
+      if (ioctlInt(vcpu, KVM_RUN, 0) >= 0) return 0;
+      return koffi.errno() === EINTR ? 'interrupted' : errno();
+    },
+    setMsrs: (list) => ioctlBuffer(vcpu, KVM_SET_MSRS, list) as number,
+    getMsrs: (list) => ioctlBuffer(vcpu, KVM_GET_MSRS, list) as number,
+    setDebugRegs: (bytes) => ioctlBuffer(vcpu, KVM_SET_DEBUGREGS, bytes) === 0,
+    getDebugRegs: (bytes) => void checked('KVM_GET_DEBUGREGS', ioctlBuffer(vcpu, KVM_GET_DEBUGREGS, bytes)),
+    sregs: () => {
+      const bytes = Buffer.alloc(312);
+      checked('KVM_GET_SREGS', ioctlBuffer(vcpu, KVM_GET_SREGS, bytes));
+      return bytes;
+    },
+    place,
+    cpuid,
+    tellsFailures,
+    clock: (milliseconds) => {
+      for (const half of [0, 16]) interval.writeBigInt64LE(BigInt(milliseconds * 1000), half + 8);
+      checked('setitimer', setitimer(ITIMER_PROF, interval, null));
+    },
+  };
+};

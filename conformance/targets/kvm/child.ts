@@ -1,0 +1,169 @@
+// The process that owns /dev/kvm: works through the requests in the memory it shares with its parent, and leaves a record of every run.
+// It says hello in the control page, with what KVM offers or why there is none, and ends when its parent does.
+
+import { existsSync } from 'node:fs';
+import { bindChild } from '../host/child.ts';
+import { openKvm } from '../host/kvm.ts';
+import { knownMemory } from './guest-memory.ts';
+import { at, control, kind, op, recordAt, recordBytes, requestAt, sharedBytes, sregs } from './layout.ts';
+import { type Ended, openVcpu, type Stops, tickMs } from './vcpu.ts';
+
+/** Largest guest memory, bytes. */
+export const memoryMax: number = 4 << 20;
+const HLT = 0xf4;
+/** Room that a run's record must find: a program's answer never depends on what stands before it. */
+const reserve = 1 << 20;
+
+const serve = async (): Promise<void> => {
+  const { shared, next, answer } = await bindChild(sharedBytes);
+  const words = new Uint32Array(shared.buffer, shared.byteOffset, shared.length >> 2);
+  const say = (greeting: object): void => {
+    const text = Buffer.from(JSON.stringify(greeting));
+    text.copy(shared, control.text);
+    words[control.greeting >> 2] = text.length;
+  };
+  const modules = ['kvm_intel', 'kvm_amd', 'kvm_pvm'].filter((name) => existsSync(`/sys/module/${name}`));
+  if (!next()) return;
+  const kvm = await openKvm(memoryMax).catch((error: unknown) => {
+    say({ reason: error instanceof Error ? error.message : String(error) });
+    answer();
+    return undefined;
+  });
+  if (kvm === undefined) return;
+  const emulates = modules.includes('kvm_pvm');
+  const vcpu = openVcpu(kvm, emulates);
+  const memory = knownMemory(kvm.memory);
+  const entries = kvm.cpuid.readUInt32LE(0);
+  const leaves = Array.from({ length: entries }, (_, i) => Array.from({ length: 7 }, (_, k) => kvm.cpuid.readUInt32LE(8 + 40 * i + 4 * k)));
+  say({ module: modules.length === 0 ? 'kvm' : modules.join('+'), tellsFailures: kvm.tellsFailures, leaves });
+  answer();
+
+  let stops: Stops = { at: 0, stride: 16, count: 0 };
+  let record = recordAt;
+  const furnish = (from: number): void => {
+    const w = from >> 2;
+    const word = (i: number): number => words[w + i] as number;
+    const pristine = Buffer.alloc(word(2), word(3));
+    stops = { at: word(4), stride: word(6), count: word(7) };
+    let piece = from + 40;
+    for (let i = 0; i < word(8); i++) {
+      const [where, length] = [words[piece >> 2] as number, words[(piece >> 2) + 1] as number];
+      shared.copy(pristine, where, piece + 8, piece + 8 + length);
+      piece += 8 + ((length + 7) & ~7);
+    }
+    pristine.fill(HLT, stops.at, Math.min(pristine.length, stops.at + stops.stride * stops.count));
+    kvm.memory.fill(0);
+    memory.furnish(pristine.length, pristine);
+    kvm.place(pristine.length);
+  };
+  const unsupported = (text: string): void => {
+    const bytes = Buffer.from(text);
+    words[record >> 2] = kind.unsupported;
+    words[(record >> 2) + 2] = bytes.length;
+    bytes.copy(shared, record + 16);
+    const length = 16 + ((bytes.length + 7) & ~7);
+    words[(record >> 2) + 1] = length;
+    record += length;
+  };
+  const ports: number[] = [];
+  const seen = (ended: Exclude<Ended, { unsupported: string }>): void => {
+    const w = record >> 2;
+    vcpu.read(words, record);
+    const inStops = (where: number): boolean => where >= stops.at && where < stops.at + stops.stride * stops.count;
+    let to = record + at.end;
+    for (const word of ports) {
+      words[to >> 2] = word;
+      to += 4;
+    }
+    let ranges = 0;
+    for (const { at: where, length } of memory.changes()) {
+      if (inStops(where)) continue;
+      words[to >> 2] = where;
+      words[(to >> 2) + 1] = length;
+      kvm.memory.copy(shared, to + 8, where, where + length);
+      to += 8 + ((length + 7) & ~7);
+      ranges++;
+      if (to > recordAt + recordBytes - 4096) return unsupported('more changes of memory than an answer holds');
+    }
+    words[w] = ended.kind;
+    words[w + 1] = to - record;
+    words[(record + at.flags) >> 2] = ended.stop;
+    words[(record + at.ports) >> 2] = ports.length >> 1;
+    words[(record + at.ranges) >> 2] = ranges;
+    record = to;
+  };
+
+  /** Pages that hold paging structures: 4 levels at most from the run's CR3, wherever a present entry points. */
+  const structures = new Set<number>();
+  const walk = (table: number, level: number, wide: boolean, large: boolean): void => {
+    if (table >= kvm.memory.length >> 12 || structures.has(table)) return;
+    structures.add(table);
+    if (level === 1) return;
+    for (let i = 0; i < 4096; i += wide ? 8 : 4) {
+      const entry = kvm.memory.readUInt32LE((table << 12) + i);
+      if ((entry & 1) !== 0 && !(large && (entry & 0x80) !== 0)) walk(entry >>> 12, level - 1, wide, true);
+    }
+  };
+  /** Translations are kept by the processor, or by KVM where it shadows the guest's tables; memory that we change behind both makes them stale. */
+  let stale = false;
+  const natively = (from: number): boolean => {
+    const s = from + at.sregs;
+    if (((words[(s + sregs.cr0) >> 2] as number) & 0x8000_0000) === 0) return false;
+    if (!emulates) return true;
+    const [selector, longMode] = [(words[(s + 12) >> 2] as number) & 3, ((words[(s + 16) >> 2] as number) >>> 24) & 1];
+    return selector === 3 && longMode === 1 && ((words[(s + sregs.efer) >> 2] as number) & 0x400) !== 0;
+  };
+  const note = (from: number): void => {
+    structures.clear();
+    const s = from + at.sregs;
+    const cr4 = words[(s + sregs.cr4) >> 2] as number;
+    const long = ((words[(s + sregs.efer) >> 2] as number) & 0x400) !== 0;
+    const wide = (cr4 & 0x20) !== 0;
+    const levels = long ? ((cr4 & 0x1000) !== 0 ? 5 : 4) : wide ? 3 : 2;
+    walk((words[(s + sregs.cr3) >> 2] as number) >>> 12, levels, wide, levels === 2);
+    for (const page of memory.touched) if (structures.has(page)) stale = true;
+  };
+
+  const work = (): void => {
+    let from = requestAt;
+    record = recordAt;
+    words[control.programs >> 2] = 0;
+    words[control.runs >> 2] = 0;
+    for (;;) {
+      const what = words[from >> 2];
+      if (what === op.end) return;
+      if (what === op.machine) furnish(from);
+      else if (what === op.program) {
+        if (record + reserve > recordAt + recordBytes) return;
+        memory.restore();
+        words[control.programs >> 2] = (words[control.programs >> 2] as number) + 1;
+      } else if (what === op.write) {
+        const length = words[(from >> 2) + 3] as number;
+        memory.write(words[(from >> 2) + 2] as number, shared.subarray(from + 16, from + 16 + length));
+      } else {
+        const native = natively(from);
+        if (native) {
+          note(from);
+          if (stale) kvm.place(memory.size());
+          stale = false;
+        }
+        ports.length = 0;
+        const ended = vcpu.run(words, from, stops, ports);
+        words[control.runs >> 2] = (words[control.runs >> 2] as number) + 1;
+        if ('unsupported' in ended) unsupported(ended.unsupported);
+        else seen(ended);
+        if (native) for (const page of memory.touched) if (structures.has(page)) stale = true;
+      }
+      from += words[(from >> 2) + 1] as number;
+    }
+  };
+  while (next()) {
+    kvm.clock(tickMs);
+    work();
+    kvm.clock(0);
+    answer();
+  }
+};
+
+await serve();
+process.exit(0);
