@@ -6,8 +6,6 @@ import type { Arbitrary } from 'fast-check';
 
 /** Every single bit of a word of `bits` bits, as numbers. */
 export const singleBits = (bits: number): readonly number[] => Array.from({ length: bits }, (_, i) => 2 ** i);
-/** A limit, one below it and one past it. */
-export const around = (limit: number): readonly number[] => [limit - 1, limit, limit + 1];
 
 const tableAsInteger = 4;
 /** Four times in five one of `edges`, else an integer of min…max. The first edge is the simplest. */

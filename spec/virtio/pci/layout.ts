@@ -35,7 +35,6 @@ export const structureOf: ReadonlyMap<number, Structure> = new Map<number, Struc
   [5, 'window'],
 ]);
 /** struct virtio_pci_cap; one more 32-bit word in the notification and window capabilities. */
-export const capSize = 16;
 export const capSizeOf: Readonly<Record<Structure, number>> = { common: 16, notify: 20, isr: 16, device: 16, window: 20 };
 
 /** Field of struct virtio_pci_common_cfg: offset, width of one access, and whether the driver may write it, once or per queue. */
@@ -66,7 +65,6 @@ export const fieldAt: ReadonlyMap<number, string> = new Map(Object.entries(commo
 export const commonSize = 56;
 
 export const noVector = 0xffff;
-export const status = { DRIVER_OK: 4, FEATURES_OK: 8 } as const;
 /** Reserved feature bits that move a rule of this transport, as bits of window 1: bit - 32. */
 export const window1: Readonly<Record<'RING_PACKED' | 'NOTIFICATION_DATA' | 'ADMIN_VQ', number>> = {
   RING_PACKED: 2 ** (34 - 32),
