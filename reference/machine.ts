@@ -4,6 +4,7 @@
 import type { Answer, Granted, MachineConfig } from '../spec/units.ts';
 import type { Stimulus } from '../spec/vocabulary.ts';
 import { type MachineOptions, virtioMachine, virtioRefusal } from './virtio/machine.ts';
+import { vtdMachine, vtdRefusal } from './vt-d/machine.ts';
 
 export interface Machine {
   readonly granted: Granted;
@@ -21,6 +22,7 @@ interface Kind {
 /** By the part of the description that asks for it. */
 const kinds: readonly (readonly [part: 'virtio' | 'cpu' | 'vtd', kind: Kind])[] = [
   ['virtio', { refusal: virtioRefusal, build: virtioMachine }],
+  ['vtd', { refusal: vtdRefusal, build: vtdMachine }],
 ];
 
 const kindOf = (config: MachineConfig): Kind | string => {

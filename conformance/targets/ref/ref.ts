@@ -20,7 +20,27 @@ const onBus: Readonly<Record<'none' | 'pci' | 'mmio', readonly Capability[]>> = 
   pci: ['virtio.interrupt.queue', 'virtio.pci'],
   mmio: ['virtio.mmio'],
 };
-const offers: readonly Capability[] = [...everywhere, 'disk.seen', 'virtio.interrupt.queue', 'virtq.base', 'virtio.pci', 'virtio.mmio'];
+const remapping: readonly Capability[] = [
+  'vt-d',
+  'vt-d.register',
+  'vt-d.dma',
+  'vt-d.atomic',
+  'vt-d.pasid',
+  'vt-d.ats',
+  'vt-d.pri',
+  'vt-d.interrupt',
+  'vt-d.reset',
+  'sriov',
+];
+const offers: readonly Capability[] = [
+  ...everywhere,
+  'disk.seen',
+  'virtio.interrupt.queue',
+  'virtq.base',
+  'virtio.pci',
+  'virtio.mmio',
+  ...remapping,
+];
 
 /** The reference. Its answers are never promises. */
 export interface RefTarget extends Target {
@@ -46,8 +66,10 @@ const build = (reference: Reference, config: MachineConfig): Built | { readonly 
   const { bus, virtio } = config;
   if (bus === 'vhost-user') return { unsupported: 'bus vhost-user' };
   const bare = reference.createMachine(config);
-  const machine = attach(bare, bus);
+  // Without a virtio device there is no control plane to lift: the machine's own stimuli are its interface.
+  const machine = attach(bare, virtio === undefined ? 'none' : bus);
   if ('unsupported' in machine) return machine;
+  if (virtio === undefined) return { config, granted: bare.granted, machine };
   const disk: readonly Capability[] = virtio?.blk.disk === 'pattern' ? ['disk.seen'] : [];
   return { config, granted: { ...bare.granted, offers: [...everywhere, ...disk, ...onBus[bus]] }, machine };
 };

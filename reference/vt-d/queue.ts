@@ -1,0 +1,3 @@
+// Decides how the invalidation queue is worked off.
+import type { Unit } from './unit.ts';
+export const runQueue = (_unit: Unit): void => {};
