@@ -33,6 +33,8 @@ export const stackTops: {
   ist: 0xf7f0,
   user: 0x21ff0,
 };
+/** SP of 16-bit code, from its segment base: in the data pages. */
+export const stackTop16 = 0x7ff0;
 export const code = 0x10000;
 export const data = 0x14000;
 /** Base of 16-bit segments. */

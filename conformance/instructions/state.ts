@@ -84,6 +84,13 @@ export const entryOf = (mode: CpuMachine['mode']): bigint =>
 /** The linear address of that. */
 export const entryLinear: bigint = BigInt(at.code);
 
+/** Kernel stacks start below what the TSS names, so that a stack switch is told from none. */
+const stackTop = (cpl: number, in16: boolean): number => {
+  if (in16) return at.stackTop16;
+  const { user, ring0, ring1, ring2 } = at.stackTops;
+  return [ring0 - 0x800, ring1 - 0x100, ring2 - 0x100, user][cpl] ?? user;
+};
+
 /** The state of a fresh program at privilege level `cpl`. Interrupts are enabled in ring 3, as on a running system. */
 export const startState = (machine: MachineConfig, cpl: number): CpuState => {
   const cpu = machine.cpu as CpuMachine;
@@ -101,16 +108,7 @@ export const startState = (machine: MachineConfig, cpl: number): CpuState => {
       name.startsWith('r1') || name === 'r8' || name === 'r9' ? (mode === 'long64' ? v : 0n) : near(v),
     ]),
   );
-  const top =
-    cpl === 3 || old || mode === 'prot16'
-      ? in16
-        ? 0x1fff0 - (old ? 0x10000 : 0x10000)
-        : at.stackTops.user
-      : cpl === 0
-        ? at.stackTops.ring0 - 0x800
-        : cpl === 1
-          ? at.stackTops.ring1 - 0x100
-          : at.stackTops.ring2 - 0x100;
+  const top = stackTop(cpl, in16);
   const has = (feature: string): boolean => (cpu.features as readonly string[]).includes(feature);
   return {
     ...(registers as typeof general),

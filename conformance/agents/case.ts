@@ -1,0 +1,212 @@
+// One program for the agent: stimuli to bytes and results back to observations. What an agent inside the guest cannot load or see is said here:
+// it loads selectors, so hidden parts must be what the guest's own tables give; it uses the debug registers to land.
+
+import type { CpuMachine, CpuState, Segment, SeenState } from '../../spec/instructions/vocabulary.ts';
+import type { Answer, Gpa, MachineConfig } from '../../spec/units.ts';
+import type { Observation, Stimulus } from '../../spec/vocabulary.ts';
+import { agentCode, agentCodeEnd, caseAt, caseHeader, compared, kinds, resultHeader, stateAt, stateSize, withMsrs } from './map.ts';
+
+/** A case that can be given to an agent. */
+export interface AgentCase {
+  readonly bytes: Uint8Array;
+  readonly state: CpuState;
+  /** The machine's memory when the case starts: a copy of the pristine bytes with the patches in it. */
+  readonly memory: Uint8Array;
+}
+type Encoded = AgentCase | { readonly unsupported: string };
+
+const is8086 = (mode: CpuMachine['mode']): boolean => mode === 'real' || mode === 'v86';
+const isLong = (mode: CpuMachine['mode']): boolean => mode === 'long64' || mode === 'compat';
+
+/** Whether loading the selector from the table in `memory` gives this hidden part. */
+const fromTable = (s: Segment, state: CpuState, memory: Uint8Array): boolean => {
+  if ((s.selector & 0xfffc) === 0) return (s.access & 0x10000) !== 0;
+  const table = (s.selector & 4) === 0 ? state.gdtr.base : state.ldtr.base;
+  const at = Number(table) + (s.selector & 0xfff8);
+  const b = (i: number): number => memory[at + i] ?? 0;
+  const base = (b(2) | (b(3) << 8) | (b(4) << 16) | (b(7) << 24)) >>> 0;
+  const access = b(5) | ((b(6) & 0xf0) << 8);
+  const raw = b(0) | (b(1) << 8) | ((b(6) & 0xf) << 16);
+  const limit = (b(6) & 0x80) === 0 ? raw : ((raw << 12) | 0xfff) >>> 0;
+  return BigInt(base) === s.base && limit === s.limit && access === s.access;
+};
+const msrInstruction = (code: Uint8Array): boolean => {
+  for (let i = 0; i + 1 < code.length; i++)
+    if (code[i] === 0x0f && [0x05, 0x07, 0x30, 0x32, 0x34, 0x35, 0x01, 0xae].includes(code[i + 1] ?? 0)) return true;
+  return false;
+};
+
+const refusalOf = (machine: CpuMachine, state: CpuState, memory: Uint8Array): string | undefined => {
+  const { mode } = machine;
+  if (machine.paging === '5-level') return '5-level paging in an agent that runs with 4 levels';
+  if (state.shadow !== 'none') return 'a program that starts in an interrupt shadow';
+  if ((state.dr7 & 0xffn) !== 0n || state.dr0 !== 0n || state.dr1 !== 0n || state.dr2 !== 0n || state.dr3 !== 0n || (state.dr7 & 0x2000n) !== 0n)
+    return 'breakpoints: the agent needs the debug registers';
+  if (state.tr.selector !== 0x40 && mode !== 'real') return 'a task register other than the furnished one';
+  if (state.ldtr.selector !== 0x50 && mode !== 'real') return 'an LDT other than the furnished one';
+  if (mode !== 'real' && (Number(state.gdtr.base) !== 0x1000 || state.gdtr.limit < 0x1f)) return 'a GDT without the first descriptors';
+  const inner = mode !== 'real' && mode !== 'v86' && !isLong(mode) && (state.cs.selector & 3) === 0;
+  if ((inner || mode === 'real') && (state.rflags & 0x10100n) !== 0n) return 'TF or RF at CPL 0 of a legacy mode';
+  for (const name of ['cs', 'ss', 'ds', 'es', 'fs', 'gs'] as const) {
+    const s = state[name];
+    const asLoaded = is8086(mode) ? s.base === BigInt(s.selector << 4) && s.limit === 0xffff : fromTable(s, state, memory);
+    const base64 = mode === 'long64' && (name === 'fs' || name === 'gs');
+    if (!asLoaded && !base64) return `a hidden part of ${name} that its selector does not give`;
+  }
+  const at = Number(state.cs.base + state.rip);
+  if (memory[at] === 0xf4 && ((state.cs.selector & 3) === 0 || mode === 'real') && mode !== 'v86') return 'HLT: nothing would end it';
+  return undefined;
+};
+
+const put64 = (view: DataView, at: number, value: bigint): void => view.setBigUint64(at, BigInt.asUintN(64, value), true);
+const kindOf = (mode: CpuMachine['mode'], state: CpuState): number => {
+  if (isLong(mode)) return kinds.ia32e;
+  if (mode === 'real') return kinds.real;
+  return mode === 'v86' || (state.cs.selector & 3) !== 0 ? kinds.outer : kinds.inner;
+};
+const encodeState = (view: DataView, from: number, state: CpuState): void => {
+  for (const [name, at] of Object.entries(stateAt)) {
+    const value = (state as unknown as Readonly<Record<string, unknown>>)[name];
+    if (typeof value === 'bigint') put64(view, from + at, value);
+    else if (typeof value === 'object') view.setUint16(from + at, (value as Segment).selector, true);
+  }
+  view.setUint16(from + stateAt.gdtrLimit, state.gdtr.limit, true);
+  put64(view, from + stateAt.gdtrBase, state.gdtr.base);
+  view.setUint16(from + stateAt.idtrLimit, state.idtr.limit, true);
+  put64(view, from + stateAt.idtrBase, state.idtr.base);
+  put64(view, from + stateAt.fsBase, state.fs.base);
+  put64(view, from + stateAt.gsBase, state.gs.base);
+};
+
+/** `pristine`: the machine's memory below the agent, stops included. */
+export const encodeCase = (machine: MachineConfig, pristine: Uint8Array, stimuli: readonly Stimulus[]): Encoded => {
+  const cpu = machine.cpu as CpuMachine;
+  const patches: { readonly at: number; readonly bytes: Uint8Array }[] = [];
+  const memory = pristine.slice();
+  let state: CpuState | undefined;
+  for (const stimulus of stimuli) {
+    if (state !== undefined) return { unsupported: 'anything after the run' };
+    if (stimulus.do === 'memory.write') {
+      const at = Number(stimulus.at);
+      if (at + stimulus.bytes.length > compared) return { unsupported: 'memory that is the agent’s' };
+      patches.push({ at, bytes: stimulus.bytes });
+      memory.set(stimulus.bytes, at);
+    } else if (stimulus.do === 'cpu.run' && stimulus.state !== undefined && stimulus.interrupt === undefined) state = stimulus.state;
+    else return { unsupported: `${stimulus.do} of this kind` };
+  }
+  if (state === undefined) return { unsupported: 'a program without a run' };
+  const refused = refusalOf(cpu, state, memory);
+  if (refused !== undefined) return { unsupported: refused };
+  const size = caseHeader + stateSize + patches.reduce((sum, p) => sum + 8 + ((p.bytes.length + 7) & ~7), 0);
+  const bytes = new Uint8Array(size);
+  const view = new DataView(bytes.buffer);
+  const start = Number(state.cs.base + state.rip);
+  const otherBases = cpu.mode === 'long64' && (!fromTable(state.fs, state, memory) || !fromTable(state.gs, state, memory));
+  view.setUint32(caseAt.size, size, true);
+  view.setUint32(caseAt.kind, kindOf(cpu.mode, state), true);
+  view.setUint32(caseAt.patches, patches.length, true);
+  view.setUint32(caseAt.flags, otherBases || msrInstruction(memory.subarray(start, start + 64)) ? withMsrs : 0, true);
+  encodeState(view, caseHeader, state);
+  let at = caseHeader + stateSize;
+  for (const p of patches) {
+    view.setUint32(at, p.at, true);
+    view.setUint32(at + 4, p.bytes.length, true);
+    bytes.set(p.bytes, at + 8);
+    at += 8 + ((p.bytes.length + 7) & ~7);
+  }
+  return { bytes, state, memory };
+};
+
+const general = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi'] as const;
+const high = ['r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
+const decodeState = (view: DataView, from: number, mode: CpuMachine['mode'], msrs: boolean): SeenState => {
+  const long = isLong(mode);
+  const word = (name: keyof typeof stateAt): bigint =>
+    long ? view.getBigUint64(from + stateAt[name], true) : BigInt(view.getUint32(from + stateAt[name], true));
+  const selector = (name: keyof typeof stateAt): { readonly selector: number } => ({ selector: view.getUint16(from + stateAt[name], true) });
+  const table = (limit: 'gdtrLimit' | 'idtrLimit', base: 'gdtrBase' | 'idtrBase'): { readonly base: bigint; readonly limit: number } => ({
+    base: word(base),
+    limit: view.getUint16(from + stateAt[limit], true),
+  });
+  const some = <K extends string>(names: readonly K[]): Record<K, bigint> =>
+    Object.fromEntries(names.map((n) => [n, word(n as unknown as keyof typeof stateAt)])) as Record<K, bigint>;
+  return {
+    ...some(general),
+    ...(long ? some(high) : {}),
+    rflags: word('rflags'),
+    // The landing itself is a far jump in real-address mode.
+    ...(mode === 'real' ? {} : { cs: selector('cs') }),
+    ss: selector('ss'),
+    ds: selector('ds'),
+    es: selector('es'),
+    fs: selector('fs'),
+    gs: selector('gs'),
+    ...(mode === 'real' ? {} : { ldtr: selector('ldtr'), tr: selector('tr') }),
+    gdtr: table('gdtrLimit', 'gdtrBase'),
+    idtr: table('idtrLimit', 'idtrBase'),
+    ...some(['cr0', 'cr2', 'cr3', 'cr4'] as const),
+    ...(long ? some(['cr8'] as const) : {}),
+    efer: view.getBigUint64(from + stateAt.efer, true),
+    ...some(['dr6', 'dr7'] as const),
+    ...(long && msrs ? some(['star', 'lstar', 'cstar', 'sfmask', 'kernelGsBase', 'sysenterCs', 'sysenterEsp', 'sysenterEip'] as const) : {}),
+  };
+};
+
+/** Bytes that changed, each run of neighbours one write. */
+const changes = (view: DataView, from: number, to: number, memory: Uint8Array): { readonly at: Gpa; readonly bytes: Uint8Array }[] => {
+  const bytes = new Map<number, number>();
+  for (let at = from; at + 16 <= to; at += 16) {
+    const where = view.getUint32(at, true);
+    for (let i = 0; i < 8; i++) {
+      const now = view.getUint8(at + 8 + i);
+      if (memory[where + i] !== now) bytes.set(where + i, now);
+    }
+  }
+  const runs: { at: number; bytes: number[] }[] = [];
+  for (const [at, byte] of [...bytes].sort(([a], [b]) => a - b)) {
+    const last = runs.at(-1);
+    if (last !== undefined && last.at + last.bytes.length === at) last.bytes.push(byte);
+    else runs.push({ at, bytes: [byte] });
+  }
+  return runs.map((r) => ({ at: BigInt(r.at) as Gpa, bytes: Uint8Array.from(r.bytes) }));
+};
+const errorCodes: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
+/** Whether the event interrupted the agent itself: the state could not be loaded. */
+const inAgent = (mode: CpuMachine['mode'], stop: number, state: SeenState, after: Uint8Array): boolean => {
+  if (stop > 255) return false;
+  const view = new DataView(after.buffer, after.byteOffset, after.byteLength);
+  const base = mode === 'real' ? (state.ss?.selector ?? 0) << 4 : 0;
+  const width = mode === 'real' ? 2 : isLong(mode) ? 8 : 4;
+  const top = base + Number(state.rsp ?? 0n) + (mode !== 'real' && errorCodes.has(stop) ? width : 0);
+  if (top < 0 || top + 2 * width > after.length) return top >= agentCode;
+  const rip = width === 2 ? view.getUint16(top, true) : view.getUint32(top, true);
+  const cs = view.getUint16(top + width, true);
+  const linear = mode === 'real' ? (cs << 4) + rip : rip;
+  return linear >= agentCode && linear < agentCodeEnd;
+};
+
+/** The result that starts at `at` in `bytes`, and where the next one does. */
+export const decodeResult = (
+  machine: MachineConfig,
+  given: AgentCase,
+  bytes: Uint8Array,
+  at: number,
+): { readonly answer: Answer; readonly next: number } => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const size = view.getUint32(at, true);
+  const raw = view.getUint16(at + 4, true);
+  const stop = (raw >> 8) === 1 ? 256 : raw & 0xff;
+  const { mode } = machine.cpu as CpuMachine;
+  const msrs = (new DataView(given.bytes.buffer, given.bytes.byteOffset).getUint32(caseAt.flags, true) & withMsrs) !== 0;
+  const { stops } = machine.cpu as CpuMachine;
+  const rip = stops.at + BigInt(stops.stride * stop);
+  const state: SeenState = { ...decodeState(view, at + resultHeader, mode, msrs), rip };
+  const writes = changes(view, at + resultHeader + stateSize, at + size, given.memory);
+  const after = given.memory.slice();
+  for (const w of writes) after.set(w.bytes, Number(w.at));
+  if (inAgent(mode, stop, state, after)) return { answer: { unsupported: 'a state that the agent cannot load' }, next: at + size };
+  const saw: Observation[] = [];
+  if (writes.length > 0) saw.push({ saw: 'memory.changed', writes });
+  saw.push({ saw: 'cpu.stopped', by: 'stop', stop, state });
+  return { answer: { saw }, next: at + size };
+};

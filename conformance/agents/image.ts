@@ -1,0 +1,117 @@
+// Puts the agent together: its code and own descriptor table, the machine's memory with the agent's stops in it, the cases; and the 2-MiB ROM that
+// replaces a BIOS.
+
+import type { CpuMachine } from '../../spec/instructions/vocabulary.ts';
+import type { MachineConfig } from '../../spec/units.ts';
+import { assembler } from './assembler.ts';
+import { emitReset, emitStart, emitStartBody, emitUnpack, payloadAt, payloadCases, payloadMagic } from './entries.ts';
+import { emitLand, emitLandings, stopStub } from './land.ts';
+import { emitLaunch } from './launch.ts';
+import { emitLoop } from './loop.ts';
+import { agentCode, agentCodeEnd, compared, controlAt, magic, ownGdt, ownGdtLimit, vars } from './map.ts';
+import { emitSend } from './serial.ts';
+
+/** The agent's 64 KiB at `agentCode`: code, variables, tables. */
+export const agentBytes = (machine: MachineConfig): Uint8Array => {
+  const a = assembler(agentCode, agentCode);
+  emitLandings(a);
+  emitStart(a);
+  emitStartBody(a);
+  emitLaunch(a);
+  emitLand(a);
+  emitLoop(a);
+  emitSend(a);
+  const code = a.finish();
+  if (agentCode + code.length > agentCodeEnd) throw new Error(`the agent has ${code.length} bytes of code: too many`);
+  const bytes = new Uint8Array(0x10000);
+  const view = new DataView(bytes.buffer);
+  bytes.set(code);
+  const put = (at: number, value: bigint): void => view.setBigUint64(at - agentCode, value, true);
+  // As bootGdt, then the segments that lead to real-address mode, and the machine's own TSS and LDT so that LTR and LLDT load them.
+  for (const [selector, value] of [
+    [0x08, 0x00cf9b000000ffffn],
+    [0x10, 0x00af9b000000ffffn],
+    [0x18, 0x00cf93000000ffffn],
+    [0x60, 0x00009b030000ffffn],
+    [0x68, 0x000093030000ffffn],
+  ] as const)
+    put(ownGdt + selector, value);
+  const table = imageBytes(machine).subarray(0x1000, 0x1000 + 0x60);
+  bytes.set(table.subarray(0x40, 0x60), ownGdt - agentCode + 0x40);
+  const tableRegister = (at: number, base: number, limit: number): void => {
+    view.setUint16(at - agentCode, limit, true);
+    put(at + 2, BigInt(base));
+  };
+  tableRegister(vars.ownGdtr, ownGdt, ownGdtLimit);
+  tableRegister(vars.ownIdtr, 0, 0);
+  return bytes;
+};
+
+const imageBytes = (machine: MachineConfig): Uint8Array => {
+  const bytes = new Uint8Array(compared).fill(machine.fill);
+  for (const piece of machine.image ?? []) bytes.set(piece.bytes, Number(piece.at));
+  return bytes;
+};
+/** The machine's memory as programs find it, stops included. */
+export const machineBytes = (machine: MachineConfig): Uint8Array => {
+  const bytes = imageBytes(machine);
+  const { mode, stops } = machine.cpu as CpuMachine;
+  const kind = mode === 'real' ? 'real' : mode === 'long64' || mode === 'compat' ? 'long' : 'legacy';
+  for (let i = 0; i < stops.count; i++) {
+    const where = Number(stops.at) + stops.stride * i;
+    bytes.set(stopStub(where, i, kind), where);
+  }
+  return bytes;
+};
+
+/** The page table of the machine's first pages, as the agent is told: no entries where paging is off. */
+const pageEntries = (machine: MachineConfig): { readonly width: number; readonly entries: number } => {
+  const { paging } = machine.cpu as CpuMachine;
+  return paging === 'none' ? { width: 8, entries: 0 } : { width: paging === '32-bit' ? 4 : 8, entries: compared >> 12 };
+};
+
+/** Everything that a start needs, one blob: header and control, agent, memory, cases. */
+export const payload = (machine: MachineConfig, cases: readonly Uint8Array[], serial: boolean): Uint8Array => {
+  const size = cases.reduce((sum, c) => sum + c.length, 0);
+  const bytes = new Uint8Array(payloadCases + size);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(payloadAt.magic, payloadMagic, true);
+  const { width, entries } = pageEntries(machine);
+  const control = (at: number, value: number): void => view.setUint32(payloadAt.control + at, value, true);
+  control(controlAt.magic, magic);
+  control(controlAt.cases, cases.length);
+  control(controlAt.pageTable, 0xa000);
+  control(controlAt.entryWidth, width);
+  control(controlAt.pageEntries, entries);
+  control(controlAt.casesAt, payloadCases);
+  control(controlAt.serial, serial ? 1 : 0);
+  bytes.set(agentBytes(machine), payloadAt.agent);
+  bytes.set(machineBytes(machine), payloadAt.image);
+  let at = payloadCases;
+  for (const c of cases) {
+    bytes.set(c, at);
+    at += c.length;
+  }
+  return bytes;
+};
+
+/** Bochs takes no larger ROM. */
+export const romSize: number = 2 << 20;
+const bootSize = 0x10000;
+/** Room for cases in a ROM, bytes. */
+export const romRoom: number = romSize - bootSize - payloadCases;
+/** The ROM for the top of 4 GiB: payload first, start-up code in the last 64 KiB. Throws where the cases do not fit. */
+export const rom = (machine: MachineConfig, cases: readonly Uint8Array[]): Uint8Array => {
+  const bytes = new Uint8Array(romSize);
+  const blob = payload(machine, cases, false);
+  if (blob.length > romSize - bootSize) throw new Error(`the cases need ${blob.length - payloadCases} bytes; a ROM has room for ${romRoom}`);
+  bytes.set(blob);
+  const base = 0x1_0000_0000 - bootSize;
+  const a = assembler(base, base);
+  emitReset(a, 0x1_0000_0000 - romSize);
+  emitUnpack(a);
+  bytes.set(a.finish(), romSize - bootSize);
+  // At the reset vector: a near jump to offset 0 of the segment whose base the processor starts with.
+  bytes.set([0xe9, (0x10000 - 0xfff3) & 0xff, ((0x10000 - 0xfff3) >> 8) & 0xff], romSize - 16);
+  return bytes;
+};

@@ -1,0 +1,123 @@
+// Where the agent keeps things: its code and variables inside the machine's memory above what programs name, everything bulky above 1 MiB.
+// One block of 64-bit words carries a processor state in and out; `stateAt` says where each register stands in it.
+
+/** Inside the machine's memory: identity-mapped, supervisor, in every program's own page tables. */
+export const agentCode = 0x30000;
+export const agentCodeEnd = 0x38000;
+/** State to load, and state as it was found. */
+export const stateIn = 0x38000;
+export const stateOut = 0x38200;
+export const vars = {
+  ownGdtr: 0x38406,
+  ownIdtr: 0x38416,
+  /** Far pointers: offset 8 bytes, selector 2. */
+  enter: 0x38420,
+  stack: 0x38430,
+  nextCase: 0x38440,
+  nextResult: 0x38448,
+  casesLeft: 0x38450,
+  index: 0x38458,
+  stop: 0x38460,
+  /** Kind, patches, flags of the case that runs; three words. */
+  thisCase: 0x38468,
+  patchesAt: 0x38478,
+} as const;
+export const ownGdt = 0x38800;
+export const ownGdtLimit = 0x15f;
+export const agentStack = 0x3f000;
+/** Bytes of the machine that are compared and put back: all below the agent. */
+export const compared = 0x30000;
+
+/** The agent's own page tables: 4 GiB, identity. */
+export const ownPml4 = 0x100000;
+/** What the host says, and how far the agent is. */
+export const control = 0x180000;
+export const controlAt = {
+  magic: 0x00,
+  cases: 0x04,
+  /** The page table of the machine's first pages: address, bytes an entry, entries; 0 entries: compare everything. */
+  pageTable: 0x08,
+  entryWidth: 0x0c,
+  pageEntries: 0x10,
+  /** Where the cases begin. */
+  casesAt: 0x14,
+  /** 1: send results over the serial port when done. */
+  serial: 0x18,
+  resultsEnd: 0x1c,
+  /** Index of the case that is being run, and whether all are done. */
+  progress: 0x20,
+  done: 0x24,
+} as const;
+export const controlSize = 0x40;
+export const magic = 0x564d4d43;
+/** The machine as it is before any case, and as it is before the case that runs. */
+export const pristine = 0x200000;
+export const before = 0x240000;
+export const results = 0x2000000;
+/** RAM that the agent needs, bytes. */
+export const ramSize: number = 64 << 20;
+export const resultsLimit: number = 28 << 20;
+
+/** Offsets in a state block. Table registers: limit in the two bytes before the base, as LGDT reads them. */
+export const stateAt = {
+  rax: 0x00,
+  rcx: 0x08,
+  rdx: 0x10,
+  rbx: 0x18,
+  rsp: 0x20,
+  rbp: 0x28,
+  rsi: 0x30,
+  rdi: 0x38,
+  r8: 0x40,
+  r9: 0x48,
+  r10: 0x50,
+  r11: 0x58,
+  r12: 0x60,
+  r13: 0x68,
+  r14: 0x70,
+  r15: 0x78,
+  rip: 0x80,
+  rflags: 0x88,
+  es: 0x90,
+  cs: 0x92,
+  ss: 0x94,
+  ds: 0x96,
+  fs: 0x98,
+  gs: 0x9a,
+  ldtr: 0x9c,
+  tr: 0x9e,
+  gdtrLimit: 0xa6,
+  gdtrBase: 0xa8,
+  idtrLimit: 0xb6,
+  idtrBase: 0xb8,
+  cr0: 0xc0,
+  cr2: 0xc8,
+  cr3: 0xd0,
+  cr4: 0xd8,
+  efer: 0xe0,
+  dr6: 0xe8,
+  dr7: 0xf0,
+  cr8: 0xf8,
+  fsBase: 0x100,
+  gsBase: 0x108,
+  kernelGsBase: 0x110,
+  star: 0x118,
+  lstar: 0x120,
+  cstar: 0x128,
+  sfmask: 0x130,
+  sysenterCs: 0x138,
+  sysenterEsp: 0x140,
+  sysenterEip: 0x148,
+} as const;
+export const stateSize = 0x150;
+
+/** A case: header, state, patches of {at u32, length u32, bytes padded to 8}. */
+export const caseAt = { size: 0, kind: 4, patches: 8, flags: 12 } as const;
+export const caseHeader = 16;
+/** How to reach the mode: IA-32e; legacy protected at an outer level or virtual-8086; protected at CPL 0; real-address. */
+export const kinds = { ia32e: 0, outer: 1, inner: 2, real: 3 } as const;
+/** Flag of a case: MSRs beside EFER are loaded and read. */
+export const withMsrs = 1;
+/** A result: header, state, then {at u32, 0 u32, bytes u64} for each 8 bytes that changed. */
+export const resultAt = { size: 0, stop: 4, index: 8 } as const;
+export const resultHeader = 16;
