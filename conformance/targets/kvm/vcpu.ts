@@ -2,6 +2,7 @@
 // Emulation that KVM does not do is unsupported, told with the instruction's bytes; it is never taken for the processor's #UD.
 
 import { exits, type Kvm, run } from '../host/kvm.ts';
+import { frameAt, type Kind, undefinedEverywhere } from './emulated.ts';
 import { at, kind, msrs, regsWords, sregs, sregsWords } from './layout.ts';
 
 export interface Stops {
@@ -27,8 +28,13 @@ const shadowAt = run.events + 11;
 const eventFlagsAt = run.events + 20;
 const eventFlags = 5;
 
-/** `ignoresBreakpoints`: the emulator of this module knows no debug-register breakpoints. */
-export const openVcpu = (kvm: Kvm, ignoresBreakpoints: boolean): Vcpu => {
+/** `emulates`: this module runs all but 64-bit ring 3 in KVM's software emulator (emulated.ts). */
+/** Whether the module lets the processor itself run this request's first instruction: 64-bit code in ring 3. */
+const runsNatively = (words: Uint32Array, from: number): boolean => {
+  const [selector, flags] = [words[(from + at.sregs + 12) >> 2] as number, words[(from + at.sregs + 16) >> 2] as number];
+  return (selector & 3) === 3 && ((flags >>> 24) & 1) === 1 && ((words[(from + at.sregs + sregs.efer) >> 2] as number) & 0x400) !== 0;
+};
+export const openVcpu = (kvm: Kvm, emulates: boolean): Vcpu => {
   const { page } = kvm;
   const pageWords = new Uint32Array(page.buffer, page.byteOffset, page.length >> 2);
   const pageQuads = new BigUint64Array(page.buffer, page.byteOffset, page.length >> 3);
@@ -90,7 +96,7 @@ export const openVcpu = (kvm: Kvm, ignoresBreakpoints: boolean): Vcpu => {
   };
   const load = (words: Uint32Array, from: number): string | undefined => {
     const breakpoints = (words[(from + at.debug + 40) >> 2] as number) & 0xff;
-    if (ignoresBreakpoints && breakpoints !== 0) return 'breakpoints in DR7';
+    if (emulates && breakpoints !== 0) return 'breakpoints in DR7';
     if (!loadMsrs(words, from)) return 'KVM refuses these model-specific registers';
     if (!loadDebug(words, from)) return 'KVM refuses these debug registers';
     const [regsFrom, sregsFrom] = [(from + at.regs) >> 2, (from + at.sregs) >> 2];
@@ -133,6 +139,51 @@ export const openVcpu = (kvm: Kvm, ignoresBreakpoints: boolean): Vcpu => {
     kvm.enter();
     page[run.immediateExit] = 0;
   };
+  /** INT3 ends programs, and the emulator does not have it: KVM is asked to deliver the #BP that it would raise, as a debugger asks.
+   *  Only where the gate is open to ring 3, since a delivered #BP asks no gate for its privilege level. */
+  const breakpoint = (rip: bigint): void => {
+    pageQuads[(run.regs + 128) >> 3] = rip + 1n;
+    page.fill(0, run.events, run.events + 64);
+    page[run.events] = 1; // exception.injected
+    page[run.events + 1] = 3; // exception.nr
+    pageWords[eventFlagsAt >> 2] = eventFlags;
+  };
+  const rip = (): bigint => pageQuads[(run.regs + 128) >> 3] as bigint;
+  const long = (): boolean => ((pageQuads[(run.sregs + sregs.efer) >> 3] as bigint) & 0x400n) !== 0n;
+  const gateOpen = (): boolean => {
+    if (((pageQuads[(run.sregs + sregs.cr0) >> 3] as bigint) & 1n) === 0n) return true;
+    const gate = Number(pageQuads[(run.sregs + sregs.idt) >> 3]) + 3 * (long() ? 16 : 8);
+    return ((kvm.memory[gate + 5] ?? 0) & 0xe0) === 0xe0;
+  };
+  /** The #UD that has just been delivered: believed, undone into the #BP of an INT3, or not believed. */
+  const undefinedOpcode = (words: Uint32Array, from: number): 'believed' | 'again' | string => {
+    const word = (offset: number): number => words[(from + offset) >> 2] as number;
+    const real = (word(at.sregs + sregs.cr0) & 1) === 0;
+    const v86 = (word(at.regs + 136) & 0x20000) !== 0;
+    const kindOfFrame: Kind = long() ? 'long' : real ? 'real' : v86 ? 'v86' : 'protected';
+    const ss = run.sregs + 5 * 24;
+    const frame = frameAt(kvm.memory, Number(BigInt.asUintN(32, (pageQuads[ss >> 3] as bigint) + (pageQuads[(run.regs + 48) >> 3] as bigint))), kindOfFrame);
+    const csAsked = word(at.sregs + 12) & 0xffff;
+    if (frame === undefined || (!real && !v86 && frame.cs !== csAsked)) return 'KVM cannot emulate an instruction';
+    const code64 = ((word(at.sregs + 16) >>> 24) & 1) === 1 && long();
+    const base = real || v86 ? BigInt(frame.cs << 4) : code64 ? 0n : BigInt(word(at.sregs));
+    const linear = Number(BigInt.asUintN(32, base + frame.rip));
+    const bytes = kvm.memory.subarray(linear, linear + 15);
+    if (undefinedEverywhere(bytes, kindOfFrame, code64)) return 'believed';
+    const text = [...bytes].map((b) => b.toString(16).padStart(2, '0')).join(' ');
+    if (bytes[0] !== 0xcc || frame.rsp === undefined || v86 || frame.ss !== (word(at.sregs + 5 * 24 + 12) & 0xffff) || !gateOpen())
+      return `KVM raises #UD for what it cannot emulate: ${text}`;
+    // Back to before the INT3: code and stack segment as asked, the frame's bytes as they were (which only the caller knows).
+    for (let i = 0; i < 6; i++) {
+      pageWords[(run.sregs >> 2) + i] = words[((from + at.sregs) >> 2) + i] as number;
+      pageWords[(ss >> 2) + i] = words[((from + at.sregs + 5 * 24) >> 2) + i] as number;
+    }
+    pageQuads[(run.regs + 48) >> 3] = frame.rsp;
+    pageQuads[(run.regs + 136) >> 3] = frame.rflags & ~0x10000n;
+    breakpoint(frame.rip);
+    pageQuads[run.dirtyRegs >> 3] = BigInt(everySync);
+    return 'again';
+  };
   const halted = (stops: Stops): Ended => {
     const base = pageQuads[run.sregs >> 3] as bigint;
     const ripAt = (run.regs + 128) >> 3;
@@ -147,6 +198,7 @@ export const openVcpu = (kvm: Kvm, ignoresBreakpoints: boolean): Vcpu => {
     run: (words, from, stops, ports) => {
       const refused = load(words, from);
       if (refused !== undefined) return { unsupported: refused };
+      const emulated = emulates && !runsNatively(words, from);
       let ticks = 0;
       for (let entries = 0; ; entries++) {
         const entered = kvm.enter();
@@ -156,9 +208,25 @@ export const openVcpu = (kvm: Kvm, ignoresBreakpoints: boolean): Vcpu => {
         }
         if (entered !== 0) return { unsupported: entries === 0 ? `KVM refuses this state: ${entered}` : `KVM_RUN: ${entered}` };
         const reason = u32(run.reason);
-        if (reason === exits.hlt) return halted(stops);
-        if (reason === exits.shutdown) return { kind: kind.shutdown, stop: 0 };
-        if (reason === exits.internalError) return { unsupported: failure() };
+        if (reason === exits.hlt) {
+          const ended = halted(stops);
+          if (!emulated || 'unsupported' in ended || ended.stop !== 6 || ended.kind !== kind.stop) return ended;
+          const verdict = undefinedOpcode(words, from);
+          if (verdict === 'believed') return ended;
+          if (verdict !== 'again') return { unsupported: verdict };
+          continue;
+        }
+        if (reason === exits.shutdown) {
+          if (!emulates) return { kind: kind.shutdown, stop: 0 };
+          return { unsupported: 'KVM shuts down; this module does so too where it cannot run a guest' };
+        }
+        if (reason === exits.internalError) {
+          const int3 = u32(run.exit) === 1 && page[run.exit + 16] !== 0 && page[run.exit + 17] === 0xcc;
+          if (!int3 || !emulates || !gateOpen()) return { unsupported: failure() };
+          breakpoint(rip());
+          pageQuads[run.dirtyRegs >> 3] = 5n; // registers and events
+          continue;
+        }
         if (reason === exits.failEntry) return { unsupported: 'the processor refuses this state' };
         if (reason === exits.io) portAccess(ports);
         else if (reason === exits.mmio) {
