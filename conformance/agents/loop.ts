@@ -115,10 +115,10 @@ export const emitLoop = (a: Assembler): void => {
   a.put(0x41, 0xff, 0xc4, 0x45, 0x39, 0xdc, 0x75); // inc r12d; cmp r12d, r11d; jne page
   a.rel8('page');
   for (const [from, to] of [
-    [0x6000, 0x6008],
-    [0x7000, 0x7008],
-    [0x8000, 0x8020],
-    [0x9000, 0x9008],
+    [0x6000, 0x6040],
+    [0x7000, 0x7040],
+    [0x8000, 0x8040],
+    [0x9000, 0x9040],
     [0xa000, 0xa200],
   ] as const) {
     imm32(a, 8, from);
@@ -142,25 +142,40 @@ export const emitLoop = (a: Assembler): void => {
   a.put(0xe9);
   a.rel32('loop');
 
-  // Compares [R8, R9) with the copy; each difference goes to R14 and is put back. Clobbers RAX, RCX, R8.
+  // Compares [R8, R9), a multiple of 64 bytes, with the copy; each difference goes to R14 and is put back. Clobbers RAX, RCX, RDX, R8, XMM0–3.
   a.label('scan');
-  a.put(0x4d, 0x39, 0xc8, 0x73); // cmp r8, r9; jae
-  a.rel8('scanEnd');
+  a.put(0x4d, 0x39, 0xc8, 0x0f, 0x83); // cmp r8, r9; jae
+  a.rel32('scanEnd');
+  for (let i = 0; i < 4; i++) {
+    a.put(0x66, 0x41, 0x0f, 0x6f, 0x40 | (i << 3), 16 * i); // movdqa xmm_i, [r8+16i]
+    a.put(0x66, 0x41, 0x0f, 0x74, 0x80 | (i << 3));
+    a.u32(before + 16 * i); // pcmpeqb xmm_i, [r8+before+16i]
+  }
+  a.put(0x66, 0x0f, 0xdb, 0xc1, 0x66, 0x0f, 0xdb, 0xd3, 0x66, 0x0f, 0xdb, 0xc2); // pand: all four
+  a.put(0x66, 0x0f, 0xd7, 0xc0, 0x3d); // pmovmskb eax, xmm0; cmp eax, FFFFH
+  a.u32(0xffff);
+  a.put(0x75);
+  a.rel8('unlike');
+  a.put(0x49, 0x83, 0xc0, 0x40, 0xe9); // add r8, 64
+  a.rel32('scan');
+  a.label('unlike');
+  a.put(0xba);
+  a.u32(8); // mov edx, 8
+  a.label('word');
   a.put(0x49, 0x8b, 0x00); // mov rax, [r8]
   a.put(0x49, 0x8b, 0x88);
   a.u32(before); // mov rcx, [r8+before]
-  a.put(0x48, 0x39, 0xc8, 0x75); // cmp rax, rcx; jne
-  a.rel8('differs');
-  a.label('scanNext');
-  a.put(0x49, 0x83, 0xc0, 0x08, 0xeb); // add r8, 8
-  a.rel8('scan');
-  a.label('differs');
+  a.put(0x48, 0x39, 0xc8, 0x74); // cmp rax, rcx; je
+  a.rel8('wordNext');
   a.put(0x4d, 0x89, 0x06); // mov [r14], r8
   a.put(0x49, 0x89, 0x46, 0x08); // mov [r14+8], rax
   a.put(0x49, 0x83, 0xc6, 0x10); // add r14, 16
   a.put(0x49, 0x89, 0x08); // mov [r8], rcx
-  a.put(0xeb);
-  a.rel8('scanNext');
+  a.label('wordNext');
+  a.put(0x49, 0x83, 0xc0, 0x08, 0xff, 0xca, 0x75); // add r8, 8; dec edx; jnz
+  a.rel8('word');
+  a.put(0xe9);
+  a.rel32('scan');
   a.label('scanEnd');
   a.put(0xc3);
 
