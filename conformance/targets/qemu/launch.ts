@@ -57,11 +57,12 @@ export function launch(
   files: Readonly<Record<string, number>>,
   args: (dir: string) => readonly string[],
   watchdog: Watchdog,
+  firmware: Uint8Array = haltingFirmware(),
 ): Running {
   const dir = fs.mkdtempSync(path.join(root(), `vmmc-qemu-${process.pid}-`));
   const at = (name: string): string => path.join(dir, name);
   execFileSync('mkfifo', ['qtest.in', 'qtest.out', 'qmp.in', 'qmp.out'].map(at));
-  fs.writeFileSync(at('firmware'), haltingFirmware());
+  fs.writeFileSync(at('firmware'), firmware);
   for (const [name, size] of Object.entries(files)) {
     fs.writeFileSync(at(name), '');
     fs.truncateSync(at(name), size);

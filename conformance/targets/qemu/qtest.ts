@@ -10,23 +10,31 @@ const batchCommands = 1_000;
 export interface Qtest {
   /** Runs the commands in order and appends one number for each to `answers`, 0 where there is no value. */
   run(commands: readonly string[], answers: number[]): void;
+  /** Runs the commands in order; each answer as it stands, for values of 64 bits. */
+  lines(commands: readonly string[]): readonly string[];
 }
 
-function answered(line: string, command: string | undefined): number {
+function accepted(line: string, command: string | undefined): string {
   if (!line.startsWith('OK')) throw new Error(`qtest ${command}: ${line}`);
-  return line.length > 3 ? Number(line.slice(3)) : 0;
+  return line.slice(3);
 }
 
 export function qtestOver(pipe: Pipe): Qtest {
+  const each = (commands: readonly string[], take: (answer: string) => void): void => {
+    for (let first = 0; first < commands.length; ) {
+      let text = '';
+      let end = first;
+      while (end < commands.length && end - first < batchCommands && text.length < batchBytes) text += `${commands[end++]}\n`;
+      pipe.send(text);
+      for (; first < end; first++) take(accepted(pipe.next(), commands[first]));
+    }
+  };
   return {
-    run: (commands, answers) => {
-      for (let first = 0; first < commands.length; ) {
-        let text = '';
-        let end = first;
-        while (end < commands.length && end - first < batchCommands && text.length < batchBytes) text += `${commands[end++]}\n`;
-        pipe.send(text);
-        for (; first < end; first++) answers.push(answered(pipe.next(), commands[first]));
-      }
+    run: (commands, answers) => each(commands, (answer) => answers.push(answer === '' ? 0 : Number(answer))),
+    lines: (commands) => {
+      const answers: string[] = [];
+      each(commands, (answer) => answers.push(answer));
+      return answers;
     },
   };
 }

@@ -10,6 +10,7 @@ import { type Machine, startMachine } from './machine.ts';
 import { type Model, microvm, q35 } from './models.ts';
 import { find, type Probe, probe } from './probe.ts';
 import { seen, settle } from './settle.ts';
+import { vtdSide } from './vt-d/target.ts';
 import { startWatchdog } from './watchdog.ts';
 
 /** Processes kept: suites have few machines, and each costs some 50 MB. */
@@ -119,8 +120,12 @@ function applyBatch(machine: Machine, stimuli: readonly Stimulus[]): readonly An
 function connect(model: Model, binary: string | undefined): Target {
   const found = find(model, binary);
   if ('reason' in found) throw new Error(`${model.name}: ${found.reason}`);
-  const hello: Hello = { protocol: 1, name: model.name, version: found.version, offers: model.offers };
   const watchdog = startWatchdog();
+  const remapping = model === q35 ? vtdSide(found.binary, watchdog) : undefined;
+  const offers = [...new Set([...model.offers, ...(remapping?.offers ?? [])])];
+  const hello: Hello = { protocol: 1, name: model.name, version: found.version, offers };
+  /** The current machine is the remapping unit's. */
+  let remaps = false;
   // In the order of use, the last used last.
   const pool = new Map<string, Machine>();
   let current: { readonly key: string; readonly machine: Machine } | undefined;
@@ -138,11 +143,14 @@ function connect(model: Model, binary: string | undefined): Target {
     if (oldest !== undefined && pool.size >= poolMax) drop(oldest);
   };
   const applyAll = (stimuli: readonly Stimulus[]): readonly Answer[] => {
+    if (remaps && remapping !== undefined) return remapping.applyAll(stimuli);
     if (current === undefined) return [{ broke: 'no machine: reset comes first' }];
     if (stimuli.some((s) => s.do === 'pci.config.write' || s.do === 'pci.bar.write')) disturbed.add(current.key);
     return applyBatch(current.machine, stimuli);
   };
   const reset = (config: MachineConfig): ReturnType<Target['reset']> => {
+    remaps = config.vtd !== undefined;
+    if (config.vtd !== undefined) return remapping?.reset(config, config.vtd) ?? { unsupported: `${model.name} with a remapping unit` };
     const want = wanted(model, config, found.properties);
     if ('unsupported' in want) return want;
     // One retry: a process that died since its last answer is replaced.
@@ -190,6 +198,7 @@ function connect(model: Model, binary: string | undefined): Target {
     applyAll,
     close: () => {
       for (const key of pool.keys()) drop(key);
+      remapping?.close();
       watchdog.close();
     },
   };

@@ -1,0 +1,158 @@
+// Stimuli to a remapping unit as qtest commands, and what came of them: registers, memory, interrupts, bytes that a read fetched.
+// Commands wait in a batch until something has to be seen; then one round trip brings all their answers, in order.
+
+import type { Answer } from '../../../../spec/units.ts';
+import type { VtdStimulus } from '../../../../spec/vt-d/vocabulary.ts';
+import type { Observation, Stimulus } from '../../../../spec/vocabulary.ts';
+import type { Access, Refused } from './engines.ts';
+import { barrier } from './interrupts.ts';
+import { unitAt, type VtdQemu } from './machine.ts';
+import type { Station } from './requesters.ts';
+
+const registersSize = 0x230;
+/** Registers whose write makes the unit work on memory: global command, queue tail. */
+const doorbells: readonly number[] = [0x18, 0x88];
+/** Fault, completion and page event control: bit 31 masks. */
+const eventControls: readonly number[] = [0x38, 0xa0, 0xe0];
+const mask = 0x8000_0000n;
+const interruptRange = 0xfee0_0000n;
+const page = 4096n;
+
+/** A read that was blocked brings zeros: only pages' worth with another byte are known to have come from memory. */
+const came = (at: bigint, bytes: Uint8Array): boolean => {
+  for (let i = 0; i < bytes.length; ) {
+    const end = Math.min(bytes.length, i + Number(page - ((at + BigInt(i)) % page)));
+    if (bytes.subarray(i, end).every((b) => b === 0)) return false;
+    i = end;
+  }
+  return true;
+};
+
+interface Pending {
+  readonly place: number;
+  readonly count: number;
+  readonly saw: (answers: readonly string[]) => readonly Observation[];
+}
+const nothing = (): readonly Observation[] => [];
+
+export const applyVtd = (machine: VtdQemu, stimuli: readonly Stimulus[]): readonly Answer[] => {
+  const answers: Answer[] = [];
+  let commands: string[] = [];
+  let pending: Pending[] = [];
+  const queue = (more: readonly string[], saw: Pending['saw'] = nothing): void => {
+    pending.push({ place: answers.length, count: more.length, saw });
+    answers.push({ saw: [] });
+    commands.push(...more);
+  };
+  /** Sends what waits. With `look`, what memory and interrupts show belongs to the last of it. */
+  const flush = (look: boolean, interrupts: boolean): void => {
+    const sent = pending;
+    const lines = machine.qtest.lines(interrupts ? [...commands, ...barrier] : commands);
+    commands = [];
+    pending = [];
+    let from = 0;
+    for (const { place, count, saw } of sent) {
+      answers[place] = { saw: saw(lines.slice(from, from + count)) };
+      from += count;
+    }
+    if (!look) return;
+    if (interrupts && !machine.interrupts.barrier()) throw new Error('the processor takes no interrupts');
+    machine.memory.copy();
+    const writes = machine.memory.difference();
+    const last = answers.length - 1;
+    const told = answers[last] as { readonly saw: readonly Observation[] };
+    const seen: readonly Observation[] = [
+      ...(writes.length === 0 ? [] : [{ saw: 'memory.changed', writes } as const]),
+      ...(interrupts ? machine.interrupts.take() : []),
+    ];
+    if (seen.length > 0) answers[last] = { saw: [...seen, ...told.saw] };
+  };
+  const refuse = (why: string): void => {
+    answers.push({ unsupported: why });
+  };
+  const request = (
+    n: number,
+    make: (s: Station) => Access | Refused,
+    saw: (bytes: Uint8Array | undefined) => readonly Observation[],
+  ): void => {
+    const s = machine.stations[n];
+    const access = s === undefined ? { refused: `requester ${n}: there is none` } : make(s);
+    if ('refused' in access) return refuse(access.refused);
+    const { fetched } = access;
+    queue(access.commands, (lines) => saw(fetched?.(lines)));
+    flush(true, machine.armed);
+  };
+  const plain = (s: { readonly pasid?: number; readonly privileged?: boolean; readonly translated?: boolean }): boolean =>
+    s.pasid === undefined && s.privileged !== true && s.translated !== true;
+  const register = (s: Extract<VtdStimulus, { readonly do: 'vtd.read' | 'vtd.write' }>): void => {
+    if (s.at < 0 || s.at + s.width > registersSize || s.at % 4 !== 0) return refuse(`a register at 0x${s.at.toString(16)}`);
+    const letter = s.width === 8 ? 'q' : 'l';
+    if (s.do === 'vtd.read') {
+      const { at, width } = s;
+      return queue([`read${letter} ${unitAt + at}`], ([value = '0']) => [{ saw: 'vtd.register', at, width, value: BigInt(value) }]);
+    }
+    if (eventControls.includes(s.at) && (s.value & mask) === 0n) machine.armed = true;
+    queue([`write${letter} ${unitAt + s.at} ${BigInt.asUintN(8 * s.width, s.value)}`]);
+    if (machine.armed || doorbells.includes(s.at)) flush(true, machine.armed);
+  };
+  const one = (s: Stimulus): void => {
+    switch (s.do) {
+      case 'memory.write':
+        if (pending.length > 0) flush(false, false);
+        if (machine.memory.write(s.at, s.bytes)) answers.push({ saw: [] });
+        else refuse(`memory at 0x${s.at.toString(16)}`);
+        return;
+      case 'vtd.read':
+      case 'vtd.write':
+        return register(s);
+      case 'dma.write':
+        if (!plain(s)) return refuse('requests with attributes');
+        return request(
+          s.requester,
+          (r) => r.write(s.at, s.bytes),
+          () => [{ saw: 'dma.done', requester: s.requester, outcome: 'unseen' }],
+        );
+      case 'dma.read':
+        if (!plain(s) || s.execute === true) return refuse('requests with attributes');
+        return request(
+          s.requester,
+          (r) => r.read(s.at, s.length),
+          (bytes) => [
+            bytes !== undefined && came(s.at, bytes)
+              ? { saw: 'dma.done', requester: s.requester, outcome: 'completed', bytes }
+              : { saw: 'dma.done', requester: s.requester, outcome: 'unseen' },
+          ],
+        );
+      case 'msi.send': {
+        if (s.pasid !== undefined) return refuse('requests with attributes');
+        if (s.address >> 20n !== interruptRange >> 20n) return refuse(`0x${s.address.toString(16)} is no interrupt address`);
+        const access = machine.stations[s.requester]?.msi(s.address, s.data) ?? { refused: `requester ${s.requester}: there is none` };
+        if ('refused' in access) return refuse(access.refused);
+        queue(access.commands);
+        return flush(true, true);
+      }
+      case 'vtd.reset':
+        flush(false, false);
+        if (!machine.restart()) throw new Error('the processor does not come back after a reset');
+        answers.push({ saw: [] });
+        return;
+      case 'settle':
+        queue([], () => [{ saw: 'settled', by: 'sync' }]);
+        return flush(true, true);
+      default:
+        return refuse(s.do);
+    }
+  };
+  try {
+    for (const s of stimuli) one(s);
+    if (pending.length > 0) flush(true, machine.armed);
+  } catch (error) {
+    const died = machine.running.ended();
+    const stuck = error instanceof Error && error.message.startsWith('the processor');
+    if (died === undefined && !stuck) throw error;
+    // What was answered before the batch that failed stands.
+    answers.length = pending[0]?.place ?? answers.length;
+    answers.push({ broke: died ?? `hang: ${(error as Error).message}` });
+  }
+  return answers;
+};

@@ -1,0 +1,71 @@
+// What the interrupt fabric delivered: the log that the firmware writes, and a barrier after which nothing more can come.
+// The barrier is an 8259A interrupt, which a processor accepts only when no APIC interrupt is pending; when it is answered, all were taken.
+
+import fs from 'node:fs';
+import type { VtdObservation } from '../../../../spec/vt-d/vocabulary.ts';
+import { barrierLine, log, logSize } from './agent.ts';
+
+type Interrupt = Extract<VtdObservation, { readonly saw: 'apic.interrupt' }>;
+
+/** Raise and lower the line: an edge. */
+export const barrier: readonly string[] = [`outb ${0x2000 + barrierLine} 1`, `outb ${0x2000 + barrierLine} 0`];
+
+export interface InterruptLog {
+  /** Before a reset: everything is forgotten. */
+  clear(): void;
+  /** Waits until the processor is ready. False: it is not within the bound. */
+  ready(): boolean;
+  /** Waits for the answer to one more barrier. False: no answer within the bound. */
+  barrier(): boolean;
+  /** What came since the last look, in order. */
+  take(): readonly Interrupt[];
+  close(): void;
+}
+
+const bound = 5_000; // ms
+const spins = 100;
+const pause = 0.05; // ms
+
+export const openLog = (file: string): InterruptLog => {
+  const fd = fs.openSync(file, 'r+');
+  const bytes = Buffer.alloc(logSize);
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  let barriers = 0;
+  let taken = 0;
+  const word = (at: number): number => {
+    fs.readSync(fd, bytes, 0, log.entries, 0);
+    return bytes.readUInt32LE(at);
+  };
+  const comes = (at: number, value: number): boolean => {
+    const started = performance.now();
+    for (let i = 0; word(at) < value; i++) {
+      if (i < spins) continue;
+      Atomics.wait(cell, 0, 0, pause);
+      if (performance.now() - started > bound) return false;
+    }
+    return true;
+  };
+  return {
+    clear: () => {
+      barriers = 0;
+      taken = 0;
+      fs.writeSync(fd, Buffer.alloc(log.entries), 0, log.entries, 0);
+    },
+    ready: () => comes(log.ready, 1),
+    barrier: () => comes(log.barriers, ++barriers),
+    take: () => {
+      const count = word(log.count);
+      if (count === taken) return [];
+      fs.readSync(fd, bytes, 0, logSize, 0);
+      const seen: Interrupt[] = [];
+      // A ring that was overrun between two looks would tell wrong vectors: only a flood of more than its slots in one step can do that.
+      for (; taken < count; taken++) {
+        const entry = bytes.readUInt32LE(log.entries + 4 * (taken % log.slots));
+        const [vector, level] = [entry & 0xff, (entry & 0x100) !== 0];
+        seen.push({ saw: 'apic.interrupt', vector, delivery: 0, destination: 0, logical: false, level, redirectionHint: false });
+      }
+      return seen;
+    },
+    close: () => fs.closeSync(fd),
+  };
+};

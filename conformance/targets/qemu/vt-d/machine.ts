@@ -1,0 +1,123 @@
+// One QEMU with a remapping unit, requesters and a processor that takes interrupts; a program's end is a system reset.
+// Guest RAM is a shared file: written directly, compared to see what was changed.
+
+import path from 'node:path';
+import type { MachineConfig } from '../../../../spec/units.ts';
+import type { VtdMachine } from '../../../../spec/vt-d/vocabulary.ts';
+import { launch, type Running } from '../launch.ts';
+import { type GuestMemory, openMemory } from '../memory.ts';
+import { qmpOver } from '../qmp.ts';
+import { type Qtest, qtestOver } from '../qtest.ts';
+import type { Watchdog } from '../watchdog.ts';
+import { interruptFirmware, logSize } from './agent.ts';
+import { type InterruptLog, openLog } from './interrupts.ts';
+import { differs, remappingUnit } from './profile.ts';
+import { logSlot, type Station, station } from './requesters.ts';
+
+/** Where intel-iommu's registers are, always. */
+export const unitAt = 0xfed9_0000;
+
+export interface VtdQemu {
+  readonly running: Running;
+  readonly qtest: Qtest;
+  readonly memory: GuestMemory;
+  readonly interrupts: InterruptLog;
+  readonly stations: readonly Station[];
+  /** An event may be on its way by itself: software has unmasked one since the reset. */
+  armed: boolean;
+  /** Everything but memory as after power-on. False: the processor did not come back. */
+  restart(): boolean;
+  close(): void;
+}
+type Unsupported = { readonly unsupported: string };
+
+/** Above it a PC has holes: video memory, option ROMs, firmware. */
+const memoryMax = 0xa_0000;
+const memoryStep = 8192; // -m is rounded up to it
+
+const stationsOf = (m: VtdMachine): readonly Station[] | Unsupported => {
+  const stations: Station[] = [];
+  for (const [n, r] of m.requesters.entries()) {
+    const s = station(r, n);
+    if ('unsupported' in s) return s;
+    stations.push(s);
+  }
+  return stations;
+};
+
+export interface WantedVtd {
+  readonly key: string;
+  readonly memory: number;
+  readonly vtd: VtdMachine;
+  readonly stations: readonly Station[];
+  readonly args: (dir: string) => readonly string[];
+}
+export const wantedVtd = (config: MachineConfig, vtd: VtdMachine, properties: ReadonlySet<string>): WantedVtd | Unsupported => {
+  const { memory } = config;
+  if (config.virtio !== undefined || config.cpu !== undefined) return { unsupported: 'a remapping unit with other devices under test' };
+  if (config.bus !== 'none' && config.bus !== 'pci') return { unsupported: `bus ${config.bus}: a remapping unit has none` };
+  if (memory > memoryMax || memory % memoryStep !== 0)
+    return { unsupported: `${memory} bytes of memory: a multiple of ${memoryStep} up to ${memoryMax} is possible` };
+  const unit = remappingUnit(vtd, properties);
+  if (typeof unit !== 'string') return unit;
+  const stations = stationsOf(vtd);
+  if ('unsupported' in stations) return stations;
+  const args = (dir: string): readonly string[] =>
+    [
+      ['-object', `memory-backend-file,id=ram,size=${memory},mem-path=${dir}/ram,share=on`],
+      ['-object', `memory-backend-file,id=log,size=${logSize},mem-path=${dir}/log,share=on`],
+      ['-machine', 'q35,memory-backend=ram,kernel-irqchip=off', '-m', `${memory}B`, '-accel', 'qtest', '-accel', 'tcg'],
+      ['-device', unit, '-device', `ivshmem-plain,memdev=log,addr=${logSlot}`, '-device', 'pc-testdev'],
+      ...stations.flatMap((s) => s.args),
+    ].flat();
+  return { key: args('').join(' '), memory, vtd, stations, args };
+};
+
+/** Starts it. A QEMU that refuses its arguments, or builds another unit, is a machine that cannot be had. */
+export const startVtd = (binary: string, want: WantedVtd, watchdog: Watchdog): VtdQemu | Unsupported => {
+  const running = launch(binary, { ram: want.memory, log: logSize }, want.args, watchdog, interruptFirmware(logSlot));
+  const opened: { close(): void }[] = [];
+  const close = (): void => {
+    running.close();
+    for (const each of opened) each.close();
+  };
+  try {
+    const qmp = qmpOver(running.qmp);
+    const qtest = qtestOver(running.qtest);
+    const [cap = '', ecap = ''] = qtest.lines([`readq ${unitAt + 8}`, `readq ${unitAt + 16}`]);
+    const other = differs(want.vtd, BigInt(cap), BigInt(ecap));
+    if (other !== undefined) {
+      close();
+      return { unsupported: other };
+    }
+    const memory = openMemory(path.join(running.dir, 'ram'), want.memory);
+    opened.push(memory);
+    const interrupts = openLog(path.join(running.dir, 'log'));
+    opened.push(interrupts);
+    const machine: VtdQemu = {
+      running,
+      qtest,
+      memory,
+      interrupts,
+      stations: want.stations,
+      armed: false,
+      restart: () => {
+        machine.armed = false;
+        interrupts.clear();
+        const answer = qmp.execute('system_reset');
+        if ('error' in answer) return false;
+        // The reset is done before the main loop reads the next command.
+        qtest.lines(want.stations.flatMap((s) => s.setUp()));
+        running.trim();
+        return interrupts.ready();
+      },
+      close,
+    };
+    return interrupts.ready() ? machine : (close(), { unsupported: 'the processor does not start' });
+  } catch (error) {
+    const died = running.ended();
+    close();
+    if (died !== undefined) return { unsupported: died };
+    throw error;
+  }
+};

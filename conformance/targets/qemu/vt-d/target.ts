@@ -1,0 +1,106 @@
+// The remapping unit's side of the QEMU target: which machines there are, a small pool of them, and a fresh one after a death.
+
+import { spawnSync } from 'node:child_process';
+import type { Answer, Capability, Granted, MachineConfig } from '../../../../spec/units.ts';
+import type { VtdMachine } from '../../../../spec/vt-d/vocabulary.ts';
+import type { Stimulus } from '../../../../spec/vocabulary.ts';
+import type { Watchdog } from '../watchdog.ts';
+import { applyVtd } from './apply.ts';
+import { startVtd, type VtdQemu, wantedVtd } from './machine.ts';
+
+/** Processes kept: suites visit their machines in turn. */
+const poolMax = 6;
+const parts: readonly string[] = [
+  'intel-iommu',
+  'ivshmem-plain',
+  'pc-testdev',
+  'pcie-pci-bridge',
+  'rocker',
+  'intel-hda',
+  'sdhci-pci',
+  'sd-card',
+];
+const offered: readonly Capability[] = ['memory.seen', 'vt-d', 'vt-d.register', 'vt-d.interrupt', 'vt-d.reset'];
+
+export interface VtdSide {
+  /** Nothing where this QEMU lacks a device. */
+  readonly offers: readonly Capability[];
+  reset(
+    config: MachineConfig,
+    vtd: VtdMachine,
+  ): { readonly granted: Granted } | { readonly unsupported: string } | { readonly broke: string };
+  applyAll(stimuli: readonly Stimulus[]): readonly Answer[];
+  close(): void;
+}
+
+const help = (binary: string, device: string): string =>
+  spawnSync(binary, ['-device', device], { encoding: 'latin1', timeout: 20_000 }).stdout ?? '';
+
+export const vtdSide = (binary: string, watchdog: Watchdog): VtdSide => {
+  const devices = help(binary, 'help');
+  const missing = parts.filter((part) => !devices.includes(`name "${part}"`));
+  const properties = new Set(
+    missing.length > 0 ? [] : [...help(binary, 'intel-iommu,help').matchAll(/^ {2}([\w-]+)=/gm)].map((m) => m[1] ?? ''),
+  );
+  // In the order of use, the last used last.
+  const pool = new Map<string, VtdQemu>();
+  let current: { readonly key: string; readonly machine: VtdQemu } | undefined;
+  const drop = (key: string): void => {
+    pool.get(key)?.close();
+    pool.delete(key);
+    if (current?.key === key) current = undefined;
+  };
+  const fresh = (machine: VtdQemu, config: MachineConfig): boolean => {
+    try {
+      if (!machine.restart()) return false;
+    } catch (error) {
+      if (machine.running.ended() === undefined) throw error;
+      return false;
+    }
+    machine.memory.refill(config.fill);
+    for (const piece of config.image ?? []) machine.memory.write(piece.at, piece.bytes);
+    return true;
+  };
+  const granted = (config: MachineConfig, vtd: VtdMachine): Granted => ({
+    memory: { size: config.memory, fill: config.fill, seen: 'compared' },
+    level: 'pci',
+    reset: 'device',
+    offers: offered,
+    vtd,
+  });
+  return {
+    offers: missing.length > 0 ? [] : offered,
+    reset: (config, vtd) => {
+      if (missing.length > 0) return { unsupported: `this QEMU has no ${missing.join(', ')}` };
+      const want = wantedVtd(config, vtd, properties);
+      if ('unsupported' in want) return want;
+      // One retry: a process that died since its last answer is replaced.
+      for (let tries = 0; tries < 2; tries++) {
+        let machine = pool.get(want.key);
+        if (machine === undefined) {
+          const [oldest] = pool.keys();
+          if (oldest !== undefined && pool.size >= poolMax) drop(oldest);
+          const started = startVtd(binary, want, watchdog);
+          if ('unsupported' in started) return started;
+          machine = started;
+        }
+        pool.delete(want.key);
+        pool.set(want.key, machine);
+        current = { key: want.key, machine };
+        if (fresh(machine, config)) return { granted: granted(config, vtd) };
+        drop(want.key);
+      }
+      return { broke: 'the machine does not reset' };
+    },
+    applyAll: (stimuli) => {
+      if (current === undefined) return [{ broke: 'no machine: reset comes first' }];
+      const answers = applyVtd(current.machine, stimuli);
+      // A processor that hangs while the process lives is replaced too.
+      if (answers.some((a) => 'broke' in a)) drop(current.key);
+      return answers;
+    },
+    close: () => {
+      for (const key of pool.keys()) drop(key);
+    },
+  };
+};
