@@ -1,6 +1,7 @@
 // The registration: which areas judge, and which suites make programs. A new area is one line in each list.
 
 import type { Area } from '../spec/clause.ts';
+import { instructions } from '../spec/instructions/index.ts';
 import { machine } from '../spec/machine.ts';
 import { basic } from '../spec/virtio/basic/index.ts';
 import { blk } from '../spec/virtio/blk/index.ts';
@@ -16,7 +17,15 @@ const area = <G>(a: Area<G>): Area<never> => a as unknown as Area<never>;
 const suite = <C extends Choice>(s: Suite<C>): Suite => s as unknown as Suite;
 
 /** In the order in which they observe: an area comes after those whose derived events it wants. */
-export const areas: readonly Area<never>[] = [area(machine), area(basic), area(split), area(blk), area(pci), area(mmio)];
+export const areas: readonly Area<never>[] = [
+  area(machine),
+  area(basic),
+  area(split),
+  area(blk),
+  area(pci),
+  area(mmio),
+  area(instructions),
+];
 export const suites: readonly Suite[] = [suite(blkSuite), suite(pciSuite), suite(mmioSuite)];
 
 /** Whether a dotted id is, or lies below, one of the prefixes. No prefixes: everything. */

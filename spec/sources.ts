@@ -31,6 +31,10 @@ const citing =
 
 /** VIRTIO 1.4 CS01 (April 2026). */
 export const virtio: (section: string, label?: string) => Citation = citing('virtio');
+/** Intel SDM, combined volumes 325384-085: volume and section title, or `Volume 2, MNEMONIC` for an instruction page. */
+export const sdm: (section: string, label?: string) => Citation = citing('sdm');
+/** Intel Virtualization Technology for Directed I/O, architecture specification 4.1. */
+export const vtd: (section: string, label?: string) => Citation = citing('vt-d');
 /** Our own rule: what any user of an implementation is owed, whatever the guest does (design, always clauses). */
 export const project: (section: string, label?: string) => Citation = citing('project');
 

@@ -1,0 +1,131 @@
+// From a segment and an offset to bytes: what each segment permits, where its limit lies, canonical addresses, alignment, and the bytes themselves.
+// Intel SDM volume 3, Limit Checking; Type Checking; volume 1, Canonical Addressing; volume 3, Interrupt 17—Alignment Check Exception.
+
+import { cr0, flag, gpr, ones, segments } from './bits.ts';
+import { type Access, foretell, physical, translate } from './paging.ts';
+import type { Segment } from './vocabulary.ts';
+import {
+  canonical,
+  cpl,
+  type Fault,
+  flagsOf,
+  gp,
+  in64,
+  like8086,
+  low,
+  protectedMode,
+  raise,
+  ss as stackFault,
+  undecided,
+  type Work,
+} from './work.ts';
+
+export type Use = 'read' | 'write' | 'modify';
+const SS = 2;
+
+/** Whether an expand-down segment; code segments never are. */
+const expandsDown = (access: number): boolean => (access & 0x1c) === 0x14;
+/** SDM volume 3, Limit Checking: effective range of offsets. */
+const outside = (w: Work, segment: Segment, offset: bigint, size: number): boolean => {
+  const last = offset + BigInt(size) - 1n;
+  const limit = BigInt(segment.limit);
+  if (expandsDown(segment.access) && !like8086(w.s)) {
+    const end = (segment.access & 0x4000) !== 0 ? 0xffffffffn : 0xffffn;
+    if (offset > limit && last > end && end === 0xffffffffn) undecided('an access that wraps at 4 GBytes');
+    return offset <= limit || last > end;
+  }
+  // Across the end of a 4-GByte segment implementations are free.
+  if (limit === 0xffffffffn && last > limit) undecided('an access that wraps at 4 GBytes');
+  return last > limit;
+};
+
+/** Linear address of an access of `size` bytes at an offset in a segment register. `stack`: made by an implicit stack reference. */
+export const linearOf = (w: Work, n: number, offset: bigint, size: number, use: Use): bigint => {
+  const segment = w.s[segments[n] as 'es'];
+  const fault = (rule: string): never => (n === SS ? stackFault(rule) : gp(rule));
+  if (in64(w.s)) {
+    const linear = BigInt.asUintN(64, offset + (n >= 4 ? segment.base : 0n));
+    if (!canonical(w.s, linear) || !canonical(w.s, BigInt.asUintN(64, linear + BigInt(size - 1)))) fault('operand.canonical');
+    return linear;
+  }
+  if (protectedMode(w.s) && !like8086(w.s)) {
+    const { access } = segment;
+    if ((access & 0x10000) !== 0) fault('operand.null');
+    const code = (access & 8) !== 0;
+    if (use !== 'read' && (code || (access & 2) === 0)) fault('operand.type');
+    if (use !== 'write' && code && (access & 2) === 0) fault('operand.type');
+  }
+  if (outside(w, segment, offset, size)) fault('operand.limit');
+  return (segment.base + offset) & 0xffffffffn;
+};
+
+/** #AC is on. SDM volume 3, Interrupt 17: CR0.AM, RFLAGS.AC and CPL 3; virtual-8086 mode counts. */
+export const alignmentChecked = (w: Work): boolean =>
+  (low(w.s.cr0) & cr0.AM) !== 0 && (flagsOf(w.s) & flag.AC) !== 0 && cpl(w.s) === 3 && protectedMode(w.s);
+const alignment: Fault = { vector: 17, error: 0, rule: 'operand.alignment' };
+
+/** Physical addresses of the bytes of an access, in one or two runs. Throws its faults; where it is misaligned under #AC, that may be reported too. */
+export const place = (w: Work, linear: bigint, size: number, access: Access, aligned: number = size): readonly number[] => {
+  const misaligned = aligned > 1 && !access.implicit && alignmentChecked(w) && (linear & BigInt(aligned - 1)) !== 0n;
+  if (misaligned && !w.system) undecided('whether the host checks alignment');
+  try {
+    const first = translate(w, linear, access);
+    const left = 4096 - Number(linear & 0xfffn);
+    if (size > left) {
+      const next = in64(w.s) || low(w.s.efer) & 0x400 ? BigInt.asUintN(64, linear + BigInt(left)) : (linear + BigInt(left)) & 0xffffffffn;
+      const second = translate(w, next, access);
+      if (misaligned) raise(alignment);
+      return [first, left, second];
+    }
+    if (misaligned) raise(alignment);
+    return [first, size];
+  } catch (thrown) {
+    // Among faults of one access the order is open (SDM volume 3, table Priority Among Concurrent Events).
+    if (misaligned && typeof thrown === 'object' && thrown !== null && 'faults' in thrown) {
+      const { faults } = thrown as { faults: readonly Fault[] };
+      if (!faults.includes(alignment)) raise(...faults, alignment);
+    }
+    throw thrown;
+  }
+};
+export const load = (w: Work, places: readonly number[], size: number): bigint => {
+  if (places.length === 2) return physical(w, places[0] as number, size);
+  const left = places[1] as number;
+  return physical(w, places[0] as number, left) | (physical(w, places[2] as number, size - left) << BigInt(8 * left));
+};
+export const save = (w: Work, places: readonly number[], size: number, value: bigint, loose = 0n): void => {
+  const left = places[1] as number;
+  let rest = value & ones(size);
+  let free = loose;
+  for (let k = 0; k < size; k++) {
+    const at = k < left ? (places[0] as number) + k : (places[2] as number) + k - left;
+    foretell(w, at, Number(rest & 0xffn), Number(free & 0xffn));
+    rest >>= 8n;
+    free >>= 8n;
+  }
+};
+
+/** Reads through a segment register. */
+export const readAt = (w: Work, n: number, offset: bigint, size: number, aligned: number = size): bigint =>
+  load(w, place(w, linearOf(w, n, offset, size, 'read'), size, { write: false }, aligned), size);
+export const writeAt = (w: Work, n: number, offset: bigint, size: number, value: bigint, aligned: number = size): void =>
+  save(w, place(w, linearOf(w, n, offset, size, 'write'), size, { write: true }, aligned), size, value);
+/** Reads the processor's own tables. */
+export const readTable = (w: Work, linear: bigint, size: number): bigint =>
+  load(w, place(w, linear, size, { write: false, implicit: true }), size);
+export const writeTable = (w: Work, linear: bigint, size: number, value: bigint, mark?: 'descriptor'): void => {
+  const places = place(w, linear, size, { write: true, implicit: true });
+  save(w, places, size, value);
+  if (mark !== undefined) w.marks.set(places[0] as number, mark);
+};
+
+/** Offset of the memory operand of the instruction, cut to the address size. */
+export const offsetOf = (w: Work): bigint => {
+  const { address, addressSize, length } = w.i;
+  if (address === undefined) return undecided('no memory operand');
+  let sum = address.displacement;
+  if (address.base >= 0) sum += w.s[gpr[address.base] as 'rax'];
+  if (address.index >= 0) sum += w.s[gpr[address.index] as 'rax'] * BigInt(address.scale);
+  if (address.ripRelative) sum += w.s.rip + BigInt(length);
+  return sum & ones(addressSize);
+};

@@ -1,0 +1,116 @@
+// Names of the bits of RFLAGS, CR0, CR4 and EFER, and masks by operand size, each as the manual numbers them.
+// Intel SDM volume 1, EFLAGS Register; volume 3, Control Registers; Extended Feature Enable Register.
+
+export const flag = {
+  CF: 0x1,
+  PF: 0x4,
+  AF: 0x10,
+  ZF: 0x40,
+  SF: 0x80,
+  TF: 0x100,
+  IF: 0x200,
+  DF: 0x400,
+  OF: 0x800,
+  IOPL: 0x3000,
+  NT: 0x4000,
+  RF: 0x10000,
+  VM: 0x20000,
+  AC: 0x40000,
+  VIF: 0x80000,
+  VIP: 0x100000,
+  ID: 0x200000,
+} as const;
+/** CF, PF, AF, ZF, SF, OF. */
+export const statusFlags: number = flag.CF | flag.PF | flag.AF | flag.ZF | flag.SF | flag.OF;
+
+export const cr0 = {
+  PE: 0x1,
+  MP: 0x2,
+  EM: 0x4,
+  TS: 0x8,
+  ET: 0x10,
+  NE: 0x20,
+  WP: 0x10000,
+  AM: 0x40000,
+  NW: 0x20000000,
+  CD: 0x40000000,
+  PG: 0x80000000,
+} as const;
+export const cr4 = {
+  VME: 0x1,
+  PVI: 0x2,
+  TSD: 0x4,
+  DE: 0x8,
+  PSE: 0x10,
+  PAE: 0x20,
+  MCE: 0x40,
+  PGE: 0x80,
+  PCE: 0x100,
+  OSFXSR: 0x200,
+  OSXMMEXCPT: 0x400,
+  UMIP: 0x800,
+  LA57: 0x1000,
+  VMXE: 0x2000,
+  SMXE: 0x4000,
+  FSGSBASE: 0x10000,
+  PCIDE: 0x20000,
+  OSXSAVE: 0x40000,
+  SMEP: 0x100000,
+  SMAP: 0x200000,
+  PKE: 0x400000,
+  CET: 0x800000,
+  PKS: 0x1000000,
+} as const;
+export const efer = { SCE: 0x1, LME: 0x100, LMA: 0x400, NXE: 0x800 } as const;
+
+export type GprName =
+  | 'rax'
+  | 'rcx'
+  | 'rdx'
+  | 'rbx'
+  | 'rsp'
+  | 'rbp'
+  | 'rsi'
+  | 'rdi'
+  | 'r8'
+  | 'r9'
+  | 'r10'
+  | 'r11'
+  | 'r12'
+  | 'r13'
+  | 'r14'
+  | 'r15';
+/** General registers in the order of their numbers. */
+export const gpr: readonly GprName[] = [
+  'rax',
+  'rcx',
+  'rdx',
+  'rbx',
+  'rsp',
+  'rbp',
+  'rsi',
+  'rdi',
+  'r8',
+  'r9',
+  'r10',
+  'r11',
+  'r12',
+  'r13',
+  'r14',
+  'r15',
+];
+/** Segment registers in the order of their numbers. */
+export type SegmentName = 'es' | 'cs' | 'ss' | 'ds' | 'fs' | 'gs';
+export const segments: readonly SegmentName[] = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'];
+export type Size = 1 | 2 | 4 | 8;
+
+const masks: readonly bigint[] = [0n, 0xffn, 0xffffn, 0n, 0xffffffffn, 0n, 0n, 0n, 0xffffffffffffffffn];
+/** All ones of `size` bytes. */
+export const ones = (size: number): bigint => masks[size] ?? (1n << BigInt(size * 8)) - 1n;
+/** The sign bit of `size` bytes. */
+export const top = (size: number): bigint => (ones(size) >> 1n) + 1n;
+/** `value` cut to `size` bytes and read as two's complement. */
+export const signed = (value: bigint, size: number): bigint => BigInt.asIntN(size * 8, value);
+export const all64: bigint = ones(8);
+
+export const hex = (value: bigint | number | undefined): string => (value === undefined ? 'nothing' : `${value.toString(16)}H`);

@@ -1,0 +1,109 @@
+// How clauses of this area are made: a fault that a rule demands, a completion that a topic owes, and what must be equal afterwards.
+// All of them judge cpu.outcome against the endings that were foretold.
+
+import type { Clause, Harm, Judged, Moment, Objection } from '../../clause.ts';
+import { clauseOf } from '../../clause.ts';
+import { type Citation, sdm } from '../../sources.ts';
+import type { Capability } from '../../units.ts';
+import type { EventOf } from '../../vocabulary.ts';
+import { hex } from '../bits.ts';
+import type { Topic } from '../forms/index.ts';
+import type { Ending, InstructionsGhost, Kind } from '../ghost.ts';
+
+type Outcome = EventOf<'cpu.outcome'>;
+export type Seen = Moment<InstructionsGhost, Outcome>;
+export const clause: ReturnType<typeof clauseOf<InstructionsGhost>> = clauseOf<InstructionsGhost>();
+export { sdm };
+
+const names: Readonly<Record<number, string>> = {
+  0: '#DE',
+  1: '#DB',
+  3: '#BP',
+  4: '#OF',
+  5: '#BR',
+  6: '#UD',
+  7: '#NM',
+  8: '#DF',
+  10: '#TS',
+  11: '#NP',
+  12: '#SS',
+  13: '#GP',
+  14: '#PF',
+  17: '#AC',
+};
+const event = (vector: number | undefined, error: number | 'any' | undefined): string =>
+  vector === undefined
+    ? 'nothing'
+    : `${names[vector] ?? `vector ${vector}`}${error === undefined ? '' : `(${error === 'any' ? 'any' : hex(error)})`}`;
+const described = (e: Ending): string => (e.by === 'event' ? event(e.vector, e.error) : e.by === 'end' ? `stop ${e.stop}` : e.by);
+const seen = (o: Outcome): string =>
+  o.by === 'event' ? `${event(o.vector, o.error)}${o.rip === undefined ? '' : ` at ${hex(o.rip)}`}` : o.by;
+
+/** Fixed words for how an outcome misses what was permitted. */
+const kindOf = (m: Seen): string => {
+  const { endings } = m.before.expected;
+  const { event: o } = m;
+  if (o.by === 'event' && endings.some((e) => e.vector === o.vector)) return 'error code';
+  const ends = o.by === 'end' || o.by === 'halt' || o.by === 'limit' || (o.by === 'event' && (o.vector === 3 || o.vector === 1));
+  if (o.by === 'shutdown') return 'shutdown';
+  return ends ? (endings.every((e) => e.fault) ? 'no fault' : 'another end') : 'another event';
+};
+export const missed = (m: Seen): Objection => ({
+  kind: kindOf(m),
+  expected: m.before.expected.endings.map(described).join(' or '),
+  saw: seen(m.event),
+});
+export const judgeEnd = (m: Seen): Judged => m.before.met !== undefined || missed(m);
+
+/** All permitted endings come of this rule. */
+const demanded =
+  (rule: string) =>
+  (m: Seen): boolean => {
+    const { endings } = m.before.expected;
+    if (endings.length === 0 || endings[0]?.rule !== rule) return false;
+    return endings.length === 1 || endings.every((e) => e.rule === rule);
+  };
+export interface RuleText {
+  readonly rule: string;
+  readonly cite: Citation;
+  readonly says: string;
+  readonly harm?: Harm;
+  readonly needs?: readonly Capability[];
+}
+/** The rule's fault, and no other, ends the case. */
+export const ruleClause = ({ rule, cite, says, harm = 'wrong-data', needs }: RuleText): Clause<InstructionsGhost> =>
+  clause({
+    id: `instructions.${rule}`,
+    cite,
+    level: 'must',
+    binds: 'cpu',
+    says,
+    on: ['cpu.outcome'],
+    ...(needs === undefined ? {} : { needs }),
+    harm,
+    when: demanded(rule),
+    holds: judgeEnd,
+  });
+/** The converse: where no rule demands a fault there is none. */
+export const completesClause = (topic: Topic, cite: Citation, says: string): Clause<InstructionsGhost> =>
+  clause({
+    id: `instructions.${topic}.completes`,
+    cite,
+    level: 'must',
+    binds: 'cpu',
+    says,
+    on: ['cpu.outcome'],
+    harm: 'dies',
+    when: (m) =>
+      m.before.expected.completes &&
+      m.before.expected.instruction?.form.topic === topic &&
+      m.before.expected.endings[0]?.rule === 'complete',
+    holds: judgeEnd,
+  });
+/** Nothing of these kinds differs from the ending that was met. */
+export const without = (m: Seen, ...kinds: readonly Kind[]): Judged => {
+  for (const d of m.before.differences)
+    if (kinds.includes(d.kind))
+      return { kind: d.what.startsWith('byte') ? 'bytes' : d.what, expected: `${d.what} ${d.expected}`, saw: d.saw };
+  return true;
+};

@@ -1,0 +1,206 @@
+// Where what was seen differs from a permitted ending: field by field, byte by byte, each difference with what it is about.
+// What a target does not show, and what the manual leaves undefined, is skipped.
+
+import type { Memory } from '../clause.ts';
+import { flag, gpr, hex, segments, statusFlags } from './bits.ts';
+import type { Difference, Ending, FrameWord, InstructionsGhost, Kind } from './ghost.ts';
+import type { CpuState, SeenSegment, SeenState, Segment } from './vocabulary.ts';
+import { flagsOf, low } from './work.ts';
+
+/** Selector apart, what a segment register holds; AVL counts, undefined bits of the access rights do not. */
+const accessMask = 0x1f0ff;
+const systemNames = [
+  'cr0',
+  'cr3',
+  'cr4',
+  'cr8',
+  'efer',
+  'dr0',
+  'dr1',
+  'dr2',
+  'dr3',
+  'dr7',
+  'star',
+  'lstar',
+  'cstar',
+  'sfmask',
+  'kernelGsBase',
+  'sysenterCs',
+  'sysenterEsp',
+  'sysenterEip',
+  'tscAux',
+] as const;
+type Add = (kind: Kind, what: string, expected: bigint | number | string, saw: bigint | number | string) => void;
+
+const segmentDiffers = (e: Ending, name: string, expected: Segment, saw: SeenSegment, add: Add, kind: Kind): void => {
+  if (expected.selector !== saw.selector) add(kind, name, expected.selector, saw.selector);
+  const hidden: Kind = kind === 'segment' || kind === 'handler' ? 'hidden' : kind;
+  const unusable = (expected.access & 0x10000) !== 0;
+  if (saw.access !== undefined) {
+    const open = Number(e.open.get(`${name}.access`) ?? 0n);
+    // A null selector in SS of 64-bit mode and an unusable register have no other attributes that an instruction could find.
+    const mask = (unusable ? 0x10000 : accessMask) & ~open;
+    const seen = (saw.access & 0x80) === 0 ? saw.access | 0x10000 : saw.access;
+    if ((expected.access & mask) !== (seen & mask)) add(hidden, `${name}.access`, expected.access, saw.access);
+  }
+  if (unusable) return;
+  if (saw.base !== undefined && ((expected.base ^ saw.base) & ~(e.open.get(`${name}.base`) ?? 0n)) !== 0n)
+    add(hidden, `${name}.base`, expected.base, saw.base);
+  if (saw.limit !== undefined && !e.open.has(`${name}.limit`) && expected.limit !== saw.limit)
+    add(hidden, `${name}.limit`, expected.limit, saw.limit);
+};
+const sameSegment = (a: Segment, b: Segment): boolean =>
+  a === b || (a.selector === b.selector && a.base === b.base && a.limit === b.limit && a.access === b.access);
+
+const compareFlags = (e: Ending, before: CpuState, saw: bigint, kindOfRest: Kind, expected: bigint, mask: number, add: Add): void => {
+  const open = low(e.open.get('rflags') ?? 0n);
+  const differs = (low(saw) ^ low(expected)) & mask & ~open;
+  if (differs === 0) return;
+  const changed = low(expected) ^ flagsOf(before);
+  const results = differs & (statusFlags | flag.DF);
+  if (results !== 0) add((results & changed) !== 0 ? 'flags' : 'flags.kept', 'rflags', hex(low(expected) & mask), hex(low(saw) & mask));
+  if ((differs & ~results) !== 0) add(kindOfRest, 'rflags', hex(low(expected) & mask), hex(low(saw) & mask));
+};
+
+const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: CpuState, add: Add): void => {
+  const delivered = e.frame !== undefined;
+  for (const name of gpr) {
+    const saw = state[name];
+    if (saw === undefined) continue;
+    const expected = e.s[name];
+    if (expected === saw) continue;
+    if (((expected ^ saw) & ~(e.open.get(name) ?? 0n)) === 0n) continue;
+    const changed = e.completed[name] !== before[name];
+    add(name === 'rsp' && delivered ? 'handler' : changed ? 'result' : 'kept', name, expected, saw);
+  }
+  if (state.rip !== undefined && state.rip !== e.s.rip && !e.open.has('rip')) add(delivered ? 'handler' : 'rip', 'rip', e.s.rip, state.rip);
+  if (state.rflags !== undefined) {
+    const mask = g.system ? 0x3fffff & ~(delivered ? 0 : flag.RF) : statusFlags | flag.DF;
+    compareFlags(e, before, state.rflags, delivered ? 'handler' : 'flags', e.s.rflags, mask, add);
+  }
+  if (!g.system) return;
+  for (const name of segments) {
+    const saw = state[name];
+    if (saw === undefined) continue;
+    const expected = e.s[name];
+    const delivery = !sameSegment(expected, e.completed[name]);
+    const kind: Kind = delivery ? 'handler' : sameSegment(expected, before[name]) ? 'segment.kept' : 'segment';
+    segmentDiffers(e, name, expected, saw, add, kind);
+  }
+};
+const systemRegisters = (e: Ending, state: SeenState, before: CpuState, add: Add): void => {
+  for (const name of systemNames) {
+    const saw = state[name];
+    if (saw === undefined || saw === e.s[name]) continue;
+    if (((e.s[name] ^ saw) & ~(e.open.get(name) ?? 0n)) === 0n) continue;
+    add(e.s[name] === before[name] ? 'system.kept' : 'system', name, e.s[name], saw);
+  }
+  for (const name of ['ldtr', 'tr'] as const) {
+    const saw = state[name];
+    if (saw !== undefined) segmentDiffers(e, name, e.s[name], saw, add, sameSegment(e.s[name], before[name]) ? 'system.kept' : 'system');
+  }
+  for (const name of ['gdtr', 'idtr'] as const) {
+    const saw = state[name];
+    const expected = e.s[name];
+    if (saw === undefined || (saw.base === expected.base && saw.limit === expected.limit)) continue;
+    const kept = expected.base === before[name].base && expected.limit === before[name].limit;
+    add(kept ? 'system.kept' : 'system', name, `${hex(expected.base)}/${hex(expected.limit)}`, `${hex(saw.base)}/${hex(saw.limit)}`);
+  }
+  const { cr2, dr6 } = state;
+  if (cr2 !== undefined && cr2 !== e.s.cr2 && !e.open.has('cr2')) add(e.s.cr2 === before.cr2 ? 'system.kept' : 'cr2', 'cr2', e.s.cr2, cr2);
+  if (dr6 !== undefined && ((dr6 ^ e.s.dr6) & ~(e.open.get('dr6') ?? 0n)) !== 0n)
+    add(e.s.dr6 === before.dr6 ? 'system.kept' : 'dr6', 'dr6', e.s.dr6, dr6);
+};
+
+const frameKind: Readonly<Record<FrameWord, Kind>> = {
+  error: 'frame.error',
+  rip: 'frame.rip',
+  rflags: 'frame.flags',
+  cs: 'frame.selector',
+  ss: 'frame.stack',
+  rsp: 'frame.stack',
+  es: 'frame.selector',
+  ds: 'frame.selector',
+  fs: 'frame.selector',
+  gs: 'frame.selector',
+};
+/** A word of memory, little-endian; undefined where it was never seen. */
+export const word = (memory: Memory, at: number, size: number): bigint | undefined => {
+  const a = BigInt(at);
+  if (!memory.known(a, size)) return undefined;
+  const whole = size === 8 ? memory.u64(a) : size === 4 ? memory.u32(a) : memory.u16(a);
+  return whole === undefined ? undefined : BigInt(whole);
+};
+const frame = (e: Ending, before: CpuState, memory: Memory, add: Add): void => {
+  if (e.frame === undefined) return;
+  const { size, words } = e.frame;
+  for (const [name, at] of words) {
+    const saw = word(memory, at, size);
+    if (saw === undefined) continue;
+    let expected = 0n;
+    let loose = 0n;
+    for (let k = size - 1; k >= 0; k--) {
+      expected = (expected << 8n) | BigInt(e.stores.get(at + k) ?? 0);
+      loose = (loose << 8n) | BigInt(e.loose.get(at + k) ?? 0);
+    }
+    if (((expected ^ saw) & ~loose) === 0n) continue;
+    if (name === 'rflags') compareFlags(e, before, saw, 'frame.flags', expected, size === 2 ? 0xffff : 0x3fffff, add);
+    else add(frameKind[name], `saved ${name}`, expected, saw);
+  }
+};
+const bytes = (g: InstructionsGhost, e: Ending, before: CpuState, memory: Memory, add: Add): void => {
+  for (const [at, expected] of e.stores) {
+    const mark = e.marks.get(at);
+    if (mark === 'frame') continue;
+    const saw = memory.u8(BigInt(at));
+    if (saw === undefined || ((saw ^ expected) & ~(e.loose.get(at) ?? 0)) === 0 || !memory.known(BigInt(at), 1)) continue;
+    add(mark ?? 'store', `byte ${hex(at)}`, expected, saw);
+  }
+  const paging = (low(before.cr0) & 0x80000000) !== 0;
+  for (const { at, bytes: seen } of g.written)
+    for (let k = 0; k < seen.length; k++) {
+      const where = at + k;
+      if (e.stores.has(where) || e.perhaps.has(where)) continue;
+      const saw = seen[k] as number;
+      // An accessed flag may be set ahead of need (SDM volume 3, Accessed and Dirty Flags).
+      if (paging && (where & 3) === 0 && (saw & 0x21) === 0x21 && tablePage(before, e, where)) continue;
+      add('stray', `byte ${hex(where)}`, 'unchanged', saw);
+    }
+};
+/** Whether a byte lies in a page where paging-structure entries of this case lie. */
+const tablePage = (before: CpuState, e: Ending, where: number): boolean => {
+  const page = where >> 12;
+  if (page === Number((before.cr3 >> 12n) & 0xfffffn)) return true;
+  for (const [at, mark] of e.marks) if (mark === 'accessed' && at >> 12 === page) return true;
+  return false;
+};
+const ports = (g: InstructionsGhost, e: Ending, add: Add): void => {
+  const show = (list: InstructionsGhost['ports']): string =>
+    list.map((p) => `${p.direction} ${hex(p.port)} ${p.width}${p.direction === 'out' ? ` ${hex(p.value)}` : ''}`).join(', ') || 'none';
+  const expected = show(e.ports);
+  const saw = show(g.ports);
+  if (expected !== saw) add('port', 'port accesses', expected, saw);
+};
+
+export const differences = (
+  g: InstructionsGhost,
+  e: Ending,
+  state: SeenState,
+  before: CpuState,
+  memory: Memory,
+  seesPorts: boolean,
+): readonly Difference[] => {
+  const list: Difference[] = [];
+  const add: Add = (kind, what, expected, saw) => {
+    const show = (v: bigint | number | string): string => (typeof v === 'string' ? v : hex(v));
+    list.push({ kind, what, expected: show(expected), saw: show(saw) });
+  };
+  if (e.by !== 'shutdown') {
+    registers(g, e, state, before, add);
+    if (g.system) systemRegisters(e, state, before, add);
+    frame(e, before, memory, add);
+  }
+  if (e.by !== 'shutdown') bytes(g, e, before, memory, add);
+  if (seesPorts) ports(g, e, add);
+  return list;
+};

@@ -1,0 +1,105 @@
+// What follows an instruction that completed: RF, single-step trap, a pending interrupt, the step limit, and the INT3 that ends the program.
+// Intel SDM volume 3, Single-Step Exception Condition; Priority Among Concurrent Events; Masking Exceptions and Interrupts When Switching Stacks.
+
+import { flag, ones } from './bits.ts';
+import { arrive } from './event.ts';
+import { fetcher } from './fetch.ts';
+import type { Ending } from './ghost.ts';
+import type { CpuStimulus } from './vocabulary.ts';
+import { codeSize, flagsOf, leave, type Raised, undecided, type Work } from './work.ts';
+
+const INT3 = 0xcc;
+/** DR6: single step. SDM volume 3, Debug Status Register (DR6). B0 to B3 may be cleared or set by any debug exception. */
+const BS = 1n << 14n;
+const systemCalls = new Set(['SYSCALL', 'SYSRET', 'SYSENTER', 'SYSEXIT']);
+const noBytes: ReadonlyMap<number, number> = new Map();
+
+export const complete = (w: Work, run: CpuStimulus): Ending => {
+  const { s, before, i } = w;
+  const { mnemonic } = i.form;
+  if (!w.moved) {
+    s.rip = before.rip + BigInt(i.length);
+    const size = codeSize(s);
+    if (size === 64) s.rip = BigInt.asUintN(64, s.rip);
+    else if (s.rip > ones(size / 8)) undecided('code that runs over the end of its segment');
+  }
+  const told = { rule: 'complete', fault: false, perhaps: noBytes };
+  if (w.event !== undefined) {
+    s.rflags &= ~BigInt(flag.RF);
+    return arrive(w, { ...w.event, rip: s.rip, flags: flagsOf(s) }, { ...told, completed: { ...s } });
+  }
+  if (mnemonic !== 'IRET' && mnemonic !== 'SYSRET') s.rflags &= ~BigInt(flag.RF);
+  if (s.shadow === before.shadow && mnemonic !== 'STI' && !loadsSs(w)) s.shadow = 'none';
+  const parts = { s, stores: w.stores, loose: w.loose, marks: w.marks, open: w.open, ports: w.ports, frame: undefined };
+  const stepping = (flagsOf(before) & flag.TF) !== 0;
+  if (stepping && systemCalls.has(mnemonic)) {
+    // SYSCALL that masks TF is followed by no trap; what happens where TF stays set or is restored is left open.
+    if (mnemonic !== 'SYSCALL' || (flagsOf(s) & flag.TF) !== 0) undecided('single-stepping a fast system call');
+  } else if (stepping && !loadsSs(w)) {
+    if (w.halted) undecided('single-stepping HLT');
+    const completed = { ...s };
+    s.dr6 |= BS;
+    leave(w, 'dr6', 0xfn);
+    return arrive(w, { vector: 1, software: false, rip: s.rip, flags: flagsOf(s) }, { ...told, rule: 'step.trap', completed });
+  }
+  const { interrupt } = run;
+  if (interrupt !== undefined && interrupt.after <= 1) {
+    if (interrupt.after === 0 && (flagsOf(before) & flag.IF) !== 0) undecided('an interrupt before the first instruction');
+    if (w.repeats) undecided('an interrupt between iterations');
+    if ((flagsOf(s) & flag.IF) !== 0 && s.shadow === 'none') {
+      const completed = { ...s };
+      return arrive(
+        w,
+        { vector: interrupt.vector, software: false, external: true, rip: s.rip, flags: flagsOf(s) },
+        { ...told, rule: 'interrupt.taken', completed },
+      );
+    }
+    if ((flagsOf(s) & flag.IF) !== 0 && w.system) undecided('an interrupt that waits in the shadow of an instruction');
+  }
+  if (w.halted) return { ...told, ...parts, by: 'halt', completed: { ...s } };
+  if (run.limit === 1) return { ...told, ...parts, by: 'limit', completed: { ...s } };
+  return goesOn(w, parts);
+};
+/** MOV SS and POP SS hold back traps and interrupts until after the next instruction; LSS does not. */
+const loadsSs = (w: Work): boolean => {
+  const { mnemonic } = w.i.form;
+  return mnemonic === 'POPSS' || (mnemonic === 'MOV' && w.i.form.operands[0]?.at === 'S' && (w.i.reg & 7) === 2);
+};
+
+/** The next instruction: INT3, a stop, or a fault of fetching it. */
+const goesOn = (w: Work, parts: Omit<Ending, 'rule' | 'fault' | 'by' | 'perhaps' | 'completed'>): Ending => {
+  const { s, cpu } = w;
+  const completed = { ...s };
+  const told = { rule: 'complete', fault: false, perhaps: noBytes, completed };
+  const long = codeSize(s) === 64;
+  const linear = long ? s.rip : (s.cs.base + s.rip) & 0xffffffffn;
+  const { at, stride, count } = cpu.stops;
+  if (linear >= at && linear < at + BigInt(stride * count)) {
+    if ((linear - at) % BigInt(stride) !== 0n) undecided('the program jumps into a stop');
+    return { ...told, ...parts, by: 'end', stop: Number(linear - at) / stride };
+  }
+  let next: number;
+  try {
+    next = fetcher(w)(0);
+  } catch (thrown) {
+    if (typeof thrown !== 'object' || thrown === null || !('faults' in thrown)) throw thrown;
+    const { faults } = thrown as Raised;
+    const fault = faults[0];
+    if (fault === undefined || faults.length > 1) return undecided('several faults of the next instruction');
+    return arrive(
+      w,
+      {
+        vector: fault.vector,
+        ...(fault.error === undefined ? {} : { error: fault.error }),
+        ...(fault.cr2 === undefined ? {} : { cr2: fault.cr2 }),
+        software: false,
+        rip: s.rip,
+        flags: flagsOf(s) | flag.RF,
+      },
+      { ...told, rule: fault.rule },
+    );
+  }
+  if (next !== INT3) undecided('the program goes on');
+  w.after = s.rip;
+  return arrive(w, { vector: 3, software: true, rip: s.rip + 1n, flags: flagsOf(s) & ~flag.RF }, told);
+};

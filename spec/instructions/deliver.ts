@@ -1,0 +1,209 @@
+// What delivering an event through the guest's own IDT does: gate checks, stack switch, the frame, and the flags that change.
+// Intel SDM volume 3, Interrupt and Exception Handling: Exception- or Interrupt-Handler Procedures; Handler Procedures in 64-Bit Mode; volume 1,
+// Real-Address Mode; volume 3, Interrupt and Exception Handling in Real-Address Mode; Class 1 to 3 in Virtual-8086 Mode.
+
+import { linearOf, place, readTable, save } from './access.ts';
+import { flag, ones } from './bits.ts';
+import {
+  type Descriptor,
+  isCode,
+  isConforming,
+  isNull,
+  isWritable,
+  loaded,
+  lookup,
+  markAccessed,
+  named,
+  rplOf,
+  unusable,
+} from './descriptors.ts';
+import type { Frame, FrameWord } from './ghost.ts';
+import type { Segment } from './vocabulary.ts';
+import { canonical, cpl, flagsOf, gp, ia32e, low, np, protectedMode, raise, ss, stackSize, undecided, v86, type Work } from './work.ts';
+
+export interface Occurrence {
+  readonly vector: number;
+  readonly error?: number | 'any';
+  /** INT n, INT3, INTO: the gate's DPL is tested, and EXT is 0 in nested error codes. */
+  readonly software: boolean;
+  readonly rip: bigint;
+  /** RFLAGS image. */
+  readonly flags: number;
+}
+interface Push {
+  readonly word: FrameWord;
+  readonly value: bigint;
+  readonly loose?: bigint;
+}
+
+const stackLinear = (w: Work, sp: bigint, size: number, full: number | undefined): bigint => {
+  try {
+    return linearOf(w, 2, sp, size, 'write');
+  } catch (thrown) {
+    if (typeof thrown === 'object' && thrown !== null && 'faults' in thrown)
+      return raise({ vector: 12, ...(full === undefined ? {} : { error: full }), rule: 'deliver.stack' });
+    throw thrown;
+  }
+};
+/** Stores words below the stack pointer of `segment` as one frame. Where they do not fit: #SS with the error code `full`. */
+const pushAll = (
+  w: Work,
+  segment: Segment,
+  pointer: bigint,
+  width: 2 | 4 | 8,
+  size: 2 | 4 | 8,
+  pushes: readonly Push[],
+  full: number | undefined,
+): { sp: bigint; frame: Frame } => {
+  const words = new Map<FrameWord, number>();
+  const kept = w.s.ss;
+  let sp = pointer;
+  const stays = pointer & ~ones(width);
+  w.s.ss = segment;
+  for (const { word, value, loose } of pushes) {
+    sp = (sp - BigInt(size)) & ones(width);
+    const places = place(w, stackLinear(w, sp, size, full), size, { write: true }, 1);
+    save(w, places, size, value, loose ?? 0n);
+    words.set(word, places[0] as number);
+    for (let k = 0; k < size; k++)
+      w.marks.set(k < (places[1] as number) ? (places[0] as number) + k : (places[2] as number) + k - (places[1] as number), 'frame');
+  }
+  w.s.ss = kept;
+  return { sp: stays | sp, frame: { size, words } };
+};
+
+/** In real-address mode: the IVT, a 16-bit frame on the running stack. */
+const deliver8086 = (w: Work, e: Occurrence): Frame => {
+  const { s } = w;
+  if (e.vector * 4 + 3 > s.idtr.limit) gp('deliver.limit', e.vector * 8 + 2);
+  const entry = readTable(w, (s.idtr.base + BigInt(e.vector * 4)) & 0xffffffffn, 4);
+  const pushes: Push[] = [
+    { word: 'rflags', value: BigInt(e.flags & 0xffff) },
+    { word: 'cs', value: BigInt(s.cs.selector) },
+    { word: 'rip', value: e.rip & 0xffffn },
+  ];
+  const { sp, frame } = pushAll(w, s.ss, s.rsp, stackSize(s), 2, pushes, undefined);
+  s.rsp = sp;
+  const selector = Number((entry >> 16n) & 0xffffn);
+  s.cs = { ...s.cs, selector, base: BigInt(selector) << 4n };
+  s.rip = entry & 0xffffn;
+  s.rflags = BigInt(flagsOf(s) & ~(flag.IF | flag.TF | flag.AC | flag.RF));
+  return frame;
+};
+
+/** New stack pointer and, outside IA-32e mode, stack segment for a privilege level, from the TSS. SDM volume 3, Stack Switching; 64-Bit Mode Stack Switching. */
+const innerStack = (w: Work, level: number, ext: number): { readonly segment: Segment; readonly pointer: bigint } => {
+  const { tr } = w.s;
+  const wide = (tr.access & 8) !== 0;
+  const at = wide ? level * 8 + 4 : level * 4 + 2;
+  const tooSmall = at + (wide ? 7 : 3) > tr.limit;
+  if (tooSmall) raise({ vector: 10, error: named(tr.selector) | ext, rule: 'deliver.stack' });
+  const base = tr.base + BigInt(at);
+  const pointer = readTable(w, base & 0xffffffffn, wide ? 4 : 2);
+  const selector = Number(readTable(w, (base + (wide ? 4n : 2n)) & 0xffffffffn, 2));
+  const bad = (): never => raise({ vector: 10, error: named(selector) | ext, rule: 'deliver.stack' });
+  if (isNull(selector)) raise({ vector: 10, error: ext, rule: 'deliver.stack' });
+  const d = lookup(w, selector);
+  if (d === undefined || rplOf(selector) !== level || d.dpl !== level || !isWritable(d)) bad();
+  const found = d as Descriptor;
+  if (!found.present) ss('deliver.stack', named(selector) | ext);
+  markAccessed(w, found);
+  return { segment: loaded(found, selector), pointer };
+};
+const longStack = (w: Work, at: number, ext: number): bigint => {
+  const { tr } = w.s;
+  if (at + 7 > tr.limit) raise({ vector: 10, error: named(tr.selector) | ext, rule: 'deliver.stack' });
+  const pointer = readTable(w, tr.base + BigInt(at), 8);
+  if (!canonical(w.s, pointer)) ss('deliver.stack', ext);
+  return pointer;
+};
+
+/** Changes the foretold state and memory as delivery does, and says where the frame lies. Throws the faults of delivery. */
+export const deliver = (w: Work, e: Occurrence): Frame => {
+  const { s } = w;
+  if (!w.system) return undecided("the IDT is the host's own");
+  if (!protectedMode(s)) return deliver8086(w, e);
+  const long = ia32e(s);
+  const ext = e.software ? 0 : 1;
+  const gateError = e.vector * 8 + 2 + ext;
+  const entrySize = long ? 16 : 8;
+  if (e.vector * entrySize + entrySize - 1 > s.idtr.limit) gp('deliver.limit', gateError);
+  const at = s.idtr.base + BigInt(e.vector * entrySize);
+  const gate = readTable(w, long ? at : at & 0xffffffffn, 8);
+  const type = Number((gate >> 40n) & 0x1fn);
+  if (type === 5 && !long) undecided('a task gate');
+  if (!(type === 14 || type === 15 || (!long && (type === 6 || type === 7)))) gp('deliver.type', gateError);
+  if (e.software && Number((gate >> 45n) & 3n) < cpl(s)) gp('interrupt.dpl', e.vector * 8 + 2);
+  if ((gate & (1n << 47n)) === 0n) np('deliver.present', gateError);
+  const selector = Number((gate >> 16n) & 0xffffn);
+  let offset = (gate & 0xffffn) | (type >= 14 ? (gate >> 32n) & 0xffff0000n : 0n);
+  if (long) offset |= (readTable(w, at + 8n, 8) & 0xffffffffn) << 32n;
+  if (isNull(selector)) gp('deliver.code', ext);
+  const d = lookup(w, selector);
+  if (d === undefined) return gp('deliver.code', named(selector) | ext);
+  const level = cpl(s);
+  if (!isCode(d) || d.dpl > level) gp('deliver.code', named(selector) | ext);
+  if (long && (d.access & 0x6000) !== 0x2000) gp('deliver.code', named(selector) | ext);
+  if (!d.present) np('deliver.code', named(selector) | ext);
+  const inner = !isConforming(d) && d.dpl < level;
+  if (v86(s) && (!inner || d.dpl !== 0)) gp('deliver.code', named(selector) | ext);
+  const size = long ? 8 : type >= 14 ? 4 : 2;
+  const newLevel = inner ? d.dpl : level;
+
+  let { ss: segment, rsp: pointer } = s;
+  let width = stackSize(s);
+  const ist = long ? Number((gate >> 32n) & 7n) : 0;
+  if (long) {
+    width = 8;
+    if (ist !== 0) pointer = longStack(w, 0x24 + 8 * (ist - 1), ext);
+    else if (inner) pointer = longStack(w, 4 + 8 * newLevel, ext);
+    if (inner) segment = unusable(newLevel);
+    pointer &= ~15n;
+    if (!canonical(s, offset)) gp('deliver.code', ext);
+  } else if (inner) {
+    ({ segment, pointer } = innerStack(w, newLevel, ext));
+    width = (segment.access & 0x4000) !== 0 ? 4 : 2;
+    if (width === 2) pointer = (s.rsp & ~0xffffn) | (pointer & 0xffffn);
+  }
+  const selectorWord = (word: FrameWord, value: number): Push => ({
+    word,
+    value: BigInt(value),
+    // Above the selector the word is not defined. SDM volume 2, PUSH: a 32-bit push of a segment register may store 16 bits only; same for frames.
+    ...(size === 2 ? {} : { loose: ones(size) & ~0xffffn }),
+  });
+  const pushes: Push[] = [];
+  if (v86(s)) for (const name of ['gs', 'fs', 'ds', 'es'] as const) pushes.push(selectorWord(name, s[name].selector));
+  if (long || inner) pushes.push(selectorWord('ss', s.ss.selector), { word: 'rsp', value: s.rsp & ones(size) });
+  pushes.push({ word: 'rflags', value: BigInt(e.flags) & ones(size) }, selectorWord('cs', s.cs.selector), {
+    word: 'rip',
+    value: e.rip & ones(size),
+  });
+  if (e.error !== undefined)
+    pushes.push({ word: 'error', value: BigInt(e.error === 'any' ? 0 : e.error), ...(e.error === 'any' ? { loose: ones(size) } : {}) });
+  const was = s.rflags;
+  const oldSs = s.ss;
+  const oldCs = s.cs;
+  // The frame is written with the rights of the new level.
+  s.rflags = BigInt(flagsOf(s) & ~flag.VM);
+  if (long) s.cs = loaded(d, (selector & ~3) | newLevel);
+  s.ss = segment;
+  if (inner && long) s.ss = { ...segment, access: 0x10000 | (newLevel << 5) };
+  let pushed: ReturnType<typeof pushAll>;
+  try {
+    pushed = pushAll(w, s.ss, pointer, width, size, pushes, inner && !long ? named(segment.selector) | ext : ext);
+  } catch (thrown) {
+    s.rflags = was;
+    s.ss = oldSs;
+    s.cs = oldCs;
+    throw thrown;
+  }
+  markAccessed(w, d);
+  s.rsp = pushed.sp;
+  s.cs = loaded(d, (selector & ~3) | newLevel);
+  s.ss = inner ? (long ? { ...unusable(newLevel), access: 0x10000 | (newLevel << 5) } : segment) : oldSs;
+  s.rip = offset;
+  if ((low(was) & flag.VM) !== 0) for (const name of ['gs', 'fs', 'ds', 'es'] as const) s[name] = unusable(0);
+  const cleared = flag.TF | flag.NT | flag.RF | flag.VM | ((type & 1) === 0 ? flag.IF : 0);
+  s.rflags = BigInt(flagsOf(s) & ~cleared);
+  return pushed.frame;
+};

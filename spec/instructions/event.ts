@@ -1,0 +1,120 @@
+// From a fault or trap to how the run ends: the saved image, the delivery, double faults and shutdown.
+// Intel SDM volume 3, Interrupt 8—Double Fault Exception; Instruction-Breakpoint Exception Condition (RF in the image); Error Code.
+
+import { flag } from './bits.ts';
+import { deliver } from './deliver.ts';
+import type { Ending, Frame } from './ghost.ts';
+import { type Draft, type Fault, flagsOf, protectedMode, type Raised, undecided, type Work } from './work.ts';
+
+/** #DE, #TS, #NP, #SS, #GP (and #CP). SDM volume 3, table Interrupt and Exception Classes. */
+const contributory = new Set([0, 10, 11, 12, 13, 21]);
+const isRaised = (thrown: unknown): thrown is Raised => typeof thrown === 'object' && thrown !== null && 'faults' in thrown;
+
+export interface Arrival {
+  readonly vector: number;
+  readonly error?: number | 'any';
+  readonly cr2?: bigint;
+  readonly software: boolean;
+  /** External: an interrupt, no exception. */
+  readonly external?: true;
+  readonly rip: bigint;
+  readonly flags: number;
+}
+interface Told {
+  readonly rule: string;
+  readonly fault: boolean;
+  readonly completed: Draft;
+  readonly perhaps: ReadonlyMap<number, number>;
+}
+
+type Kept = Pick<Ending, 's' | 'stores' | 'loose' | 'marks' | 'open' | 'ports' | 'frame'>;
+const kept = (w: Work): Kept => ({
+  s: w.s,
+  stores: w.stores,
+  loose: w.loose,
+  marks: w.marks,
+  open: w.open,
+  ports: w.ports,
+  frame: undefined,
+});
+/** How the run ends when `a` is delivered over the foretold state. Later faults of delivery are followed to the end. */
+export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
+  let now = a;
+  let { rule } = told;
+  for (let depth = 0; depth < 4; depth++) {
+    const { rip, flags } = now;
+    if (!w.system) {
+      // The host's own IDT: what is seen is the state at the fault, or after a trap.
+      w.s.rip = rip;
+      const error = now.vector === 14 ? 'any' : now.error;
+      return {
+        ...told,
+        rule,
+        by: 'event',
+        vector: now.vector,
+        ...(error === undefined ? {} : { error }),
+        rip,
+        stop: now.vector,
+        ...kept(w),
+      };
+    }
+    if (now.cr2 !== undefined) w.s.cr2 = now.cr2;
+    // DR6 after faults other than #DB stays; TR and CPL decide the stack.
+    let frame: Frame;
+    try {
+      frame = deliver(w, {
+        vector: now.vector,
+        ...(now.error === undefined || !protectedMode(w.s) ? {} : { error: now.error }),
+        software: now.software,
+        rip,
+        flags,
+      });
+    } catch (thrown) {
+      if (!isRaised(thrown)) throw thrown;
+      if (thrown.faults.length > 1) undecided('several faults of one delivery');
+      const next = thrown.faults[0] as Fault;
+      if (depth === 0) rule = next.rule;
+      const combined = combine(now, next.vector);
+      if (combined === 'shutdown') return { ...told, rule, by: 'shutdown', ...kept(w) };
+      const fault = (flagsOf(w.s) & ~flag.RF) | flag.RF;
+      now =
+        combined === 'double'
+          ? { vector: 8, error: 0, software: false, rip, flags, ...(next.cr2 === undefined ? {} : { cr2: next.cr2 }) }
+          : {
+              vector: next.vector,
+              ...(next.error === undefined ? {} : { error: next.error }),
+              ...(next.cr2 === undefined ? {} : { cr2: next.cr2 }),
+              software: false,
+              // A software interrupt that cannot be delivered is a fault of the INT instruction.
+              rip: now.software ? (w.after ?? w.before.rip) : rip,
+              flags: now.software ? fault : flags,
+            };
+      continue;
+    }
+    return {
+      ...told,
+      rule,
+      by: 'event',
+      vector: now.vector,
+      ...(now.error === undefined || !protectedMode(w.before) ? {} : { error: now.error }),
+      rip: now.rip,
+      stop: now.vector,
+      s: w.s,
+      stores: w.stores,
+      loose: w.loose,
+      marks: w.marks,
+      open: w.open,
+      ports: w.ports,
+      frame,
+    };
+  }
+  return undecided('a chain of faults');
+};
+/** SDM volume 3, table Conditions for Generating a Double Fault. */
+const combine = (first: Arrival, second: number): 'shutdown' | 'double' | 'serial' => {
+  if (first.vector === 8 && !first.software && !first.external) return contributory.has(second) || second === 14 ? 'shutdown' : 'serial';
+  if (first.software || first.external) return 'serial';
+  if (contributory.has(first.vector)) return contributory.has(second) ? 'double' : 'serial';
+  if (first.vector === 14) return contributory.has(second) || second === 14 ? 'double' : 'serial';
+  return 'serial';
+};

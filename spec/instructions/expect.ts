@@ -1,0 +1,75 @@
+// What is permitted to happen in one case: decoded once, its faults and its completion foretold from state and memory as they were.
+// Intel SDM volume 3, Priority Among Concurrent Events; volume 2, Instruction Format.
+
+import type { Memory } from '../clause.ts';
+import type { Granted } from '../units.ts';
+import { flag } from './bits.ts';
+import { complete } from './completion.ts';
+import { decode, type Instruction } from './decode.ts';
+import { arrive } from './event.ts';
+import { fetcher } from './fetch.ts';
+import type { Ending, Expectation } from './ghost.ts';
+import { legal } from './legal.ts';
+import { meaningOf } from './meaning/index.ts';
+import type { CpuState, CpuStimulus, GrantedCpu } from './vocabulary.ts';
+import { begin, codeSize, type Fault, flagsOf, like8086, low, type Raised, type Undecided, undecided, type Work } from './work.ts';
+
+const isRaised = (thrown: unknown): thrown is Raised => typeof thrown === 'object' && thrown !== null && 'faults' in thrown;
+const isUndecided = (thrown: unknown): thrown is Undecided => typeof thrown === 'object' && thrown !== null && 'undecided' in thrown;
+const unknown = (why: string, instruction: Instruction | undefined, loud: boolean): Expectation => ({
+  instruction,
+  endings: [],
+  unknown: why,
+  loud,
+  completes: false,
+});
+
+/** How the run ends when the instruction faults: over the state as it was, or as a repeated string instruction had brought it. */
+const faulting = (w: Work, fault: Fault): Ending => {
+  const fresh: Work = {
+    ...begin(w.before, w.memory, w.granted, w.cpu),
+    i: w.i,
+    ...(w.progress ? { s: { ...w.s, rip: w.before.rip }, stores: new Map(w.stores), ports: w.ports } : {}),
+  };
+  // DR6 and CR2 apart, a fault changes nothing before delivery.
+  const flags = flagsOf(fresh.s) | (fault.trap === true ? 0 : flag.RF);
+  return arrive(
+    fresh,
+    {
+      vector: fault.vector,
+      ...(fault.error === undefined ? {} : { error: fault.error }),
+      ...(fault.cr2 === undefined ? {} : { cr2: fault.cr2 }),
+      software: false,
+      rip: w.before.rip,
+      flags,
+    },
+    { rule: fault.rule, fault: true, completed: { ...fresh.s }, perhaps: w.progress ? new Map() : w.stores },
+  );
+};
+
+/** Asked before the run: memory is as the instruction finds it. */
+export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, granted: Granted, cpu: GrantedCpu): Expectation => {
+  const w = begin(state, memory, granted, cpu);
+  let instruction: Instruction | undefined;
+  try {
+    let faults: readonly Fault[] = [];
+    try {
+      if ((low(state.dr7) & 0xff) !== 0) undecided('breakpoints are enabled');
+      const decoded = decode(fetcher(w), { code: codeSize(state), protected: !like8086(state) });
+      if ('notCovered' in decoded) return unknown(`unknown instruction: ${decoded.notCovered}`, undefined, true);
+      instruction = decoded;
+      w.i = decoded;
+      legal(w);
+      meaningOf(decoded.form)(w);
+    } catch (thrown) {
+      if (!isRaised(thrown)) throw thrown;
+      ({ faults } = thrown);
+    }
+    const endings = [...faults, ...w.also].map((fault) => faulting(w, fault));
+    const completes = faults.length === 0;
+    return { instruction, endings: completes ? [complete(w, run), ...endings] : endings, completes: completes && endings.length === 0 };
+  } catch (thrown) {
+    if (!isUndecided(thrown)) throw thrown;
+    return unknown(thrown.undecided, instruction, thrown.loud === true);
+  }
+};

@@ -1,0 +1,47 @@
+// The bytes of the instruction, each with the faults that fetching it causes.
+// Intel SDM volume 3, Priority Among Concurrent Events (faults from fetching and decoding the next instruction); volume 2, Instruction Format (15 bytes).
+
+import type { Fetch } from './decode.ts';
+import { byteAt, translate } from './paging.ts';
+import { canonical, type Fault, gp, in64, raise, type Raised, undecided, type Work } from './work.ts';
+
+const tooLong: Fault = { vector: 13, error: 0, rule: 'fetch.length' };
+
+/** Byte k from RIP on. */
+export const fetcher = (w: Work): Fetch => {
+  const { s } = w;
+  const long = in64(s);
+  let page = -1n;
+  let base = 0;
+  const read = (k: number): number => {
+    const offset = s.rip + BigInt(k);
+    let linear = offset;
+    if (long) {
+      linear = BigInt.asUintN(64, offset);
+      if (!canonical(s, linear)) gp('fetch.canonical');
+    } else {
+      if (offset > 0xffffffffn) undecided('code that wraps at 4 GBytes');
+      if (offset > BigInt(s.cs.limit)) gp('fetch.limit');
+      linear = (s.cs.base + offset) & 0xffffffffn;
+    }
+    const now = linear >> 12n;
+    if (now !== page) {
+      base = translate(w, now << 12n === linear ? linear : linear, { write: false, fetch: true }) - Number(linear & 0xfffn);
+      page = now;
+    }
+    const at = base + Number(linear & 0xfffn);
+    if (!w.memory.known(BigInt(at), 1)) undecided('code that was never seen');
+    return byteAt(w, at);
+  };
+  return (k) => {
+    if (k < 15) return read(k);
+    // The sixteenth byte need not be fetched to know that it is one too many; where it cannot be fetched either fault is permitted.
+    try {
+      read(k);
+    } catch (thrown) {
+      if (typeof thrown === 'object' && thrown !== null && 'faults' in thrown) raise(tooLong, ...(thrown as Raised).faults);
+      throw thrown;
+    }
+    return raise(tooLong);
+  };
+};

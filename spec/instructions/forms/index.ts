@@ -1,0 +1,22 @@
+// All forms the spec covers, and which form an opcode selects. Anything else is an unknown instruction, about which nothing is said.
+// Intel SDM volume 2, appendix A, Opcode Map.
+
+import type { Form } from './form.ts';
+import { integerForms } from './integer.ts';
+import { systemForms } from './system.ts';
+
+export type { Form, Operand, Place, Topic, Width } from './form.ts';
+/** The forms that are judged: what a generator of cases may encode. */
+export const forms: readonly Form[] = [...integerForms, ...systemForms];
+
+const tables: readonly Form[][][] = [[], [], []];
+for (const form of forms)
+  for (let k = 0; k < (form.plus ? 8 : 1); k++) {
+    const table = tables[form.map] as Form[][];
+    const list = table[form.opcode + k];
+    if (list === undefined) table[form.opcode + k] = [form];
+    else list.push(form);
+  }
+const none: readonly Form[] = [];
+/** Forms that share an opcode, in the order of the tables. */
+export const candidates = (map: 0 | 1 | 2, opcode: number): readonly Form[] => tables[map]?.[opcode] ?? none;

@@ -1,0 +1,111 @@
+// What the area remembers of a machine: the case that runs, what was foretold of it, and what was seen so far.
+// Nothing here judges.
+
+import type { Granted } from '../units.ts';
+import type { Instruction } from './decode.ts';
+import type { CpuState, GrantedCpu, SeenState } from './vocabulary.ts';
+import type { Draft, Work } from './work.ts';
+
+/** One permitted way for the case to end. */
+export interface Ending {
+  /** Clause below 'instructions.' that demands it. */
+  readonly rule: string;
+  readonly by: 'event' | 'end' | 'shutdown' | 'halt' | 'limit';
+  readonly vector?: number;
+  readonly error?: number | 'any';
+  /** RIP that the frame saves. */
+  readonly rip?: bigint;
+  /** Number of the stop that is reached. */
+  readonly stop?: number;
+  /** The event is a fault of the instruction under judgement, not what ends the program after it. */
+  readonly fault: boolean;
+  /** State where the run stops. */
+  readonly s: Draft;
+  /** State before delivery. */
+  readonly completed: Draft;
+  readonly stores: ReadonlyMap<number, number>;
+  readonly loose: ReadonlyMap<number, number>;
+  readonly marks: Work['marks'];
+  /** Bytes that a faulting instruction may have written before it faulted. */
+  readonly perhaps: ReadonlyMap<number, number>;
+  readonly open: ReadonlyMap<string, bigint>;
+  readonly ports: Work['ports'];
+  readonly frame: Frame | undefined;
+}
+/** Where delivery put the frame: physical addresses of its words by name, and their size. */
+export interface Frame {
+  readonly size: 2 | 4 | 8;
+  readonly words: ReadonlyMap<FrameWord, number>;
+}
+export type FrameWord = 'error' | 'rip' | 'cs' | 'rflags' | 'rsp' | 'ss' | 'es' | 'ds' | 'fs' | 'gs';
+export interface Expectation {
+  readonly instruction: Instruction | undefined;
+  readonly endings: readonly Ending[];
+  /** Why nothing can be said of how it ends; `loud` where that is a gap of ours or of what was seen, not the nature of the case. */
+  readonly unknown?: string;
+  readonly loud?: boolean;
+  /** The instruction must complete. */
+  readonly completes: boolean;
+}
+/** What a difference is about: a register that the instruction writes, or leaves; the flags; the frame; … */
+export type Kind =
+  | 'result'
+  | 'kept'
+  | 'flags'
+  | 'flags.kept'
+  | 'rip'
+  | 'segment'
+  | 'segment.kept'
+  | 'hidden'
+  | 'system'
+  | 'system.kept'
+  | 'cr2'
+  | 'dr6'
+  | 'handler'
+  | 'frame.error'
+  | 'frame.rip'
+  | 'frame.flags'
+  | 'frame.selector'
+  | 'frame.stack'
+  | 'store'
+  | 'stray'
+  | 'accessed'
+  | 'descriptor'
+  | 'port';
+export interface Difference {
+  readonly kind: Kind;
+  readonly what: string;
+  readonly expected: string;
+  readonly saw: string;
+}
+export interface Written {
+  readonly at: number;
+  readonly bytes: Uint8Array;
+}
+export interface InstructionsGhost {
+  readonly cpu: GrantedCpu;
+  readonly system: boolean;
+  state: CpuState | undefined;
+  expected: Expectation;
+  written: Written[];
+  ports: Work['ports'];
+  exception: { readonly vector: number; readonly error?: number; readonly cr2?: bigint } | undefined;
+  /** The permitted ending that was seen, and where what was seen differs from it. */
+  met: Ending | undefined;
+  differences: readonly Difference[];
+  /** Where the last run stopped, if all of it was seen. */
+  last: SeenState | undefined;
+}
+export const nothing: Expectation = { instruction: undefined, endings: [], unknown: 'no case runs', completes: false };
+export const initial = (granted: Granted): InstructionsGhost => ({
+  cpu: granted.cpu as GrantedCpu,
+  system: granted.offers.includes('cpu.system'),
+  state: undefined,
+  expected: nothing,
+  written: [],
+  ports: [],
+  exception: undefined,
+  met: undefined,
+  differences: [],
+  last: undefined,
+});

@@ -1,0 +1,46 @@
+// What is tested before anything of the operands: LOCK, mode, features, and the privilege that the instruction itself needs.
+// Intel SDM volume 2, LOCK—Assert LOCK# Signal Prefix, and the exception lists of the pages; volume 3, Privileged Instructions.
+
+import { cr4 } from './bits.ts';
+import type { Form } from './forms/index.ts';
+import type { CpuFeature } from './vocabulary.ts';
+import { cpl, gp, has, low, ofSystem, raise, ud, type Work } from './work.ts';
+
+const absent = (w: Work): never => {
+  ofSystem(w, 'the set of features');
+  return ud('ud.feature');
+};
+/** Control registers that exist: 0, 2, 3, 4, and 8 in 64-bit mode. SDM volume 2, MOV—Move to/from Control Registers. */
+export const controlRegisterExists = (w: Work): boolean => {
+  const n = w.i.reg;
+  return n === 0 || n === 2 || n === 3 || n === 4 || (n === 8 && w.i.code === 64);
+};
+
+export const legal = (w: Work): void => {
+  const { i } = w;
+  const { form } = i;
+  if (form.topic === 'undefined') ud('ud.reserved');
+  if (i.wrongMode) ud(form.modes === 'protected' ? 'ud.protected' : 'ud.mode');
+  if (i.lock && !(form.lock && i.address !== undefined)) ud('ud.lock');
+  if (form.feature !== undefined && !has(w, form.feature as CpuFeature)) absent(w);
+  if (form.feature === 'fsgsbase' && (low(w.s.cr4) & cr4.FSGSBASE) === 0) absent(w);
+  if (form.privileged && cpl(w.s) !== 0) deny(w, form);
+};
+/** #GP(0), after what the pages test before it. */
+const deny = (w: Work, form: Form): void => {
+  const control = form.topic === 'control' && form.operands.some((o) => o.at === 'C');
+  if (control && !controlRegisterExists(w)) {
+    // #UD or #GP(0): the page gives no order.
+    raise({ vector: 6, rule: 'ud.register' }, { vector: 13, error: 0, rule: 'privileged.gp' });
+  }
+  if (form.topic === 'debug' && (w.i.reg >= 8 || w.i.reg === 4 || w.i.reg === 5))
+    raise({ vector: 6, rule: 'ud.register' }, { vector: 13, error: 0, rule: 'privileged.gp' });
+  if (form.mnemonic === 'XSETBV' && (low(w.s.cr4) & cr4.OSXSAVE) === 0) absent(w);
+  // SYSCALL family: #UD outside 64-bit mode on one vendor's processors, or where EFER.SCE is clear.
+  if (form.mnemonic === 'SYSRET' && (i64(w) === false || (low(w.s.efer) & 1) === 0))
+    raise({ vector: 6, rule: 'ud.mode' }, { vector: 13, error: 0, rule: 'privileged.gp' });
+  // MONITOR and MWAIT are #UD above CPL 0. SDM volume 2, MONITOR—Set Up Monitor Address.
+  if (form.feature === 'monitor') ud('privileged.monitor');
+  gp('privileged.gp');
+};
+const i64 = (w: Work): boolean => w.i.code === 64;

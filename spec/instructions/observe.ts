@@ -1,0 +1,129 @@
+// How the area remembers a case: what it may do is foretold when it starts, what it did is collected, and one outcome is derived when it stops.
+// Contract of cpu.run and cpu.stopped: vocabulary.ts.
+
+import type { Moment } from '../clause.ts';
+import type { Event, EventName, EventOf } from '../vocabulary.ts';
+import { gpr, segments } from './bits.ts';
+import { differences, word } from './compare.ts';
+import { expect } from './expect.ts';
+import { type Ending, type InstructionsGhost, nothing } from './ghost.ts';
+import type { CpuDerived, CpuState, SeenState } from './vocabulary.ts';
+import { ia32e, protectedMode } from './work.ts';
+
+const none: readonly Event[] = [];
+/** A state of which every part was seen: what a run without a state goes on from. */
+const whole = (state: SeenState | undefined): CpuState | undefined => {
+  if (state === undefined || state.cr0 === undefined || state.efer === undefined || state.tscAux === undefined) return undefined;
+  for (const name of segments) if (state[name]?.access === undefined || state[name]?.base === undefined) return undefined;
+  if (state.ldtr?.access === undefined || state.tr?.access === undefined || state.shadow === undefined) return undefined;
+  return state as CpuState;
+};
+
+const matches = (e: Ending, event: EventOf<'cpu.stopped'>, g: InstructionsGhost, m: Moment<InstructionsGhost>): boolean => {
+  if (e.by === 'event') {
+    if (g.exception !== undefined) {
+      if (g.exception.vector !== e.vector) return false;
+      return e.error === undefined || e.error === 'any' || g.exception.error === undefined || g.exception.error === e.error;
+    }
+    const there = event.by === 'stop' ? event.stop === e.stop : event.by === 'limit' && event.state.rip === e.s.rip;
+    if (!there) return false;
+    if (e.error === undefined || e.error === 'any' || e.frame === undefined) return true;
+    const at = e.frame.words.get('error');
+    const saw = at === undefined ? undefined : word(m.memory, at, e.frame.size);
+    return saw === undefined || Number(saw & 0xffffn) === e.error;
+  }
+  if (e.by === 'end') return event.by === 'stop' && event.stop === e.stop && g.exception === undefined;
+  return event.by === e.by;
+};
+/** Vectors with an error code outside real-address mode. SDM volume 3, table Protected-Mode Exceptions and Interrupts. */
+const withError = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
+
+/** Error code and RIP of the frame: where a permitted ending says, else where the stack pointer points. */
+const saved = (
+  g: InstructionsGhost,
+  event: EventOf<'cpu.stopped'>,
+  m: Moment<InstructionsGhost>,
+  e: Ending | undefined,
+): { error?: number; rip?: bigint } => {
+  if (g.exception !== undefined)
+    return {
+      ...(g.exception.error === undefined ? {} : { error: g.exception.error }),
+      ...(event.state.rip === undefined ? {} : { rip: event.state.rip }),
+    };
+  const before = g.state as CpuState;
+  const size = e?.frame?.size ?? (ia32e(before) ? 8 : protectedMode(before) ? 4 : 2);
+  let at = event.state.rsp === undefined ? undefined : Number(event.state.rsp + (size === 8 ? 0n : (event.state.ss?.base ?? 0n)));
+  const first = e?.frame?.words.get('error') ?? e?.frame?.words.get('rip');
+  if (first !== undefined) at = first;
+  if (at === undefined || !Number.isSafeInteger(at)) return {};
+  const pushes = e?.frame === undefined ? withError.has(event.stop ?? 0) && protectedMode(before) : e.frame.words.has('error');
+  const error = pushes ? word(m.memory, at, size) : undefined;
+  const rip = word(m.memory, pushes ? at + size : at, size);
+  return { ...(error === undefined ? {} : { error: Number(error & 0xffffffffn) }), ...(rip === undefined ? {} : { rip }) };
+};
+
+const stopped = (g: InstructionsGhost, event: EventOf<'cpu.stopped'>, m: Moment<InstructionsGhost>): readonly Event[] => {
+  const before = g.state;
+  g.last = event.state;
+  if (before === undefined) return none;
+  const { endings } = g.expected;
+  g.met = undefined;
+  g.differences = [];
+  for (const e of endings) {
+    if (!matches(e, event, g, m)) continue;
+    const found = differences(g, e, event.state, before, m.memory, m.granted.offers.includes('cpu.port'));
+    if (g.met === undefined || found.length < g.differences.length) {
+      g.met = e;
+      g.differences = found;
+    }
+    if (found.length === 0) break;
+  }
+  const near = g.met ?? endings.find((e) => e.by === 'event' && e.stop === event.stop);
+  const isEvent = g.exception !== undefined || (event.by === 'stop' && near?.by !== 'end');
+  const vector = g.exception?.vector ?? event.stop;
+  const outcome: CpuDerived = {
+    saw: 'cpu.outcome',
+    ...(isEvent && vector !== undefined ? { vector } : {}),
+    ...(isEvent ? saved(g, event, m, near) : {}),
+    by: isEvent ? 'event' : event.by === 'stop' ? 'end' : event.by,
+    state: event.state,
+    interrupted: interruptedOf(event.state),
+  };
+  return [outcome];
+};
+/** What delivery leaves alone. The rest is in the frame. */
+const interruptedOf = (state: SeenState): SeenState => {
+  const kept: Record<string, bigint> = {};
+  for (const name of gpr) if (name !== 'rsp' && state[name] !== undefined) kept[name] = state[name] as bigint;
+  return kept as SeenState;
+};
+
+export const observe = (g: InstructionsGhost, m: Moment<InstructionsGhost>): readonly Event[] => {
+  const event = m.event as EventOf<'cpu.run' | 'cpu.stopped' | 'cpu.exception' | 'cpu.port' | 'memory.changed'>;
+  if ('do' in event) {
+    g.state = event.state ?? whole(g.last);
+    g.written = [];
+    g.ports = [];
+    g.exception = undefined;
+    g.met = undefined;
+    g.differences = [];
+    g.expected = g.state === undefined ? nothing : expect(event, g.state, m.memory, m.granted, g.cpu);
+    return none;
+  }
+  switch (event.saw) {
+    case 'memory.changed':
+      for (const { at, bytes } of event.writes) g.written.push({ at: Number(at), bytes });
+      return none;
+    case 'cpu.port':
+      g.ports.push(event);
+      return none;
+    case 'cpu.exception':
+      g.exception = event;
+      return none;
+    default: {
+      const derived = stopped(g, event, m);
+      return derived;
+    }
+  }
+};
+export const observed: readonly EventName[] = ['cpu.run', 'memory.changed', 'cpu.port', 'cpu.exception', 'cpu.stopped'];

@@ -1,0 +1,159 @@
+// One case as the rules see it: the state and memory before, what has been foretold of the state and memory after, and what may be left open.
+// A judge's scratch pad: it holds whole values and sets of permitted bits, nothing is executed step by step.
+
+import type { Memory } from '../clause.ts';
+import type { Granted } from '../units.ts';
+import { cr0, efer, flag, gpr, ones, type Size, segments } from './bits.ts';
+import type { Instruction } from './decode.ts';
+import type { CpuFeature, CpuState, GrantedCpu, Segment } from './vocabulary.ts';
+
+export type Draft = { -readonly [K in keyof CpuState]: CpuState[K] };
+export interface Fault {
+  readonly vector: number;
+  /** Absent: none is pushed. 'any': the target cannot know or the manual leaves it open. */
+  readonly error?: number | 'any';
+  readonly cr2?: bigint;
+  /** Clause that demands it, below 'instructions.'. */
+  readonly rule: string;
+  /** A trap: the saved RIP is that of the next instruction. */
+  readonly trap?: true;
+}
+/** Thrown where the instruction cannot complete: exactly one of these faults is permitted. */
+export interface Raised {
+  readonly faults: readonly Fault[];
+}
+/** Thrown where nothing can be said. */
+export interface Undecided {
+  readonly undecided: string;
+  readonly loud?: true;
+}
+/** An event that is what the instruction does: INT n, INT3, INTO, INT1. */
+export interface Arriving {
+  readonly vector: number;
+  readonly software: boolean;
+}
+export interface Work {
+  readonly before: CpuState;
+  s: Draft;
+  readonly memory: Memory;
+  readonly granted: Granted;
+  readonly cpu: GrantedCpu;
+  /** The guest has descriptor, control and page tables of its own. */
+  readonly system: boolean;
+  i: Instruction;
+  /** Foretold bytes of guest memory, by physical address. */
+  stores: Map<number, number>;
+  /** Why a byte is foretold, where it is not the instruction's own store. */
+  marks: Map<number, 'accessed' | 'descriptor' | 'frame'>;
+  /** Bits of those bytes that are not judged. */
+  loose: Map<number, number>;
+  /** Bits of the state that are not judged; segments by the name of a part: 'cs.limit'. */
+  open: Map<string, bigint>;
+  ports: { port: number; width: 1 | 2 | 4; direction: 'in' | 'out'; value: number }[];
+  /** Other faults that may be reported in place of what happens; and whether completion is permitted beside them. */
+  also: Fault[];
+  /** State as it was before the instruction except for what a repeated string instruction had done when it faulted. */
+  progress: boolean;
+  /** The instruction has set RIP itself. */
+  moved: boolean;
+  /** A repeated string instruction. */
+  repeats: boolean;
+  /** RIP of the instruction that an event now belongs to, where that is no longer the first. */
+  after: bigint | undefined;
+  halted: boolean;
+  event: Arriving | undefined;
+  readonly walks: Map<number, number>;
+}
+
+export const undecided = (why: string): never => {
+  const thrown: Undecided = { undecided: why };
+  throw thrown;
+};
+/** Undecided for want of what was seen. */
+export const unseen = (why: string): never => {
+  const thrown: Undecided = { undecided: why, loud: true };
+  throw thrown;
+};
+export const raise = (...faults: readonly Fault[]): never => {
+  const thrown: Raised = { faults };
+  throw thrown;
+};
+export const gp = (rule: string, error: number | 'any' = 0): never => raise({ vector: 13, error, rule });
+export const ud = (rule: string): never => raise({ vector: 6, rule });
+export const ss = (rule: string, error = 0): never => raise({ vector: 12, error, rule });
+export const np = (rule: string, error: number): never => raise({ vector: 11, error, rule });
+
+/** What depends on tables or registers of the guest's own cannot be known where they are the host's. */
+export const ofSystem = (w: Work, what: string): void => {
+  if (!w.system) undecided(`${what} is the host's own`);
+};
+
+export const low = (value: bigint): number => Number(value & 0xffffffffn);
+export const flagsOf = (s: CpuState): number => low(s.rflags);
+export const protectedMode = (s: CpuState): boolean => (low(s.cr0) & cr0.PE) !== 0;
+export const v86 = (s: CpuState): boolean => (flagsOf(s) & flag.VM) !== 0;
+export const ia32e = (s: CpuState): boolean => (low(s.efer) & efer.LMA) !== 0;
+export const in64 = (s: CpuState): boolean => ia32e(s) && (s.cs.access & 0x2000) !== 0;
+/** Real-address and virtual-8086 mode form segments from selectors. */
+export const like8086 = (s: CpuState): boolean => !protectedMode(s) || v86(s);
+/** SDM volume 3, Privilege Levels: 0 in real-address mode, 3 in virtual-8086 mode; else the level of SS, which CS agrees with. */
+export const cpl = (s: CpuState): number => (!protectedMode(s) ? 0 : v86(s) ? 3 : (s.ss.access >> 5) & 3);
+export const iopl = (s: CpuState): number => (flagsOf(s) >> 12) & 3;
+export const codeSize = (s: CpuState): 16 | 32 | 64 => (in64(s) ? 64 : (s.cs.access & 0x4000) !== 0 ? 32 : 16);
+export const stackSize = (s: CpuState): 2 | 4 | 8 => (in64(s) ? 8 : (s.ss.access & 0x4000) !== 0 ? 4 : 2);
+export const has = (w: Work, feature: CpuFeature): boolean => w.cpu.has.includes(feature);
+
+export const begin = (before: CpuState, memory: Memory, granted: Granted, cpu: GrantedCpu): Work => ({
+  before,
+  s: { ...before },
+  memory,
+  granted,
+  cpu,
+  system: granted.offers.includes('cpu.system'),
+  i: undefined as unknown as Instruction,
+  stores: new Map(),
+  marks: new Map(),
+  loose: new Map(),
+  open: new Map(),
+  ports: [],
+  also: [],
+  progress: false,
+  moved: false,
+  repeats: false,
+  after: undefined,
+  halted: false,
+  event: undefined,
+  walks: new Map(),
+});
+/** Leaves bits of a register, or of a part of a segment, unjudged. */
+export const leave = (w: Work, what: string, bits: bigint = ones(8)): void => {
+  w.open.set(what, (w.open.get(what) ?? 0n) | bits);
+};
+
+/** Register number `n` at a size; without REX, 4 to 7 of size 1 are AH, CH, DH, BH. */
+export const register = (w: Work, n: number, size: Size): bigint => {
+  if (size === 1 && n >= 4 && n < 8 && w.i.rex === 0) return (w.s[gpr[n - 4] as 'rax'] >> 8n) & 0xffn;
+  return w.s[gpr[n] as 'rax'] & ones(size);
+};
+/** 8 and 16 bits keep the rest of the register, 32 bits clear the high half. SDM volume 1, General-Purpose Registers in 64-Bit Mode. */
+export const setRegister = (w: Work, n: number, size: Size, value: bigint): void => {
+  const { s } = w;
+  if (size === 1 && n >= 4 && n < 8 && w.i.rex === 0) {
+    const name = gpr[n - 4] as 'rax';
+    s[name] = (s[name] & ~0xff00n) | ((value & 0xffn) << 8n);
+    return;
+  }
+  const name = gpr[n] as 'rax';
+  s[name] = size >= 4 ? value & ones(size) : (s[name] & ~ones(size)) | (value & ones(size));
+};
+/** Sets status flags: `value` where `known`, unjudged where `undefinedBits`. */
+export const setFlags = (w: Work, written: number, value: number, undefinedBits = 0): void => {
+  w.s.rflags = BigInt((flagsOf(w.s) & ~written) | (value & written)) & 0xffffffffn;
+  if (undefinedBits !== 0) leave(w, 'rflags', BigInt(undefinedBits));
+};
+export const segmentAt = (w: Work, n: number): Segment => w.s[segments[n] as 'es'];
+/** In 64-bit mode 48 or 57 bits are implemented. SDM volume 1, Canonical Addressing. */
+export const canonical = (s: CpuState, linear: bigint): boolean => {
+  const width = (low(s.cr4) & 0x1000) !== 0 ? 57 : 48;
+  return BigInt.asUintN(64, BigInt.asIntN(width, linear)) === BigInt.asUintN(64, linear);
+};
