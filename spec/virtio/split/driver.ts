@@ -18,6 +18,13 @@ const indirect = `${table} / Indirect Descriptors`;
  */
 const entryHeld = (q: Queue, o: Outstanding): boolean => ((q.availIdx - o.position) & 0xffff) <= q.outstanding.size;
 
+/** Where the three parts of a queue lie, and how long they are. */
+const partsOf = (q: Pick<Queue, 'size' | 'desc' | 'avail' | 'used'>): readonly (readonly [at: bigint, length: number])[] => [
+  [q.desc, tableBytes(q)],
+  [q.avail, availBytes(q)],
+  [q.used, usedBytes(q)],
+];
+
 /** Duties that walking a chain decides: [id, section, label, says]. */
 const walked: readonly (readonly [string, string, string, string])[] = [
   ['head-in-table', table, '', 'a head is an index of the descriptor table'],
@@ -109,17 +116,16 @@ export const splitDuties: readonly Duty<SplitGhost>[] = [
   duty({
     id: 'virtio.split.driver.rings-inside-memory',
     cite: virtio('Basic Facilities of a Virtio Device / Split Virtqueues'),
-    says: 'the three parts lie inside guest memory, and apart from one another',
+    says: 'the three parts lie inside guest memory, and apart from one another and from other queues',
     on: ['virtq.enabled'],
-    keeps: ({ event: e, memory }) => {
-      const q = { size: e.size } as Parameters<typeof usedBytes>[0];
-      const parts: readonly (readonly [bigint, number])[] = [
-        [e.desc, tableBytes(q)],
-        [e.avail, availBytes(q)],
-        [e.used, usedBytes(q)],
-      ];
+    keeps: ({ before, event: e, memory }) => {
+      const parts = partsOf(e);
       const fits = parts.every(([at, n]) => at + BigInt(n) <= BigInt(memory.size));
-      const apart = parts.every(([at, n], i) => parts.every(([other, m], k) => k <= i || !touches(at, n, other, m)));
+      const others = [...before.queues.values()].filter((o) => o.index !== e.queue).flatMap(partsOf);
+      const apart = parts.every(
+        ([at, n], i) =>
+          others.every(([other, m]) => !touches(at, n, other, m)) && parts.every(([other, m], k) => k <= i || !touches(at, n, other, m)),
+      );
       return (
         (fits && apart) || {
           expected: 'three separate parts of memory',

@@ -104,12 +104,12 @@ export const noneFinished = (): Record<Trait, number> => ({
 /** struct virtq_avail: le16 flags, le16 idx, le16 ring[size], le16 used_event; The Virtqueue Available Ring. */
 export const availFlags = (q: Queue, m: Memory): number => m.u16(q.avail) ?? 0;
 export const usedEvent = (q: Queue, m: Memory): number => m.u16(q.avail + 4n + 2n * BigInt(q.size)) ?? 0;
-export const availBytes = (q: Queue): number => 6 + 2 * q.size;
+export const availBytes = (q: Pick<Queue, 'size'>): number => 6 + 2 * q.size;
 /** struct virtq_used: le16 flags, le16 idx, {le32 id, le32 len} ring[size], le16 avail_event; The Virtqueue Used Ring. */
 export const usedFlags = (q: Queue, m: Memory): number => m.u16(q.used) ?? 0;
 export const availEvent = (q: Queue, m: Memory): number => m.u16(q.used + 4n + 8n * BigInt(q.size)) ?? 0;
-export const usedBytes = (q: Queue): number => 6 + 8 * q.size;
-export const tableBytes = (q: Queue): number => descriptorBytes * q.size;
+export const usedBytes = (q: Pick<Queue, 'size'>): number => 6 + 8 * q.size;
+export const tableBytes = (q: Pick<Queue, 'size'>): number => descriptorBytes * q.size;
 
 /** Whether two stretches meet. As numbers they are exact inside any memory, and far outside they meet nothing there. */
 export const touches = (at: bigint, length: number, start: bigint, size: number): boolean => {

@@ -4,6 +4,7 @@
 import type { Memory, Moment } from '../../clause.ts';
 import type { Gpa } from '../../units.ts';
 import type { Event, EventOf } from '../../vocabulary.ts';
+import type { Segment } from '../vocabulary.ts';
 import { has } from '../features.ts';
 import { descriptorBytes, walk } from './chain.ts';
 import {
@@ -51,6 +52,15 @@ const enable = (g: SplitGhost, e: EventOf<'virtq.enabled'>): void => {
   });
 };
 
+/** Whatever any entry of the available ring leads to: all that a device can be after once idx says nothing. */
+const reachable = (g: SplitGhost, q: Queue, m: Memory): readonly Segment[] => {
+  const heads = new Set(Array.from({ length: q.size }, (_, i) => m.u16(q.avail + 4n + 2n * BigInt(i)) ?? 0));
+  return [...heads].flatMap((head) => {
+    const walked = walk(m, q, head, g.features);
+    return 'duty' in walked ? walked.writable : walked.chain.writable;
+  });
+};
+
 /** What the driver made available since: chains, in order. An impossible idx makes nothing available. */
 const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
   const from = q.availIdx;
@@ -60,6 +70,7 @@ const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
   if (count === 0) return;
   q.availIdx = to;
   if (count + q.outstanding.size > q.size) {
+    q.loose.push(...reachable(g, q, m));
     events.push({
       saw: 'virtq.malformed',
       queue: q.index,
