@@ -8,7 +8,7 @@ import { interruptRequest } from './interrupts.ts';
 import { interruptRange } from './legacy.ts';
 import { get, PHMBASE_REG, PHMLIMIT_REG, PLMBASE_REG, PLMLIMIT_REG, PMEN_REG, pageAt } from './registers.ts';
 import { ABORTED, translate, translating } from './translate.ts';
-import { aim, NO_PASID, READ, type Request, TRANSLATED, type Unit, UNTRANSLATED, WRITE } from './unit.ts';
+import { aim, EXECUTE, NO_PASID, READ, type Request, TRANSLATED, type Unit, UNTRANSLATED, WRITE } from './unit.ts';
 
 /** What a stimulus says of the request. */
 export interface Asked {
@@ -30,7 +30,6 @@ export const prepare = (unit: Unit, sourceId: number, asked: Asked, kind: number
   request.type = asked.translated === true ? TRANSLATED : UNTRANSLATED;
   request.kind = kind;
   request.need = need;
-  request.zeroLength = false;
   request.noWrite = false;
   return request;
 };
@@ -83,7 +82,7 @@ export const dmaRead = (unit: Unit, sourceId: number, asked: Asked, length: numb
   // A read of length 0 asks for nothing where the unit supports it; else it is a read.
   const need = length === 0 && unit.profile.zeroLengthRead ? 0 : READ;
   const request = prepare(unit, sourceId, asked, 2, need);
-  request.zeroLength = length === 0;
+  if (request.execute) request.need |= EXECUTE;
   const bytes = new Uint8Array(length);
   const completed = eachPage(unit, request, asked.at, length, (host, done, count) => {
     if (count > 0) bytes.set(load(unit.memory, host, count), done);

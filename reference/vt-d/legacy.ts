@@ -3,7 +3,7 @@
 
 import { inside, load32 } from '../memory.ts';
 import { type Context, contextSlot } from './caches.ts';
-import { legacyReasons, second, walkSecondStage, widthOf } from './second-stage.ts';
+import { legacyReasons, NO_FLAGS, second, walkSecondStage, widthOf } from './second-stage.ts';
 import { DIRTY, NO_PASID, READ, type Request, TRANSLATED, type Unit, UNTRANSLATED, WRITE } from './unit.ts';
 
 /** Translation types. */
@@ -14,14 +14,11 @@ const PASS_THROUGH = 2;
 export const translateLegacy = (unit: Unit, request: Request): number => {
   // RTA.2: requests with PASID need scalable mode.
   if (request.pasid !== NO_PASID) return 0x31;
-  const slot = contextSlot(unit.caches, request.sourceId);
-  let context = slot;
-  if (slot.sourceId !== request.sourceId || slot.scalable) {
-    const reason = fetchContext(unit, request, fetched);
-    if (reason !== 0 && !cacheable(unit, reason)) return reason;
-    Object.assign(slot, fetched);
-    slot.reason = reason;
-    context = slot;
+  const context = contextSlot(unit.caches, request.sourceId);
+  if (context.sourceId !== request.sourceId || context.scalable) {
+    context.reason = fetchContext(unit, request.sourceId, context);
+    // An entry that cannot be used is not kept; caching mode may keep one that is not present.
+    if (context.reason !== 0 && !(unit.profile.cachingMode && context.reason === 0x02)) context.sourceId = -1;
   }
   request.faultsDisabled = context.faultsDisabled;
   if (context.reason !== 0) return context.reason;
@@ -51,7 +48,7 @@ export const translateLegacy = (unit: Unit, request: Request): number => {
     context.levels,
     request.need,
     READ | WRITE,
-    false,
+    NO_FLAGS,
     false,
     legacyReasons,
   );
@@ -86,31 +83,12 @@ export const identity = (request: Request): number => {
 /** Pages FEE00H to FEEFFH. */
 export const interruptRange = (page: number): boolean => page >= 0xf_ee00 && page <= 0xf_eeff;
 
-/** With caching mode an entry that is not present may be kept. */
-const cacheable = (unit: Unit, reason: number): boolean => unit.profile.cachingMode && reason === 0x02;
-
-const fetched: Context = {
-  sourceId: 0,
-  reason: 0,
-  faultsDisabled: false,
-  domain: 0,
-  type: 0,
-  levels: 0,
-  tablePage: 0,
-  scalable: false,
-  deviceTlb: false,
-  pasidEnabled: false,
-  pageRequests: false,
-  directoryPage: 0,
-  pasidEnd: 0,
-  ridPasid: 0,
-  ridPrivilege: false,
-};
-
-const fetchContext = (unit: Unit, request: Request, into: Context): number => {
+const fetchContext = (unit: Unit, sourceId: number, into: Context): number => {
   const { memory, profile } = unit;
-  const { sourceId } = request;
-  request.faultsDisabled = false;
+  into.sourceId = sourceId;
+  into.scalable = false;
+  into.faultsDisabled = false;
+  into.domain = 0;
 
   // Root entry: 16 bytes, by bus.
   const root = unit.rootPage * 4096 + (sourceId >>> 8) * 16;
@@ -127,10 +105,7 @@ const fetchContext = (unit: Unit, request: Request, into: Context): number => {
   const at = contextPage * 4096 + (sourceId & 0xff) * 16;
   if (!inside(memory, at, 16)) return 0x09; // LCT.1
   const c0 = load32(memory, at);
-  into.sourceId = sourceId;
-  into.domain = 0;
   into.faultsDisabled = (c0 & 2) !== 0;
-  request.faultsDisabled = into.faultsDisabled;
   if ((c0 & 1) === 0) return 0x02; // LCT.2
   const c1 = load32(memory, at + 4);
   const c2 = load32(memory, at + 8);

@@ -6,10 +6,12 @@ import type { Observation, Stimulus } from '../../spec/vocabulary.ts';
 import type { Requester, RequesterAbility, VtdMachine } from '../../spec/vt-d/vocabulary.ts';
 import type { Machine } from '../machine.ts';
 import { createMemory, inside, refill } from '../memory.ts';
+import { type Completion, translationRequest } from './ats.ts';
 import { writeRegister } from './commands.ts';
 import { dmaAtomic, dmaRead, dmaWrite } from './dma.ts';
 import { createFunctions, functionsRefusal } from './functions.ts';
 import { decodeProfile, inconsistent } from './profile.ts';
+import { pageRequest } from './pri.ts';
 import { readWord } from './registers.ts';
 import { createUnit, resetUnit } from './unit.ts';
 
@@ -19,6 +21,10 @@ const REQUESTERS_LIMIT = 64;
 const LENGTH_LIMIT = 1 << 20;
 /** Accesses of one stimulus: a full invalidation queue has 2^15 descriptors of at most 8 words and a status write each. */
 const BUDGET = 1 << 20;
+/** Pages of one translation request. */
+const PAGES_LIMIT = 512;
+/** A function that is not there, or must not send, gets nothing. */
+const unsent: Completion = { status: 'unsupported-request', entries: [] };
 
 /** Why no such machine can be built. */
 export const vtdRefusal = (config: MachineConfig): string | undefined => {
@@ -144,6 +150,21 @@ export const vtdMachine = (config: MachineConfig): Machine => {
         const bytes = new Uint8Array(4);
         new DataView(bytes.buffer).setUint32(0, data, true);
         if (functions.masters(index)) dmaWrite(unit, r.sourceId, { at: address, ...(pasid === undefined ? {} : { pasid }) }, bytes);
+        return undefined;
+      }
+      case 'ats.request': {
+        const { requester: index, pages } = stimulus;
+        const r = able(index, 'ats', stimulus.pasid !== undefined && 'pasid');
+        if (typeof r === 'string') return r;
+        if (pages < 1 || pages > PAGES_LIMIT) return `ats.request of ${pages} pages`;
+        const completion = functions.masters(index) ? translationRequest(unit, r.sourceId, stimulus, pages) : unsent;
+        replies.push({ saw: 'ats.completion', requester: index, ...completion });
+        return undefined;
+      }
+      case 'pri.request': {
+        const r = able(stimulus.requester, 'pri', stimulus.pasid !== undefined && 'pasid');
+        if (typeof r === 'string') return r;
+        if (functions.masters(stimulus.requester)) pageRequest(unit, r.sourceId, stimulus);
         return undefined;
       }
       case 'ats.answers': {

@@ -36,6 +36,11 @@ export interface SecondStage {
 export const second: SecondStage = { page: 0, order: 0, permissions: 0, dirty: false };
 const entries = new Float64Array(5);
 
+/** Accessed and dirty flags: the tables have none; they are updated; they would have to be, but cannot. */
+export const NO_FLAGS = 0;
+export const FLAGS = 1;
+export const FLAGS_FIXED = 2;
+
 /** Input addresses of a table of so many levels end here. */
 export const widthOf = (unit: Unit, levels: number): number => Math.min(unit.profile.guestPages, 2 ** (9 * levels));
 
@@ -63,7 +68,7 @@ export const walkSecondStage = (
   levels: number,
   need: number,
   mask: number,
-  accessed: boolean,
+  flags: number,
   setDirty: boolean,
   reasons: Reasons,
 ): number => {
@@ -106,11 +111,11 @@ export const walkSecondStage = (
       continue;
     }
 
-    if (accessed) {
-      const reason = setAccessed(unit, levels, level, setDirty);
+    if (flags !== NO_FLAGS) {
+      const reason = setAccessed(unit, levels, level, setDirty, flags);
       if (reason !== 0) return reason;
     }
-    second.dirty = !accessed || (load32(memory, at) & DIRTY_FLAG) !== 0;
+    second.dirty = flags === NO_FLAGS || (load32(memory, at) & DIRTY_FLAG) !== 0;
     second.order = 9 * (level - 1);
     second.page = large ? next + (low & (level === 2 ? 0x1ff : 0x3_ffff)) : next;
     second.permissions = permissions;
@@ -120,20 +125,15 @@ export const walkSecondStage = (
 
 /** SSL.5: the flags cannot be updated by walks that are not snooped. */
 const UNSNOOPED = 0x7c;
-let snooped = true;
-/** Whether walks from now on may update flags. */
-export const snoopSecondStage = (allowed: boolean): void => {
-  snooped = allowed;
-};
 
 /** Accessed in each entry used, dirty in the leaf. */
-const setAccessed = (unit: Unit, levels: number, leaf: number, dirty: boolean): number => {
+const setAccessed = (unit: Unit, levels: number, leaf: number, dirty: boolean, how: number): number => {
   for (let level = levels; level >= leaf; level -= 1) {
     const at = entries[level - 1] ?? 0;
     const flags = level === leaf && dirty ? ACCESSED | DIRTY_FLAG : ACCESSED;
     const before = load32(unit.memory, at);
     if ((before & flags) === flags) continue;
-    if (!snooped) return UNSNOOPED;
+    if (how === FLAGS_FIXED) return UNSNOOPED;
     store32(unit.memory, at, before | flags);
   }
   return 0;

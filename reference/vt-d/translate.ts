@@ -1,9 +1,10 @@
 // Decides which way a request is translated: not at all, in legacy mode, in scalable mode, or aborted.
 // VT-d 4.1, Translation Table Mode of the Root Table Address Register; fault conditions RTA.
 
-import { identity, translateLegacy } from './legacy.ts';
+import { translateLegacy } from './legacy.ts';
 import { GSTS_REG, get } from './registers.ts';
-import { NO_PASID, type Request, type Unit } from './unit.ts';
+import { translateScalable } from './scalable.ts';
+import type { Request, Unit } from './unit.ts';
 
 /** GSTS_REG.TES. */
 export const TES = 0x8000_0000;
@@ -23,7 +24,7 @@ export const translate = (unit: Unit, request: Request): number => {
     case LEGACY:
       return translateLegacy(unit, request);
     case SCALABLE:
-      return 0x30;
+      return unit.profile.scalable ? translateScalable(unit, request) : 0x30; // RTA.1
     case ABORT:
       return unit.profile.abortMode ? ABORTED : 0x30;
     default:

@@ -34,7 +34,6 @@ export interface Request {
   low: number;
   /** Permissions asked for: READ, WRITE, EXECUTE; 0 for a translation request or a read of length 0. */
   need: number;
-  zeroLength: boolean;
   noWrite: boolean;
   execute: boolean;
   privileged: boolean;
@@ -86,7 +85,6 @@ export const createUnit = (profile: Profile, memory: Memory, outside: Pick<Unit,
     high: 0,
     low: 0,
     need: 0,
-    zeroLength: false,
     noWrite: false,
     execute: false,
     privileged: false,
