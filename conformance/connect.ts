@@ -90,6 +90,12 @@ export const kinds: readonly Kind[] = [
     open: async (rest) => (await import('./targets/qemu/target.ts')).microvmTarget(rest === '' ? undefined : rest),
     probe: async () => (await import('./targets/qemu/target.ts')).probeMicrovm(),
   },
+  {
+    usage: 'kvm',
+    matches: (n) => n === 'kvm',
+    open: async () => (await import('./targets/kvm/target.ts')).kvmTarget(),
+    probe: async () => (await import('./targets/kvm/target.ts')).probeKvm(),
+  },
 ];
 
 /** Opens a target by name. Throws a ConnectError that names what is known, or why this one cannot be reached. */

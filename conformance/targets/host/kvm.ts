@@ -12,6 +12,7 @@ const KVM_GET_VCPU_MMAP_SIZE = io(0x04);
 const KVM_GET_SUPPORTED_CPUID = iowr(0x05, 8);
 const KVM_CREATE_VCPU = io(0x41);
 const KVM_SET_USER_MEMORY_REGION = iow(0x46, 32);
+const KVM_GET_DIRTY_LOG = iow(0x42, 16);
 const KVM_RUN = io(0x80);
 const KVM_GET_SREGS = ior(0x83, 312);
 const KVM_GET_MSRS = iowr(0x88, 8);
@@ -37,6 +38,7 @@ export const run = {
   events: 760,
 } as const;
 export const exits = { io: 2, hlt: 5, mmio: 6, shutdown: 8, failEntry: 9, internalError: 17 } as const;
+const KVM_MEM_LOG_DIRTY_PAGES = 1;
 const EINTR = 4;
 
 export interface Kvm {
@@ -53,6 +55,8 @@ export interface Kvm {
   readonly sregs: () => Buffer;
   /** Gives the guest that much memory, and forgets every translation that the kernel or the processor keeps. */
   readonly place: (size: number) => void;
+  /** One bit a page of 4 KiB: what the guest wrote since the last call. The same words each time. */
+  readonly dirtyPages: () => Uint32Array;
   /** A count u32, 4 bytes, and entries of 40 bytes: function, index, flags, eax, ebx, ecx, edx. */
   readonly cpuid: Buffer;
   /** Whether what the kernel cannot emulate is told from an undefined instruction, in every ring. */
@@ -103,7 +107,12 @@ export const openKvm = async (memoryMax: number): Promise<Kvm> => {
   }
   const memoryAt = map(memoryMax, PROT_RW, PRIVATE_ANONYMOUS, -1);
   const region = Buffer.alloc(32);
+  region.writeUInt32LE(KVM_MEM_LOG_DIRTY_PAGES, 4);
   region.writeBigUInt64LE(memoryAt, 24);
+  const bitmap = Buffer.alloc(Math.max(4096, memoryMax >> 15));
+  const log = Buffer.alloc(16);
+  log.writeBigUInt64LE(BigInt(koffi.address(bitmap)), 8);
+  const bits = new Uint32Array(bitmap.buffer, bitmap.byteOffset, bitmap.length >> 2);
   let placed = 0;
   const place = (size: number): void => {
     for (const length of placed === 0 ? [size] : [0, size]) {
@@ -142,6 +151,10 @@ export const openKvm = async (memoryMax: number): Promise<Kvm> => {
       return bytes;
     },
     place,
+    dirtyPages: () => {
+      checked('KVM_GET_DIRTY_LOG', ioctlBuffer(vm, KVM_GET_DIRTY_LOG, log));
+      return bits;
+    },
     cpuid,
     tellsFailures,
     clock: (milliseconds) => {

@@ -117,6 +117,8 @@ export const openBatch = (owner: Owner): Batch => {
   const round = (plans: readonly Plan[], runs: number, counted: boolean): { answers: readonly (readonly Answer[])[]; alive: boolean } => {
     encode?.end();
     const w = alive();
+    w.shared.writeUInt32LE(0, control.programs);
+    w.shared.writeUInt32LE(0, control.runs);
     const end = runs === 0 && furnished ? 'done' : w.round(patience(runs));
     if (end === 'done') {
       furnished = true;

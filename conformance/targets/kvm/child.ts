@@ -5,12 +5,14 @@ import { existsSync } from 'node:fs';
 import { bindChild } from '../host/child.ts';
 import { openKvm } from '../host/kvm.ts';
 import { knownMemory } from './guest-memory.ts';
+import { specialCode } from './special-code.ts';
 import { at, control, kind, op, recordAt, recordBytes, requestAt, sharedBytes, sregs } from './layout.ts';
 import { type Ended, openVcpu, type Stops, tickMs } from './vcpu.ts';
 
 /** Largest guest memory, bytes. */
 export const memoryMax: number = 4 << 20;
 const HLT = 0xf4;
+const TF = 0x100;
 /** Room that a run's record must find: a program's answer never depends on what stands before it. */
 const reserve = 1 << 20;
 
@@ -55,6 +57,8 @@ const serve = async (): Promise<void> => {
     kvm.memory.fill(0);
     memory.furnish(pristine.length, pristine);
     kvm.place(pristine.length);
+    structuresOf = '';
+    special.furnish(pristine);
   };
   const unsupported = (text: string): void => {
     const bytes = Buffer.from(text);
@@ -66,9 +70,15 @@ const serve = async (): Promise<void> => {
     record += length;
   };
   const ports: number[] = [];
-  const seen = (ended: Exclude<Ended, { unsupported: string }>): void => {
+  const special = specialCode(kvm.memory);
+  /** False once KVM's log of written pages was seen to miss one: then all memory is compared after every run. */
+  let logged = true;
+  const seen = (from: number, ended: Exclude<Ended, { unsupported: string }>): void => {
     const w = record >> 2;
-    vcpu.read(words, record);
+    const changed = memory.changes(logged ? kvm.dirtyPages() : undefined);
+    for (const { at: where, length } of changed) special.look(where, length);
+    const debugged = ended.stop === 1 || ((words[(from + at.regs + 136) >> 2] as number) & TF) !== 0;
+    vcpu.read(words, record, special.msrs, special.debug || debugged || ((words[(from + at.debug + 40) >> 2] as number) & 0xff) !== 0);
     const inStops = (where: number): boolean => where >= stops.at && where < stops.at + stops.stride * stops.count;
     let to = record + at.end;
     for (const word of ports) {
@@ -76,7 +86,7 @@ const serve = async (): Promise<void> => {
       to += 4;
     }
     let ranges = 0;
-    for (const { at: where, length } of memory.changes()) {
+    for (const { at: where, length } of changed) {
       if (inStops(where)) continue;
       words[to >> 2] = where;
       words[(to >> 2) + 1] = length;
@@ -95,6 +105,7 @@ const serve = async (): Promise<void> => {
 
   /** Pages that hold paging structures: 4 levels at most from the run's CR3, wherever a present entry points. */
   const structures = new Set<number>();
+  let structuresOf = '';
   const walk = (table: number, level: number, wide: boolean, large: boolean): void => {
     if (table >= kvm.memory.length >> 12 || structures.has(table)) return;
     structures.add(table);
@@ -114,14 +125,26 @@ const serve = async (): Promise<void> => {
     return selector === 3 && longMode === 1 && ((words[(s + sregs.efer) >> 2] as number) & 0x400) !== 0;
   };
   const note = (from: number): void => {
-    structures.clear();
     const s = from + at.sregs;
     const cr4 = words[(s + sregs.cr4) >> 2] as number;
     const long = ((words[(s + sregs.efer) >> 2] as number) & 0x400) !== 0;
     const wide = (cr4 & 0x20) !== 0;
     const levels = long ? ((cr4 & 0x1000) !== 0 ? 5 : 4) : wide ? 3 : 2;
-    walk((words[(s + sregs.cr3) >> 2] as number) >>> 12, levels, wide, levels === 2);
-    for (const page of memory.touched) if (structures.has(page)) stale = true;
+    const cr3 = words[(s + sregs.cr3) >> 2] as number;
+    const key = `${cr3} ${levels}`;
+    if (key !== structuresOf) {
+      structures.clear();
+      walk(cr3 >>> 12, levels, wide, levels === 2);
+      structuresOf = key;
+    }
+    watch();
+  };
+  const watch = (): void => {
+    for (const page of memory.touched)
+      if (structures.has(page)) {
+        stale = true;
+        structuresOf = '';
+      }
   };
 
   const work = (): void => {
@@ -136,10 +159,13 @@ const serve = async (): Promise<void> => {
       else if (what === op.program) {
         if (record + reserve > recordAt + recordBytes) return;
         memory.restore();
+        special.forget();
         words[control.programs >> 2] = (words[control.programs >> 2] as number) + 1;
       } else if (what === op.write) {
         const length = words[(from >> 2) + 3] as number;
-        memory.write(words[(from >> 2) + 2] as number, shared.subarray(from + 16, from + 16 + length));
+        const where = words[(from >> 2) + 2] as number;
+        memory.write(where, shared.subarray(from + 16, from + 16 + length));
+        special.look(where, length);
       } else {
         const native = natively(from);
         if (native) {
@@ -150,9 +176,11 @@ const serve = async (): Promise<void> => {
         ports.length = 0;
         const ended = vcpu.run(words, from, stops, ports);
         words[control.runs >> 2] = (words[control.runs >> 2] as number) + 1;
-        if ('unsupported' in ended) unsupported(ended.unsupported);
-        else seen(ended);
-        if (native) for (const page of memory.touched) if (structures.has(page)) stale = true;
+        if ('unsupported' in ended) {
+          memory.changes(logged ? kvm.dirtyPages() : undefined); // what it wrote is put back too
+          unsupported(ended.unsupported);
+        } else seen(from, ended);
+        if (native) watch();
       }
       from += words[(from >> 2) + 1] as number;
     }
@@ -160,6 +188,12 @@ const serve = async (): Promise<void> => {
   while (next()) {
     kvm.clock(tickMs);
     work();
+    // A page that the log missed would be a change not told: compare everything from now on, and do the round again.
+    if (logged && memory.changes().length > 0) {
+      logged = false;
+      memory.restore();
+      work();
+    }
     kvm.clock(0);
     answer();
   }

@@ -22,7 +22,9 @@ export const frameAt = (memory: Buffer, at: number, kind: Kind): Frame | undefin
   const slot = kind === 'long' ? 8 : kind === 'real' ? 2 : 4;
   if (at < 0 || at + 9 * slot > memory.length) return undefined;
   const read = (i: number): bigint =>
-    slot === 8 ? memory.readBigUInt64LE(at + 8 * i) : BigInt(slot === 4 ? memory.readUInt32LE(at + 4 * i) : memory.readUInt16LE(at + 2 * i));
+    slot === 8
+      ? memory.readBigUInt64LE(at + 8 * i)
+      : BigInt(slot === 4 ? memory.readUInt32LE(at + 4 * i) : memory.readUInt16LE(at + 2 * i));
   const cs = Number(read(1)) & 0xffff;
   const outer = kind === 'long' || (kind !== 'real' && (cs & 3) !== 0);
   const slots = kind === 'v86' ? 9 : outer ? 5 : 3;
@@ -30,7 +32,9 @@ export const frameAt = (memory: Buffer, at: number, kind: Kind): Frame | undefin
   return outer || kind === 'v86' ? { ...basic, rsp: read(3), ss: Number(read(4)) & 0xffff } : basic;
 };
 
-const not64 = new Set([0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37, 0x3f, 0x60, 0x61, 0x82, 0x9a, 0xce, 0xd4, 0xd5, 0xd6, 0xea]);
+const not64 = new Set([
+  0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37, 0x3f, 0x60, 0x61, 0x82, 0x9a, 0xce, 0xd4, 0xd5, 0xd6, 0xea,
+]);
 const prefixes = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3]);
 /** Whether these bytes are undefined on every processor: SDM volume 2, UD; Opcode Maps; MOV; Instructions not in 64-bit mode. */
 export const undefinedEverywhere = (bytes: Uint8Array, mode: Kind, code64: boolean): boolean => {

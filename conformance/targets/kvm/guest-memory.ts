@@ -10,8 +10,8 @@ export interface KnownMemory {
   readonly furnish: (size: number, pristine: Buffer) => void;
   readonly size: () => number;
   readonly write: (at: number, bytes: Uint8Array) => boolean;
-  /** Ranges that differ from what is known, ascending; they are known afterwards. */
-  readonly changes: () => readonly Range[];
+  /** Ranges that differ from what is known, ascending; they are known afterwards. `within`: only in these pages, one bit each. */
+  readonly changes: (within?: Uint32Array) => readonly Range[];
   /** Every byte as furnished. */
   readonly restore: () => void;
   /** Pages that were written or differed since the last `restore`. */
@@ -21,6 +21,7 @@ export interface KnownMemory {
 const pageBytes = 4096;
 /** Sizes compared at once, from the whole downwards; below the last, word by word. */
 const steps = [65536, 16384, 4096, 512] as const;
+const pageDepth = 3;
 
 export const knownMemory = (guest: Buffer): KnownMemory => {
   const guestWords = new Uint32Array(guest.buffer, guest.byteOffset, guest.length >> 2);
@@ -69,9 +70,13 @@ export const knownMemory = (guest: Buffer): KnownMemory => {
       if (bytes.length > 0) for (let page = at >>> 12; page <= (at + bytes.length - 1) >>> 12; page++) touched.add(page);
       return true;
     },
-    changes: () => {
+    changes: (within) => {
       found = [];
-      look(0, size, 0);
+      if (within === undefined) look(0, size, 0);
+      else
+        for (let w = 0; w < size >> 17 || w === 0; w++)
+          for (let bits = within[w] as number, page = 32 * w; bits !== 0; bits >>>= 1, page++)
+            if ((bits & 1) !== 0) look(page * pageBytes, (page + 1) * pageBytes, pageDepth);
       return found;
     },
     restore: () => {

@@ -14,8 +14,9 @@ export type Ended = { readonly kind: number; readonly stop: number } | { readonl
 export interface Vcpu {
   /** Runs the request at byte `from` of `words` to its end. Port accesses are pushed as two words each, as a record has them. */
   readonly run: (words: Uint32Array, from: number, stops: Stops, ports: number[]) => Ended;
-  /** Stores what is seen of the registers into a record. */
-  readonly read: (words: Uint32Array, to: number) => void;
+  /** Stores what is seen of the registers into a record. Model-specific and debug registers are asked for only where told to: no other
+   *  instruction changes them, and asking costs as much as a run. */
+  readonly read: (words: Uint32Array, to: number, msrs: boolean, debug: boolean) => void;
 }
 
 /** What a run may burn of this process's time: the clock ticks each `tickMs`, the first tick may come at once. */
@@ -63,36 +64,37 @@ export const openVcpu = (kvm: Kvm, emulates: boolean): Vcpu => {
   const debugWords = new Uint32Array(debug.buffer, debug.byteOffset, 32);
   kvm.getDebugRegs(debug);
 
+  const debugAsked = new Uint32Array(12).fill(0xffff_ffff);
   const loadMsrs = (words: Uint32Array, from: number): boolean => {
     let same = true;
     for (const [i, place] of places.entries()) {
       const w = (from + at.msrs + 8 * place) >> 2;
       const to = 4 + 4 * i;
-      if (listWords[to] === words[w] && listWords[to + 1] === words[w + 1]) continue;
+      if (askedWords[to] === words[w] && askedWords[to + 1] === words[w + 1]) continue;
       same = false;
+      askedWords[to] = words[w] as number;
+      askedWords[to + 1] = words[w + 1] as number;
     }
     if (same) return true;
-    for (const [i, place] of places.entries()) {
-      const w = (from + at.msrs + 8 * place) >> 2;
-      askedWords[4 + 4 * i] = words[w] as number;
-      askedWords[5 + 4 * i] = words[w + 1] as number;
-    }
     const taken = kvm.setMsrs(asked);
     kvm.getMsrs(list);
-    return taken === present.length;
+    if (taken === present.length) return true;
+    askedWords[4] = ~(askedWords[4] as number); // ask again next time
+    return false;
   };
   const loadDebug = (words: Uint32Array, from: number): boolean => {
     const w = (from + at.debug) >> 2;
     let same = true;
     for (let i = 0; i < 12; i++)
-      if (debugWords[i] !== words[w + i]) {
+      if (debugAsked[i] !== words[w + i]) {
         same = false;
-        debugWords[i] = words[w + i] as number;
+        debugWords[i] = debugAsked[i] = words[w + i] as number;
       }
     if (same) return true;
-    if (kvm.setDebugRegs(debug)) return true;
+    const taken = kvm.setDebugRegs(debug);
     kvm.getDebugRegs(debug);
-    return false;
+    if (!taken) debugAsked[0] = ~(debugAsked[0] as number);
+    return taken;
   };
   const load = (words: Uint32Array, from: number): string | undefined => {
     const breakpoints = (words[(from + at.debug + 40) >> 2] as number) & 0xff;
@@ -162,7 +164,11 @@ export const openVcpu = (kvm: Kvm, emulates: boolean): Vcpu => {
     const v86 = (word(at.regs + 136) & 0x20000) !== 0;
     const kindOfFrame: Kind = long() ? 'long' : real ? 'real' : v86 ? 'v86' : 'protected';
     const ss = run.sregs + 5 * 24;
-    const frame = frameAt(kvm.memory, Number(BigInt.asUintN(32, (pageQuads[ss >> 3] as bigint) + (pageQuads[(run.regs + 48) >> 3] as bigint))), kindOfFrame);
+    const frame = frameAt(
+      kvm.memory,
+      Number(BigInt.asUintN(32, (pageQuads[ss >> 3] as bigint) + (pageQuads[(run.regs + 48) >> 3] as bigint))),
+      kindOfFrame,
+    );
     const csAsked = word(at.sregs + 12) & 0xffff;
     if (frame === undefined || (!real && !v86 && frame.cs !== csAsked)) return 'KVM cannot emulate an instruction';
     const code64 = ((word(at.sregs + 16) >>> 24) & 1) === 1 && long();
@@ -173,7 +179,7 @@ export const openVcpu = (kvm: Kvm, emulates: boolean): Vcpu => {
     const text = [...bytes].map((b) => b.toString(16).padStart(2, '0')).join(' ');
     if (bytes[0] !== 0xcc || frame.rsp === undefined || v86 || frame.ss !== (word(at.sregs + 5 * 24 + 12) & 0xffff) || !gateOpen())
       return `KVM raises #UD for what it cannot emulate: ${text}`;
-    // Back to before the INT3: code and stack segment as asked, the frame's bytes as they were (which only the caller knows).
+    // Back to before the INT3, with code and stack segment as asked; the frame that comes has the same bytes of the stack.
     for (let i = 0; i < 6; i++) {
       pageWords[(run.sregs >> 2) + i] = words[((from + at.sregs) >> 2) + i] as number;
       pageWords[(ss >> 2) + i] = words[((from + at.sregs + 5 * 24) >> 2) + i] as number;
@@ -238,9 +244,18 @@ export const openVcpu = (kvm: Kvm, emulates: boolean): Vcpu => {
         }
       }
     },
-    read: (words, to) => {
-      kvm.getMsrs(list);
-      kvm.getDebugRegs(debug);
+    read: (words, to, readMsrs, readDebug) => {
+      if (readMsrs) {
+        kvm.getMsrs(list);
+        for (let i = 0; i < places.length; i++) {
+          askedWords[4 + 4 * i] = listWords[4 + 4 * i] as number;
+          askedWords[5 + 4 * i] = listWords[5 + 4 * i] as number;
+        }
+      }
+      if (readDebug) {
+        kvm.getDebugRegs(debug);
+        debugAsked.set(debugWords.subarray(0, 12));
+      }
       const [regsTo, sregsTo] = [(to + at.regs) >> 2, (to + at.sregs) >> 2];
       for (let i = 0; i < regsWords; i++) words[regsTo + i] = pageWords[(run.regs >> 2) + i] as number;
       for (let i = 0; i < sregsWords; i++) words[sregsTo + i] = pageWords[(run.sregs >> 2) + i] as number;

@@ -1,0 +1,195 @@
+// Whether /dev/kvm answers cases truly: stops, memory, ports, hidden parts, no traces of one program in the next, and no processes left behind.
+
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { CpuState, SeenState } from '../../../spec/instructions/vocabulary.ts';
+import type { Answer, Gpa, MachineConfig, Target } from '../../../spec/units.ts';
+import type { Stimulus } from '../../../spec/vocabulary.ts';
+import { machineFor } from '../../instructions/furniture.ts';
+import { startState } from '../../instructions/state.ts';
+import { programArguments } from '../host/program.ts';
+import { undefinedEverywhere } from './emulated.ts';
+import { kvmTarget, probeKvm } from './target.ts';
+
+const probe = await probeKvm();
+if (!probe.available) console.log(`kvm is not tested: ${probe.reason}`);
+const target: Target | undefined = probe.available ? await kvmTarget() : undefined;
+afterAll(async () => {
+  await target?.close();
+});
+const here = describe.skipIf(!probe.available);
+
+const real = machineFor('real', 'none', []);
+const long = machineFor('long64', '4-level', ['nx', 'syscall']);
+const at = (where: number): Gpa => BigInt(where) as Gpa;
+const program = (state: CpuState, ...code: readonly number[]): readonly Stimulus[] => [
+  { do: 'memory.write', at: at(0x10000), bytes: Uint8Array.from(code) },
+  { do: 'cpu.run', state, limit: 100 },
+];
+const whole = async (machine: MachineConfig, ...programs: readonly (readonly Stimulus[])[]): Promise<readonly Answer[]> => {
+  const run = await target?.runAll?.(machine, programs);
+  if (run === undefined || !('answers' in run)) throw new Error(JSON.stringify(run));
+  return run.answers.map((a) => a[a.length - 1] as Answer);
+};
+const seen = (answer: Answer | undefined): readonly Extract<Answer, { saw: unknown }>['saw'][number][] => {
+  if (answer === undefined || !('saw' in answer)) throw new Error(JSON.stringify(answer));
+  return answer.saw;
+};
+const stopped = (answer: Answer | undefined): { by: string; stop?: number; state: SeenState } => {
+  const last = seen(answer).at(-1);
+  if (last?.saw !== 'cpu.stopped') throw new Error('it never stopped');
+  return last;
+};
+
+here('a real-mode case', () => {
+  test('ends in the stop of its vector, with the frame in memory', async () => {
+    const [answer] = await whole(real, program({ ...startState(real, 0), rax: 5n, rcx: 7n }, 0x01, 0xc8, 0xcc));
+    const { by, stop, state } = stopped(answer);
+    expect([by, stop, state.rax, state.rip, state.cs]).toEqual([
+      'stop',
+      3,
+      12n,
+      0x4030n,
+      { selector: 0, base: 0n, limit: 0xffff, access: 0x93 },
+    ]);
+    // IP, CS, FLAGS (parity of 12 is even)
+    expect(seen(answer)[0]).toEqual({
+      saw: 'memory.changed',
+      writes: [{ at: at(0x17fea), bytes: Uint8Array.of(0x03, 0, 0, 0x10, 0x06, 0) }],
+    });
+  });
+  test('leaves nothing to the next', async () => {
+    const state = startState(real, 0);
+    const store = program(state, 0xc6, 0x06, 0x00, 0x50, 0x99, 0xcc); // MOV byte [5000H], 99H
+    const load = program(state, 0xa0, 0x00, 0x50, 0xcc); // MOV AL, [5000H]
+    const answers = await whole(real, store, load, store);
+    expect(seen(answers[0])[0]).toMatchObject({ writes: [{ at: 0x15000n, bytes: Uint8Array.of(0x99) }, {}] });
+    expect(stopped(answers[1]).state.rax).toBe(0xccn);
+    expect(answers[2]).toEqual(answers[0]);
+  });
+  test('sees ports, where reads give all ones', async () => {
+    const [answer] = await whole(real, program({ ...startState(real, 0), rax: 0x1234n }, 0xef, 0xe4, 0x61, 0xcc)); // OUT DX, AX; IN AL, 61H
+    expect(seen(answer).filter((o) => o.saw === 'cpu.port')).toEqual([
+      { saw: 'cpu.port', port: 0x3f8, width: 2, direction: 'out', value: 0x1234 },
+      { saw: 'cpu.port', port: 0x61, width: 1, direction: 'in', value: 0xff },
+    ]);
+    expect(stopped(answer).state.rax).toBe(0x12ffn);
+  });
+  test('that halts or never ends says so', async () => {
+    const state = startState(real, 0);
+    const [halt, loop, after] = await whole(real, program(state, 0xf4), program(state, 0xeb, 0xfe), program(state, 0xcc));
+    expect([stopped(halt).by, stopped(halt).state.rip, stopped(loop).by, stopped(after).stop]).toEqual(['halt', 1n, 'limit', 3]);
+  });
+});
+
+here('64-bit cases', () => {
+  test('run in ring 0 and ring 3 and tell model-specific registers that they change', async () => {
+    // MOV ECX, C0000102H; XOR EDX, EDX; MOV EAX, 5000H; WRMSR
+    const code = [0xb9, 0x02, 0x01, 0x00, 0xc0, 0x31, 0xd2, 0xb8, 0x00, 0x50, 0x00, 0x00, 0x0f, 0x30, 0xcc];
+    const answers = await whole(
+      long,
+      program(startState(long, 0), ...code),
+      program(startState(long, 3), ...code),
+      program(startState(long, 0), 0xcc),
+    );
+    expect([stopped(answers[0]).stop, stopped(answers[0]).state.kernelGsBase]).toEqual([3, 0x5000n]);
+    expect(stopped(answers[1])).toMatchObject({ stop: 13, state: { rip: 0x40d0n, kernelGsBase: 0x14000n } });
+    expect(stopped(answers[2]).state.kernelGsBase).toBe(0x14000n);
+  });
+  test('see the accessed and dirty flags of a fresh page, each time', async () => {
+    const store = program(startState(long, 3), 0xc6, 0x04, 0x25, 0x00, 0xd0, 0x01, 0x00, 0x77, 0xcc); // MOV byte [1D000H], 77H
+    const answers = await whole(long, store, store, store);
+    expect(seen(answers[0])[0]).toMatchObject({ writes: [{ at: 0xa0e8n, bytes: Uint8Array.of(0x67) }, {}, { at: 0x1d000n }] });
+    expect(answers[1]).toEqual(answers[0]);
+    expect(answers[2]).toEqual(answers[0]);
+  });
+});
+
+here('one stimulus at a time', () => {
+  test('is the same as a batch', async () => {
+    const stimuli = program(startState(long, 0), 0x01, 0xc8, 0xcc);
+    const [batch] = await whole(long, stimuli);
+    expect(await target?.reset(long)).toHaveProperty('granted');
+    let last: Answer | undefined;
+    for (const stimulus of stimuli) last = await target?.apply(stimulus);
+    expect(last).toEqual(batch);
+  });
+  test('refuses what it cannot do in words', async () => {
+    expect(await target?.reset({ memory: 8192, fill: 0, bus: 'none' })).toHaveProperty('unsupported');
+    await target?.reset(real);
+    expect(await target?.apply({ do: 'cpu.run', limit: 1 })).toHaveProperty('unsupported');
+    const bad = { ...startState(long, 0), cr0: 0x8000_0000n }; // PG without PE
+    await target?.reset(long);
+    expect(await target?.apply({ do: 'cpu.run', state: bad, limit: 1 })).toHaveProperty('unsupported');
+  });
+});
+
+test('only opcodes that no processor has are believed from an emulator', () => {
+  const believed = (...bytes: readonly number[]): boolean => undefinedEverywhere(Uint8Array.from(bytes), 'long', true);
+  expect([believed(0x0f, 0x0b), believed(0x66, 0x48, 0x0f, 0xb9), believed(0xf0, 0x90), believed(0x06)]).toEqual([true, true, true, true]);
+  expect([believed(0x0f, 0x02, 0xc0), believed(0xcc), believed(0x0f, 0x10, 0xc0), believed(0xc4, 0xe2)]).toEqual([
+    false,
+    false,
+    false,
+    false,
+  ]);
+});
+
+here('processes', () => {
+  const children = (of: number): number[] =>
+    readdirSync('/proc')
+      .filter((pid) => /^\d+$/.test(pid))
+      .filter((pid) => {
+        try {
+          return readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ')[1] === String(of);
+        } catch {
+          return false; // it ended meanwhile
+        }
+      })
+      .map(Number);
+  const alive = (pid: number): boolean => {
+    try {
+      return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    } catch {
+      return false;
+    }
+  };
+  const script = fileURLToPath(new URL('./hold.fixture.ts', import.meta.url));
+  test.each(['SIGKILL', 'SIGINT'] as const)('end with a parent that ends by %s', async (signal) => {
+    const args = [...programArguments(import.meta.url, './child').slice(0, -1), script];
+    const parent = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      await once(parent.stdout, 'data');
+      const started = children(parent.pid ?? -1);
+      expect(started.length).toBeGreaterThan(0);
+      parent.kill(signal);
+      await once(parent, 'exit');
+      for (let i = 0; i < 100 && started.some(alive); i++) await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(started.filter(alive)).toEqual([]);
+    } finally {
+      parent.kill('SIGKILL');
+    }
+  });
+  test('that die are an answer, and the next machine works', async () => {
+    const own = await kvmTarget();
+    try {
+      await own.reset(real);
+      const stimuli = program(startState(real, 0), 0xcc);
+      await own.applyAll?.(stimuli);
+      for (const pid of children(process.pid))
+        if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('kvm/child')) lastBorn = Math.max(lastBorn, pid);
+      process.kill(lastBorn, 'SIGKILL');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect((await own.applyAll?.(stimuli))?.at(-1)).toHaveProperty('broke');
+      await own.reset(real);
+      expect(stopped((await own.applyAll?.(stimuli))?.at(-1)).stop).toBe(3);
+    } finally {
+      await own.close();
+    }
+    expect(alive(lastBorn)).toBe(false);
+  });
+  let lastBorn = 0;
+});
