@@ -3,7 +3,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import type { Reference } from '../targets/ref/ref.ts';
 import type { Fault } from './fault.ts';
@@ -21,6 +21,11 @@ export const referenceFolder = (): string => {
     if (at === path.dirname(at)) throw faultError('the sources of the reference (reference/*.ts) are not installed');
   }
 };
+
+/** The reference loads its decoder from beside its own file: a bundle has none, so it is told where that was. */
+export const beside = (root: string): Readonly<Record<string, string>> => ({
+  'import.meta.url': JSON.stringify(pathToFileURL(path.join(root, 'machine.ts')).href),
+});
 
 /** The file's text with the fault in it. */
 export const swapped = (fault: Fault, text: string): string => {
@@ -45,6 +50,7 @@ export const load = async (fault: Fault): Promise<Reference> => {
     format: 'esm',
     logLevel: 'silent',
     tsconfigRaw: '{}',
+    define: beside(root),
     plugins: [
       {
         name: 'fault',

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Instrumenter } from '@stryker-mutator/instrumenter';
 import { build } from 'esbuild';
-import { faultError, referenceFolder } from '../faults/bundle.ts';
+import { beside, faultError, referenceFolder } from '../faults/bundle.ts';
 import type { Reference } from '../targets/ref/ref.ts';
 import type { MutatedArea } from './areas.ts';
 
@@ -97,6 +97,7 @@ export const instrument = async (area: MutatedArea): Promise<Instrumented> => {
     footer: { js: 'return reference;' },
     logLevel: 'silent',
     tsconfigRaw: '{}',
+    define: beside(root),
     plugins: [
       {
         name: 'mutants',

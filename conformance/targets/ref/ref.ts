@@ -32,6 +32,7 @@ const remapping: readonly Capability[] = [
   'vt-d.reset',
   'sriov',
 ];
+const processor: readonly Capability[] = ['cpu', 'cpu.system', 'cpu.step', 'cpu.hidden', 'cpu.interrupt', 'cpu.port'];
 const offers: readonly Capability[] = [
   ...everywhere,
   'disk.seen',
@@ -40,6 +41,7 @@ const offers: readonly Capability[] = [
   'virtio.pci',
   'virtio.mmio',
   ...remapping,
+  ...processor,
 ];
 
 /** The reference. Its answers are never promises. */

@@ -1,0 +1,161 @@
+// Decides what a machine with a processor is: guest memory with the observer's stop code in it, and a processor that runs programs to an end.
+// It is synchronous: memory as it was stored, in order; then port accesses; then how the run stopped.
+
+import type { CpuFeature, CpuState, GrantedCpu } from '../../spec/instructions/vocabulary.ts';
+import type { Answer, Capability, Gpa, Granted, MachineConfig } from '../../spec/units.ts';
+import type { Observation, Stimulus } from '../../spec/vocabulary.ts';
+import type { Machine } from '../machine.ts';
+import { createCpu } from './cpu.ts';
+import { newBlocks } from './decode.ts';
+import { isMissing } from './fault.ts';
+import { PHYSICAL_BITS } from './paging.ts';
+import { createRam, logging, poke, type Ram, restore } from './ram.ts';
+import { type End, run, type StopRange } from './run.ts';
+import { loadState, saveState } from './state.ts';
+
+export const cpuOffers: readonly Capability[] = [
+  'memory.order',
+  'memory.seen',
+  'cpu',
+  'cpu.system',
+  'cpu.step',
+  'cpu.hidden',
+  'cpu.interrupt',
+  'cpu.port',
+];
+const FEATURES: readonly CpuFeature[] = [
+  'umip',
+  'smep',
+  'smap',
+  'nx',
+  'pcid',
+  'pge',
+  'pse',
+  'pae',
+  'la57',
+  'fsgsbase',
+  'syscall',
+  'sep',
+  'rdtscp',
+  'rdpid',
+  'invpcid',
+  'tsd',
+  'de',
+  'vme',
+  'sse2',
+  'gbpages',
+];
+const MEMORY_LIMIT = 1 << 30;
+const HLT = 0xf4;
+/** Iterations of repeated string instructions in one run. */
+const ITERATIONS = 1 << 20;
+
+/** Why no such machine can be built. */
+export const cpuRefusal = (config: MachineConfig): string | undefined => {
+  const { cpu, memory } = config;
+  if (cpu === undefined) return 'a machine without a processor';
+  if (config.bus !== 'none') return `a processor on bus ${config.bus}`;
+  if (memory <= 0 || memory % 4096 !== 0 || memory > MEMORY_LIMIT) return `memory of ${memory} bytes`;
+  if (cpu.monitor !== undefined && cpu.monitor !== 'none') return `monitor ${cpu.monitor}`;
+  const lacks = cpu.features.filter((f) => !FEATURES.includes(f));
+  if (lacks.length > 0) return `processor features ${lacks.join(', ')}`;
+  const { at, stride, count } = cpu.stops;
+  if (stride < 1 || count < 1 || Number(at) + stride * count > memory) return 'stops outside memory';
+  return undefined;
+};
+
+/** Throws RangeError where `refusal` gives a reason. */
+export const cpuMachine = (config: MachineConfig): Machine => {
+  const refused = cpuRefusal(config);
+  const { cpu: asked } = config;
+  if (asked === undefined || refused !== undefined) throw new RangeError(`unsupported machine: ${refused}`);
+  const ram = createRam(config.memory);
+  const initial = initialMemory(config);
+  ram.bytes.set(initial);
+  let ports: Observation[] = [];
+  // Port I/O reaches no device: IN gives all ones.
+  const cpu = createCpu(ram, (port, width, direction, value) => {
+    const shown = direction === 'out' ? value : width === 4 ? 0xffff_ffff : 2 ** (8 * width) - 1;
+    ports.push({ saw: 'cpu.port', port, width, direction, value: shown });
+    return shown;
+  });
+  const blocks = newBlocks();
+  const { stops } = asked;
+  const at = Number(stops.at);
+  const range: StopRange = { lo: at | 0, hi: 0, stride: stops.stride, count: stops.count };
+  const size = stops.stride * stops.count;
+  let begun = false;
+  let broke: string | undefined;
+
+  const perform = (stimulus: Stimulus): Answer => {
+    switch (stimulus.do) {
+      case 'memory.write': {
+        const to = Number(stimulus.at);
+        if (to > ram.size || stimulus.bytes.length > ram.size - to) return { unsupported: 'memory.write outside memory' };
+        poke(ram, to, stimulus.bytes);
+        return { saw: [] };
+      }
+      case 'settle':
+        return { saw: [{ saw: 'settled', by: 'sync' }] };
+      case 'cpu.run': {
+        if (stimulus.state === undefined && !begun) return { unsupported: 'cpu.run without a state before any' };
+        if (stimulus.state !== undefined) loadState(cpu, stimulus.state);
+        begun = true;
+        ports = [];
+        cpu.iterations = ITERATIONS;
+        logging(ram, true);
+        const { interrupt } = stimulus;
+        const ended = run(cpu, blocks, range, stimulus.limit, interrupt && { vector: interrupt.vector, at: interrupt.after });
+        return { saw: [...changes(ram, at, at + size), ...ports, stopped(ended, saveState(cpu))] };
+      }
+      default:
+        return { unsupported: `${stimulus.do} on a processor` };
+    }
+  };
+  const apply = (stimulus: Stimulus): Answer => {
+    if (broke !== undefined) return { broke };
+    try {
+      return perform(stimulus);
+    } catch (error) {
+      if (isMissing(error)) return { unsupported: error.message };
+      broke = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      return { broke };
+    }
+  };
+  const reset = (): void => {
+    broke = undefined;
+    begun = false;
+    restore(ram, initial);
+  };
+  return { granted: granting(config), apply, reset };
+};
+
+const initialMemory = (config: MachineConfig): Uint8Array => {
+  const bytes = new Uint8Array(config.memory).fill(config.fill);
+  for (const { at, bytes: over } of config.image ?? []) bytes.set(over, Number(at));
+  const stops = config.cpu?.stops;
+  if (stops !== undefined) bytes.fill(HLT, Number(stops.at), Number(stops.at) + stops.stride * stops.count);
+  return bytes;
+};
+/** The stop code is not the guest's memory. */
+const changes = (ram: Ram, from: number, to: number): readonly Observation[] => {
+  const { entries, bytes } = ram.log;
+  const seen: Observation[] = [];
+  let next = 0;
+  for (let i = 0; i < entries.length; i += 2) {
+    const [at, length] = [entries[i]!, entries[i + 1]!];
+    const stored = Uint8Array.from(bytes.slice(next, next + length));
+    next += length;
+    if (at + length > from && at < to) continue;
+    seen.push({ saw: 'memory.changed', writes: [{ at: BigInt(at) as Gpa, bytes: stored }] });
+  }
+  return seen;
+};
+const stopped = (ended: End, state: CpuState): Observation =>
+  ended.by === 'stop' ? { saw: 'cpu.stopped', by: 'stop', stop: ended.stop, state } : { saw: 'cpu.stopped', by: ended.by, state };
+
+const granting = (config: MachineConfig): Granted => {
+  const asked = config.cpu!;
+  const cpu: GrantedCpu = { ...asked, has: FEATURES, physicalBits: PHYSICAL_BITS, vendor: 'intel' };
+  return { memory: { size: config.memory, fill: config.fill, seen: 'ordered' }, level: 'queue', reset: 'device', offers: cpuOffers, cpu };
+};

@@ -1,0 +1,132 @@
+// Decides what guest-physical memory is: bytes from address 0; all ones and nothing kept beyond; a device's page where one is plugged in.
+// A store to a page that asks for it (flags) is noted: for the log of the run, for cheap resets, and for code decoded from the page.
+
+/** A page's flags: what must happen on a store. */
+export const CLEAN = 1;
+export const CODE = 2;
+export const LOGGED = 4;
+const PAGE = 4096;
+
+/** A device's registers in physical memory. Offsets below `length`, naturally aligned widths of 1, 2 or 4. */
+export interface Registers {
+  readonly at: number;
+  readonly length: number;
+  readonly read: (offset: number, width: number) => number;
+  readonly write: (offset: number, width: number, value: number) => void;
+}
+export interface Ram {
+  readonly size: number;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly flags: Uint8Array;
+  /** Counts stores to a page that held decoded code. */
+  readonly versions: Int32Array;
+  /** Pages that are no longer as after the last reset. */
+  readonly dirty: number[];
+  readonly registers: Registers[];
+  /** Stores in order: address and length of each, their bytes one after the other. */
+  readonly log: { on: boolean; entries: number[]; bytes: number[] };
+  /** Set by a store to a page with decoded code: the block at hand ends. */
+  codeChanged: boolean;
+}
+
+export const createRam = (size: number): Ram => {
+  const bytes = new Uint8Array(size);
+  const pages = Math.ceil(size / PAGE);
+  return {
+    size,
+    bytes,
+    view: new DataView(bytes.buffer),
+    flags: new Uint8Array(pages).fill(CLEAN),
+    versions: new Int32Array(pages),
+    dirty: [],
+    registers: [],
+    log: { on: false, entries: [], bytes: [] },
+    codeChanged: false,
+  };
+};
+
+/** Called before a store inside one page whose flags are not 0. */
+export const note = (ram: Ram, at: number): void => {
+  const page = at >>> 12;
+  const flags = ram.flags[page]!;
+  if ((flags & CLEAN) !== 0) ram.dirty.push(page);
+  if ((flags & CODE) !== 0) {
+    ram.versions[page]!++;
+    ram.codeChanged = true;
+  }
+  ram.flags[page] = flags & LOGGED;
+};
+/** Called after a store inside one page that is logged. */
+export const logStore = (ram: Ram, at: number, length: number): void => {
+  ram.log.entries.push(at, length);
+  for (let i = 0; i < length; i++) ram.log.bytes.push(ram.bytes[at + i]!);
+};
+
+const device = (ram: Ram, at: number): Registers | undefined => {
+  for (const r of ram.registers) if (at >= r.at && at < r.at + r.length) return r;
+  return undefined;
+};
+
+/** Loads `length` bytes inside one page into `into`. */
+export const loadBytes = (ram: Ram, at: number, length: number, into: Uint8Array, offset: number): void => {
+  if (at + length <= ram.size) {
+    for (let i = 0; i < length; i++) into[offset + i] = ram.bytes[at + i]!;
+    return;
+  }
+  const found = ram.registers.length === 0 ? undefined : device(ram, at);
+  if (found === undefined) {
+    into.fill(0xff, offset, offset + length);
+    return;
+  }
+  for (let i = 0; i < length; ) {
+    const width = length - i >= 4 ? 4 : length - i >= 2 ? 2 : 1;
+    const value = found.read(at + i - found.at, width);
+    for (let k = 0; k < width; k++) into[offset + i + k] = value >>> (8 * k);
+    i += width;
+  }
+};
+/** Stores `length` bytes of `from` inside one page. */
+export const storeBytes = (ram: Ram, at: number, length: number, from: Uint8Array, offset: number): void => {
+  if (at + length <= ram.size) {
+    if (ram.flags[at >>> 12] !== 0) note(ram, at);
+    for (let i = 0; i < length; i++) ram.bytes[at + i] = from[offset + i]!;
+    if (ram.log.on) logStore(ram, at, length);
+    return;
+  }
+  const found = ram.registers.length === 0 ? undefined : device(ram, at);
+  if (found === undefined) return;
+  for (let i = 0; i < length; ) {
+    const width = length - i >= 4 ? 4 : length - i >= 2 ? 2 : 1;
+    let value = 0;
+    for (let k = 0; k < width; k++) value |= from[offset + i + k]! << (8 * k);
+    found.write(at + i - found.at, width, value);
+    i += width;
+  }
+};
+
+/** Whether stores are reported from now on. */
+export const logging = (ram: Ram, on: boolean): void => {
+  ram.log.on = on;
+  ram.log.entries.length = 0;
+  ram.log.bytes.length = 0;
+  for (let page = 0; page < ram.flags.length; page++) {
+    if (on) ram.flags[page]! |= LOGGED;
+    else ram.flags[page]! &= ~LOGGED;
+  }
+};
+/** Puts the host's bytes in place: not a store of the processor, but code decoded from there is stale. */
+export const poke = (ram: Ram, at: number, bytes: Uint8Array): void => {
+  for (let page = at >>> 12; page * PAGE < at + bytes.length; page++) if (ram.flags[page] !== 0) note(ram, page * PAGE);
+  ram.bytes.set(bytes, at);
+};
+/** Every page back to what `from` holds. */
+export const restore = (ram: Ram, from: Uint8Array): void => {
+  for (const page of ram.dirty) {
+    const [start, end] = [page * PAGE, (page + 1) * PAGE];
+    ram.bytes.set(from.subarray(start, end), start);
+    ram.versions[page]!++;
+    ram.flags[page] = (ram.flags[page]! & LOGGED) | CLEAN;
+  }
+  ram.dirty.length = 0;
+};

@@ -1,0 +1,178 @@
+// Decides the order of things at and between instructions: traps of the last, then interrupts, breakpoints, fetch, decode, execution.
+// SDM volume 3, Priority Among Concurrent Events; Masking Exceptions and Interrupts When Switching Stacks; Debug Exceptions.
+
+import { DB, DR6_BS, IF, NMI as NMI_VECTOR, RF, TF } from './bits.ts';
+import { CS, type Cpu } from './cpu.ts';
+import { checkFetch, codeBreakpoints, debugStatus } from './debug.ts';
+import { type Block, type Blocks, blockAt } from './decode.ts';
+import { exception } from './events.ts';
+import { isFault } from './fault.ts';
+
+export const SHADOW_STI = 1;
+export const SHADOW_MOV_SS = 2;
+/** How a run ended; `stop`: at which of the observer's addresses. */
+export interface End {
+  readonly by: 'stop' | 'shutdown' | 'halt' | 'limit';
+  readonly stop: number;
+}
+/** Linear addresses where control comes back to the observer. */
+export interface StopRange {
+  readonly lo: number;
+  readonly hi: number;
+  readonly stride: number;
+  readonly count: number;
+}
+/** An external interrupt that will be raised when so many instructions have completed. */
+export interface Raise {
+  readonly vector: number;
+  readonly at: number;
+}
+const end = (by: End['by'], stop = 0): End => ({ by, stop });
+
+/** What is to be done before the next instruction. Gives an end, or undefined; sets `attention` again where the next one goes alone. */
+const boundary = (c: Cpu): End | undefined => {
+  c.attention = 0;
+  if (c.shutdown) return end('shutdown');
+  if (c.debug !== 0 && c.shadow !== SHADOW_MOV_SS) {
+    debugStatus(c, c.debug & 15);
+    c.dr6 |= c.debug & ~15;
+    c.debug = 0;
+    c.halted = false;
+    exception(c, DB, -1, 'exception', false);
+    return c.shutdown ? end('shutdown') : again(c);
+  }
+  if (c.nmi && !c.nmiBlocked && c.shadow !== SHADOW_MOV_SS) {
+    c.nmi = false;
+    c.nmiBlocked = true;
+    c.halted = false;
+    exception(c, NMI_VECTOR, -1, 'external', false);
+    return again(c);
+  }
+  const vector = c.interrupt >= 0 ? c.interrupt : (c.apic?.waiting() ?? -1);
+  if (vector >= 0 && (c.flags & IF) !== 0 && c.shadow === 0) {
+    if (c.interrupt >= 0) c.interrupt = -1;
+    else c.apic?.accept();
+    c.halted = false;
+    exception(c, vector, -1, 'external', false);
+    return again(c);
+  }
+  if (c.halted) return end('halt');
+  if ((c.flags & (TF | RF)) !== 0 || c.shadow !== 0 || c.debug !== 0 || ((c.dr7 & 0xff) !== 0 && codeBreakpoints(c))) c.attention = 1;
+  return undefined;
+};
+/** After a delivery everything is looked at once more, before the handler's first instruction. */
+const again = (c: Cpu): End | undefined => {
+  c.attention = 1;
+  return c.shutdown ? end('shutdown') : undefined;
+};
+
+/** Runs until a stop, shutdown, HLT with nothing to wake it, or `limit` instructions and deliveries. */
+export const run = (c: Cpu, blocks: Blocks, stops: StopRange | undefined, limit: number, raise?: Raise): End => {
+  const { ram } = c;
+  const start = c.done;
+  const span = stops === undefined ? 0 : stops.stride * stops.count;
+  let pending = raise;
+  c.left = limit;
+  let inside = false;
+  let count = 0;
+  for (;;) {
+    try {
+      for (;;) {
+        if (pending !== undefined && c.done - start >= pending.at) {
+          c.interrupt = pending.vector;
+          pending = undefined;
+          c.attention = 1;
+        }
+        if (c.apic !== undefined) c.apic.tick(c.done);
+        const single = c.attention !== 0;
+        if (single) {
+          const ended = boundary(c);
+          if (ended !== undefined) return ended;
+        }
+        const at = c.code === 64 ? c.ipLo : (c.seg[CS].lo + c.ipLo) | 0;
+        if (stops !== undefined && c.ipHi === stops.hi) {
+          const from = (at - stops.lo) >>> 0;
+          if (from < span && from % stops.stride === 0 && reached(c, blocks, at)) return end('stop', from / stops.stride);
+        }
+        if (c.left <= 0) return end('limit');
+        if (single) {
+          c.left--;
+          step(c, blocks, at);
+          continue;
+        }
+        const block = blockAt(c, blocks, at, c.ipHi, false);
+        const { ops } = block;
+        let most = ops.length;
+        if (most > c.left) most = c.left;
+        if (pending !== undefined && most > pending.at - (c.done - start)) most = pending.at - (c.done - start);
+        count = 0;
+        inside = true;
+        let op = ops[0]!;
+        c.op = op;
+        op.run(c);
+        count = 1;
+        while (count < most && c.attention === 0 && !ram.codeChanged) {
+          op = ops[count]!;
+          c.op = op;
+          op.run(c);
+          count++;
+        }
+        inside = false;
+        ram.codeChanged = false;
+        c.left -= count;
+        c.done += count;
+        if (!op.jumps) {
+          c.ipLo = op.nextLo;
+          c.ipHi = op.nextHi;
+        }
+      }
+    } catch (thrown) {
+      if (inside) {
+        inside = false;
+        c.ipLo = c.op.lo;
+        c.ipHi = c.op.hi;
+        c.left -= count + 1;
+        c.done += count;
+      }
+      if (!isFault(thrown)) throw thrown;
+      ram.codeChanged = false;
+      c.debug &= ~15;
+      c.shadow = 0;
+      exception(c, thrown.vector, thrown.error, 'exception', thrown.resume);
+      c.attention = 1;
+    }
+  }
+};
+/** Whether the instruction at a stop can be fetched: what keeps control from getting there is an exception like any other. */
+const reached = (c: Cpu, blocks: Blocks, at: number): boolean => blockAt(c, blocks, at, c.ipHi, true) !== undefined;
+
+/** One instruction alone, with everything that may come before and after it. */
+const step = (c: Cpu, blocks: Blocks, at: number): void => {
+  if ((c.dr7 & 0xff) !== 0) checkFetch(c, at, c.ipHi);
+  const [tf, shadow] = [c.flags & TF, c.shadow];
+  const block: Block = blockAt(c, blocks, at, c.ipHi, true);
+  c.flags &= ~RF;
+  c.shadow = 0;
+  const op = block.ops[0]!;
+  c.op = op;
+  const before = c.debug;
+  try {
+    op.run(c);
+  } catch (thrown) {
+    c.ipLo = op.lo;
+    c.ipHi = op.hi;
+    c.debug = before;
+    throw thrown;
+  }
+  c.ram.codeChanged = false;
+  c.done++;
+  if (!op.jumps) {
+    c.ipLo = op.nextLo;
+    c.ipHi = op.nextHi;
+  }
+  // Only the first of several instructions that load SS holds events off.
+  if (shadow === SHADOW_MOV_SS && c.shadow === SHADOW_MOV_SS) c.shadow = 0;
+  if (tf !== 0 && c.shadow !== SHADOW_MOV_SS && !c.untraced) c.debug |= DR6_BS;
+  c.untraced = false;
+  c.attention = 1;
+};

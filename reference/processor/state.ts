@@ -1,0 +1,132 @@
+// Decides how a whole state is loaded into the processor and read back, hidden parts of segments included.
+// The layout of access rights is that of the VMCS; what a state cannot say (the PDPTE registers) is loaded as MOV to CR3 would.
+
+import type { CpuState, Segment } from '../../spec/instructions/vocabulary.ts';
+import { CR0_PG, CR4_PAE, VM } from './bits.ts';
+import { CS, type Cpu, DS, ES, FS, GS, type Seg, SS } from './cpu.ts';
+import { debugRegisters } from './debug.ts';
+import { readFlags, writeFlags } from './flags.ts';
+import { setSeg, settle, settleSegments } from './mode.ts';
+import { flushTlb, loadPdptes } from './paging.ts';
+
+const low = (x: bigint): number => Number(BigInt.asIntN(32, x));
+const high = (x: bigint): number => Number(BigInt.asIntN(32, x >> 32n));
+const wide = (lo: number, hi: number): bigint => (hi === 0 ? BigInt(lo >>> 0) : (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0));
+
+export const SHADOWS = ['none', 'sti', 'mov-ss'] as const;
+const REGISTERS = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
+
+const loadSeg = (s: Seg, from: Segment): void => setSeg(s, from.selector, low(from.base), high(from.base), from.limit >>> 0, from.access);
+const seen = (s: Seg): Segment => ({ selector: s.selector, base: wide(s.lo, s.hi), limit: s.limit, access: s.access });
+
+/** Everything that was running is forgotten; memory stays. */
+export const loadState = (c: Cpu, state: CpuState): void => {
+  for (let i = 0; i < 16; i++) c.r64[i] = state[REGISTERS[i]!];
+  c.ipLo = low(state.rip);
+  c.ipHi = high(state.rip);
+  const { seg } = c;
+  loadSeg(seg[ES], state.es);
+  loadSeg(seg[CS], state.cs);
+  loadSeg(seg[SS], state.ss);
+  loadSeg(seg[DS], state.ds);
+  loadSeg(seg[FS], state.fs);
+  loadSeg(seg[GS], state.gs);
+  loadSeg(c.ldtr, state.ldtr);
+  loadSeg(c.tr, state.tr);
+  c.gdtLo = low(state.gdtr.base);
+  c.gdtHi = high(state.gdtr.base);
+  c.gdtLimit = state.gdtr.limit & 0xffff;
+  c.idtLo = low(state.idtr.base);
+  c.idtHi = high(state.idtr.base);
+  c.idtLimit = state.idtr.limit & 0xffff;
+  c.cr0 = low(state.cr0);
+  c.cr2 = state.cr2;
+  c.cr3 = state.cr3;
+  c.cr4 = low(state.cr4);
+  c.cr8 = Number(state.cr8 & 15n);
+  c.efer = low(state.efer);
+  c.dr[0] = state.dr0;
+  c.dr[1] = state.dr1;
+  c.dr[2] = state.dr2;
+  c.dr[3] = state.dr3;
+  c.dr6 = low(state.dr6);
+  c.dr7 = low(state.dr7);
+  c.star = state.star;
+  c.lstar = state.lstar;
+  c.cstar = state.cstar;
+  c.sfmask = state.sfmask;
+  c.kernelGsBase = state.kernelGsBase;
+  c.sysenterCs = state.sysenterCs;
+  c.sysenterEsp = state.sysenterEsp;
+  c.sysenterEip = state.sysenterEip;
+  c.tscAux = state.tscAux;
+  c.shadow = SHADOWS.indexOf(state.shadow);
+  c.debug = 0;
+  c.halted = false;
+  c.shutdown = false;
+  c.interrupt = -1;
+  c.nmi = false;
+  c.nmiBlocked = false;
+  c.attention = 1;
+  writeFlags(c, low(state.rflags));
+  // CPL is the DPL of SS (SDM volume 3, Guest Register State); a virtual-8086 task runs at 3.
+  c.cpl = (c.cr0 & 1) === 0 ? 0 : (c.flags & VM) !== 0 ? 3 : (state.ss.access >>> 5) & 3;
+  flushTlb(c, true);
+  debugRegisters(c);
+  settleSegments(c);
+  settle(c);
+  if ((c.cr0 & CR0_PG) !== 0 && (c.cr4 & CR4_PAE) !== 0 && !c.lma) loadPdptes(c, c.cr3);
+};
+
+export const saveState = (c: Cpu): CpuState => ({
+  rax: c.r64[0]!,
+  rcx: c.r64[1]!,
+  rdx: c.r64[2]!,
+  rbx: c.r64[3]!,
+  rsp: c.r64[4]!,
+  rbp: c.r64[5]!,
+  rsi: c.r64[6]!,
+  rdi: c.r64[7]!,
+  r8: c.r64[8]!,
+  r9: c.r64[9]!,
+  r10: c.r64[10]!,
+  r11: c.r64[11]!,
+  r12: c.r64[12]!,
+  r13: c.r64[13]!,
+  r14: c.r64[14]!,
+  r15: c.r64[15]!,
+  rip: wide(c.ipLo, c.ipHi),
+  rflags: BigInt(readFlags(c) >>> 0),
+  cs: seen(c.seg[CS]),
+  ss: seen(c.seg[SS]),
+  ds: seen(c.seg[DS]),
+  es: seen(c.seg[ES]),
+  fs: seen(c.seg[FS]),
+  gs: seen(c.seg[GS]),
+  ldtr: seen(c.ldtr),
+  tr: seen(c.tr),
+  gdtr: { base: wide(c.gdtLo, c.gdtHi), limit: c.gdtLimit },
+  idtr: { base: wide(c.idtLo, c.idtHi), limit: c.idtLimit },
+  cr0: BigInt(c.cr0 >>> 0),
+  cr2: c.cr2,
+  cr3: c.cr3,
+  cr4: BigInt(c.cr4 >>> 0),
+  cr8: BigInt(c.cr8),
+  efer: BigInt(c.efer >>> 0),
+  dr0: c.dr[0]!,
+  dr1: c.dr[1]!,
+  dr2: c.dr[2]!,
+  dr3: c.dr[3]!,
+  dr6: BigInt(c.dr6 >>> 0),
+  dr7: BigInt(c.dr7 >>> 0),
+  star: c.star,
+  lstar: c.lstar,
+  cstar: c.cstar,
+  sfmask: c.sfmask,
+  kernelGsBase: c.kernelGsBase,
+  sysenterCs: c.sysenterCs,
+  sysenterEsp: c.sysenterEsp,
+  sysenterEip: c.sysenterEip,
+  tscAux: c.tscAux,
+  shadow: SHADOWS[c.shadow] ?? 'none',
+});
