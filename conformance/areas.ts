@@ -8,6 +8,7 @@ import { blk } from '../spec/virtio/blk/index.ts';
 import { mmio } from '../spec/virtio/mmio/index.ts';
 import { pci } from '../spec/virtio/pci/index.ts';
 import { split } from '../spec/virtio/split/index.ts';
+import { instructionsSuite } from './instructions/suite.ts';
 import type { Choice, Suite } from './program.ts';
 import { blkSuite } from './virtio/blk.ts';
 import { mmioSuite } from './virtio/mmio.ts';
@@ -26,7 +27,7 @@ export const areas: readonly Area<never>[] = [
   area(mmio),
   area(instructions),
 ];
-export const suites: readonly Suite[] = [suite(blkSuite), suite(pciSuite), suite(mmioSuite)];
+export const suites: readonly Suite[] = [suite(blkSuite), suite(pciSuite), suite(mmioSuite), suite(instructionsSuite)];
 
 /** Whether a dotted id is, or lies below, one of the prefixes. No prefixes: everything. */
 export const within = (id: string, prefixes: readonly string[]): boolean =>

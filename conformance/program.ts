@@ -30,7 +30,7 @@ export interface Suite<C extends Choice = Choice> {
   /** Machines to try, small; a target that refuses one is asked for the next. */
   readonly machines: readonly MachineConfig[];
   readonly choices: Arbitrary<readonly C[]>;
-  readonly play: (choices: readonly C[], granted: Granted) => Player<C>;
+  readonly play: (choices: readonly C[], granted: Granted, machine: MachineConfig) => Player<C>;
   /** The choice with addresses and values abstracted to classes, for signatures: 'request in unaligned indirect'. */
   readonly shape: (choice: C) => string;
   /** Simpler variants of one choice, best first, for minimizing: same op, smaller values. */

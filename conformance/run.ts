@@ -58,7 +58,7 @@ export const play = async (target: Target, suite: Suite, program: Program, judge
     lines.push({ event: event as Stimulus | Observation });
     if (judge !== undefined) for (const finding of judge.see(event)) findings.push(finding);
   };
-  const player = suite.play(program.choices, granted);
+  const player = suite.play(program.choices, granted, program.machine);
   let step = player.next();
   while (!step.done) {
     const { plan, do: wanted } = step.value;
@@ -85,7 +85,7 @@ export const play = async (target: Target, suite: Suite, program: Program, judge
 /** What an oblivious player would do whatever came back. */
 const lowered = (suite: Suite, program: Program, granted: Granted): readonly Step[] => {
   const steps: Step[] = [];
-  const player = suite.play(program.choices, granted);
+  const player = suite.play(program.choices, granted, program.machine);
   for (let step = player.next(); !step.done; step = player.next([])) steps.push(step.value);
   return steps;
 };

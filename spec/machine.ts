@@ -11,12 +11,12 @@ const alive = clauseOf<MachineGhost>()({
   level: 'must',
   binds: 'machine',
   says: 'no guest program makes the implementation die, hang or stop answering',
-  on: ['settled', 'broke'],
+  on: ['settled', 'cpu.stopped', 'broke'],
   harm: 'dies',
   always: true,
   when: () => true,
   holds: ({ event }) =>
-    event.saw === 'settled' || { expected: 'an answer', saw: event.why, kind: /hang|deadline|answer/i.test(event.why) ? 'hung' : 'died' },
+    event.saw !== 'broke' || { expected: 'an answer', saw: event.why, kind: /hang|deadline|answer/i.test(event.why) ? 'hung' : 'died' },
 });
 
 export const machine: Area<MachineGhost> = {

@@ -43,7 +43,7 @@ const run = (choices: readonly BlkChoice[], m: MachineConfig, o: readonly Capabi
   const device = fakeDevice(m, o, how);
   const stimuli: Stimulus[] = [];
   const planned: BlkChoice[] = [];
-  const player = blkSuite.play(choices, device.granted);
+  const player = blkSuite.play(choices, device.granted, m);
   for (let step = player.next(); !step.done; ) {
     if (step.value.plan !== undefined) planned.push(step.value.plan);
     stimuli.push(...step.value.do);
@@ -132,7 +132,7 @@ describe('virtio.blk programs', () => {
       value: 131,
     });
     const device = fakeDevice(m, OFFERS, plainly);
-    const player = blkSuite.play([{ op: 'settle' }], device.granted);
+    const player = blkSuite.play([{ op: 'settle' }], device.granted, m);
     player.next();
     expect(player.next([{ broke: 'died' }]).done).toBe(true);
   });
@@ -162,7 +162,7 @@ describe('virtio.blk programs', () => {
         (choices, m, answers, mixed) => {
           const device = fakeDevice(m, OFFERS, plainly);
           const granted: Granted = device.granted;
-          const player = blkSuite.play(choices, granted);
+          const player = blkSuite.play(choices, granted, m);
           let n = 0;
           let steps = 0;
           for (let step = player.next(); !step.done; steps++) {

@@ -6,7 +6,7 @@ import { clauses } from './clauses/index.ts';
 import { type InstructionsGhost, initial } from './ghost.ts';
 import { observe, observed } from './observe.ts';
 
-export { type Form, forms } from './forms/index.ts';
+export { type Form, forms, type Operand } from './forms/index.ts';
 export type { InstructionsGhost } from './ghost.ts';
 export const instructions: Area<InstructionsGhost> = {
   id: 'instructions',

@@ -1,0 +1,312 @@
+// Lays out the operands of a form: a legal case first, with values, selectors and addresses as chosen. What an instruction finds on the stack, in
+// memory or in fixed registers is put there. Intel SDM volume 2, the instruction pages' Description sections.
+
+import type { Form, Operand } from '../../spec/instructions/index.ts';
+import type { Case } from './choice.ts';
+import { codeWidth, type Desk, fit, putWord } from './desk.ts';
+import { loadable, oddSelectors, operands, places } from './edges.ts';
+import { addressSize, type Encoding, type Memory, operandSize } from './encode.ts';
+import * as at from './layout.ts';
+import { entryOf } from './state.ts';
+
+const pick = <T>(list: readonly T[], i: number): T => list[i % list.length] as T;
+const gpr = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
+/** Code to jump to: free memory, which is INT3s. As an offset from the code segment. */
+const target = (d: Desk): bigint => entryOf(d.mode) + 0x200n;
+const targets = (d: Desk): readonly bigint[] => [
+  target(d),
+  target(d) + 1n,
+  codeWidth(d) === 16 ? 0xffffn : BigInt(at.pages.supervisor),
+  codeWidth(d) === 16 ? 0x9800n : BigInt(at.pages.absent),
+  codeWidth(d) === 16 ? 0x10000n : codeWidth(d) === 32 ? 0xffff_ffffn : 1n << 47n,
+  codeWidth(d) === 16 ? 0xb000n : BigInt(at.pages.noExecute),
+];
+/** The selector that the case loads: plain data for data registers, else as chosen. */
+const chosenSelector = (d: Desk, c: Case, plain: number): number => {
+  if (c.selector === 0) return (plain & ~3) | (c.rpl === 0 ? plain & 3 : c.rpl);
+  if (d.old) return pick([0x1000, 0x1400, 0x0, 0xffff, 0x1001], c.selector);
+  const i = c.selector - 1;
+  const base = i < loadable.length ? at.selectors[loadable[i] as at.SelectorName] : (oddSelectors[i - loadable.length] ?? 0);
+  return (base | (c.rpl === 0 && (base & 3) === 0 ? d.cpl : c.rpl)) & 0xffff;
+};
+const plainData = (d: Desk): number => (d.old ? 0x1400 : d.s.ds.selector);
+const plainCode = (d: Desk): number => d.s.cs.selector;
+
+/** SDM volume 4: time-stamp, SYSENTER, EFER, STAR, LSTAR, SFMASK, FS and GS bases; one that does not exist; APIC base, PAT. */
+const msrNumbers = [
+  0x174, 0x175, 0x176, 0xc0000080, 0xc0000081, 0xc0000082, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102, 0x4000_0000, 0xc0000103, 0x277,
+];
+const ports = [0x60, 0x61, 0x3f8, 0x3f9, 0x3fa, 0x5f, 0x6f, 0x70, 0x80, 0x3ff, 0x400, 0xffff, 0x3f7];
+const vectors = [3, 4, 0x21, 0x80, 0, 1, 13, 8, 0x30, 0x81, 0xff, 14, 2];
+
+const operandWidth = (o: Operand, size: 2 | 4 | 8, d: Desk): number => {
+  switch (o.width) {
+    case 'b':
+    case 's':
+      return 1;
+    case 'w':
+      return 2;
+    case 'd':
+      return 4;
+    case 'q':
+      return 8;
+    case 'z':
+      return Math.min(size, 4);
+    case 'y':
+      return size === 8 ? 8 : 4;
+    case 'p':
+      return size + 2;
+    case 't':
+      return 2 + (d.mode === 'long64' ? 8 : 4);
+    case 'a':
+      return 2 * size;
+    case 'x':
+      return size === 8 ? 16 : 8;
+    case 'n':
+      return 1;
+    default:
+      return size;
+  }
+};
+/** Memory operands stand at places; this gives the addressing and puts the base in its register. */
+const address = (
+  d: Desk,
+  c: Case,
+  e: Pick<Encoding, 'code' | 'narrow'>,
+  width: number,
+): { readonly rm: Memory; readonly linear: bigint } => {
+  const wide = addressSize(e);
+  const usable = places.filter(
+    (p) => (p.only64 !== true || (d.mode === 'long64' && wide === 8)) && (p.paged !== true || (d.s.cr0 & (1n << 31n)) !== 0n),
+  );
+  const wanted = pick(usable, c.place).at(width);
+  const base = wide === 2 ? pick([3, 6, 7, 5], c.rm) : d.mode === 'long64' ? (c.rm === 4 ? 3 : c.rm) : (c.rm & 7) === 4 ? 3 : c.rm & 7;
+  const override = ([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65] as readonly number[])[c.prefix - 5];
+  const named = override === undefined ? undefined : (['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const)[c.prefix - 5];
+  const segment = d.s[named ?? (base === 5 || base === 4 ? 'ss' : 'ds')];
+  const segmentBase = d.mode === 'long64' && named !== 'fs' && named !== 'gs' ? 0n : segment.base;
+  const mask = (1n << BigInt(8 * wide)) - 1n;
+  const effective = (wanted - segmentBase) & mask;
+  const linear = (segmentBase + effective) & (d.mode === 'long64' ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn);
+  const setBase = (displacement: number): void => {
+    d.s[gpr[base] as 'rax'] = fit(d, (effective - BigInt(displacement)) & mask);
+  };
+  const how = c.addressing % 6;
+  const signed32 = BigInt.asIntN(32, effective);
+  if (
+    how === 4 &&
+    (wide === 2 || (BigInt.asUintN(8 * wide, signed32) === effective && (named === undefined ? segment === d.s.ds || base !== 5 : true)))
+  ) {
+    // Without a base register the default segment is DS.
+    if (named !== undefined || (base !== 5 && base !== 4))
+      return { rm: { base: undefined, displacement: Number(BigInt.asIntN(32, effective)), dispSize: wide === 2 ? 2 : 4 }, linear };
+  }
+  if (how === 5 && wide === 8 && (named === undefined || (named !== 'fs' && named !== 'gs'))) {
+    const distance = effective - BigInt(at.code);
+    if (BigInt.asIntN(32, distance) === distance)
+      return { rm: { base: undefined, displacement: Number(distance), dispSize: 4, rip: true }, linear };
+  }
+  if (how === 3 && wide !== 2) {
+    const index = pick([6, 7, 1], c.reg) === base ? 2 : pick([6, 7, 1], c.reg);
+    d.s[gpr[index] as 'rax'] = 8n;
+    setBase(8 * 4 + 4);
+    return { rm: { base, index, scale: 2, displacement: 4, dispSize: 1 }, linear };
+  }
+  const displacement = how === 1 ? -16 : how === 2 ? 0x120 : 0;
+  setBase(displacement);
+  return { rm: { base, displacement, dispSize: how === 1 ? 1 : how === 2 ? 4 : 0 }, linear };
+};
+
+const pushFrame = (d: Desk, words: readonly bigint[], size: number): void => {
+  d.s.rsp = fit(d, d.s.rsp - BigInt(size * words.length));
+  const top = d.s.ss.base + d.s.rsp;
+  for (const [i, word] of words.entries()) putWord(d, top + BigInt(size * i), word, size);
+};
+const outer = (d: Desk, c: Case): { readonly cs: number; readonly ss: number; readonly rsp: bigint } | undefined => {
+  if (d.old || d.cpl !== 0 || c.rpl !== 3 || c.selector !== 0) return undefined;
+  if (d.mode === 'prot16') return { cs: at.selectors.userCode16 | 3, ss: at.selectors.userData16 | 3, rsp: 0x7ff0n };
+  return {
+    cs: (d.mode === 'long64' ? at.selectors.userCode64 : at.selectors.userCode32) | 3,
+    ss: at.selectors.userData | 3,
+    rsp: BigInt(at.stackTops.user),
+  };
+};
+const far = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
+  const to = outer(d, c);
+  const cs = BigInt(to?.cs ?? chosenSelector(d, c, plainCode(d)));
+  if (form.mnemonic === 'RETF')
+    pushFrame(d, [pick(targets(d), c.value2 > 20 ? c.value2 : 0), cs, ...(to === undefined ? [] : [to.rsp, BigInt(to.ss)])], size);
+  if (form.mnemonic !== 'IRET') return;
+  const flags = d.s.rflags & ~0x20000n;
+  const pops5 = d.mode === 'long64' || to !== undefined;
+  const rsp = to?.rsp ?? d.s.rsp;
+  pushFrame(
+    d,
+    [pick(targets(d), c.value2 > 20 ? c.value2 : 0), cs, flags, ...(pops5 ? [rsp, BigInt(to?.ss ?? d.s.ss.selector)] : [])],
+    size,
+  );
+};
+
+/** What stands in the r/m operand. */
+const rmValue = (d: Desk, form: Form, c: Case): bigint => {
+  const value = pick(operands, c.value);
+  const cr = ([d.s.cr0, undefined, d.s.cr2, d.s.cr3, d.s.cr4] as const)[c.reg % 5];
+  switch (form.topic) {
+    case 'segment':
+      return form.mnemonic.startsWith('WR')
+        ? pick([...operands.slice(0, 4), 1n << 47n, BigInt(at.data), ...operands.slice(4)], c.value)
+        : BigInt(chosenSelector(d, c, plainData(d)));
+    case 'probe':
+      return BigInt(chosenSelector(d, c, form.mnemonic === 'ARPL' ? at.selectors.userData : plainData(d)));
+    case 'table':
+      return BigInt(chosenSelector(d, c, form.mnemonic === 'LTR' ? at.selectors.otherTss : at.selectors.ldt));
+    case 'control':
+      if (form.mnemonic === 'LMSW') return (d.s.cr0 ^ (1n << BigInt(c.imm % 6))) & 0xffffn;
+      return cr === undefined ? 0n : c.imm % 3 === 0 ? cr : cr ^ (1n << BigInt((c.imm + c.value) % 34));
+    case 'debug':
+      return pick([0x400n, 0n, 0xffff0ff0n, 1n << 32n, 0x14000n, 1n << 63n, BigInt(at.data)], c.value);
+    case 'branch':
+    case 'stack':
+      return form.topic === 'branch' ? pick(targets(d), c.value) : value;
+    default:
+      return value;
+  }
+};
+const fixed = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
+  const { s } = d;
+  const to = target(d);
+  switch (form.topic) {
+    case 'string':
+    case 'io': {
+      const offset = (where: number, base: bigint): bigint => fit(d, BigInt(where) - (d.mode === 'long64' ? 0n : base));
+      const usable = places.filter((p) => p.only64 !== true && (p.paged !== true || (s.cr0 & (1n << 31n)) !== 0n));
+      s.rsi = offset(Number(pick(usable, c.place).at(size)), s.ds.base);
+      s.rdi = offset(Number(pick(usable, c.reg > 11 ? c.reg : 0).at(size)) + 0x80, s.es.base);
+      s.rcx = pick([3n, 0n, 1n, 2n, 5n, 0x10n, 0x21n, 0x80n], c.count);
+      putWord(d, at.data + 0x100, pick(operands, c.value), 8);
+      putWord(d, at.data + 0x180, pick(operands, c.value2), 8);
+      if (form.topic === 'io') s.rdx = BigInt(pick(ports, c.value)) | (pick(operands, c.value2) & 0xffff0000n);
+      return;
+    }
+    case 'msr':
+      s.rcx = BigInt(form.mnemonic.endsWith('GETBV') || form.mnemonic.endsWith('SETBV') ? c.value % 3 : pick(msrNumbers, c.value));
+      s.rax = fit(d, pick([s.efer, 0n, 0x500n, BigInt(at.data), 0xffff_ffffn], c.value2) & 0xffffffffn);
+      s.rdx = pick([0n, 0n, 0x8000n, 0xffff_8000n, 0xffff_ffffn], c.imm);
+      return;
+    case 'call':
+      if (form.mnemonic === 'SYSEXIT') {
+        s.rdx = pick(targets(d), c.value);
+        s.rcx = BigInt(at.stackTops.user);
+      } else {
+        s.rcx = pick(targets(d), c.value);
+        s.r11 = d.mode === 'long64' ? pick([0x202n, 0x3202n, 0x10202n, 0x24702n, 0x0n, 0xffff_ffffn], c.value2) : s.r11;
+      }
+      return;
+    case 'segment':
+      if (form.mnemonic.startsWith('POP')) pushFrame(d, [BigInt(chosenSelector(d, c, plainData(d)))], d.mode === 'long64' ? 8 : size);
+      return;
+    case 'branch':
+      if (form.mnemonic === 'RET') pushFrame(d, [pick(targets(d), c.value)], d.mode === 'long64' ? 8 : size);
+      s.rcx =
+        pick([3n, 0n, 1n, 2n, 0x10000n, 5n, 0x1_0000_0000n, 7n], c.count) & (d.mode === 'long64' ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn);
+      return;
+    case 'flag':
+      if (form.mnemonic === 'POPF')
+        pushFrame(
+          d,
+          [s.rflags ^ (1n << BigInt(pick([0, 9, 12, 13, 14, 8, 18, 21, 17, 16, 19, 20, 11, 10], c.value)))],
+          d.mode === 'long64' ? (size === 2 ? 2 : 8) : size,
+        );
+      if (form.mnemonic === 'SAHF') s.rax = fit(d, pick(operands, c.value) << 8n);
+      return;
+    case 'far':
+      far(d, form, c, size);
+      return;
+    case 'shift':
+      s.rcx = fit(d, pick([1n, 0n, 2n, 7n, 8n, 0x1fn, 0x20n, 0x3fn], c.count));
+      return;
+    case 'time':
+      s.rax = BigInt(pick([0, 1, 7, 0x80000000, 0x80000001, 0x80000008, 13, 0x40000000], c.value));
+      s.rcx = BigInt(c.count % 2);
+      return;
+    case 'cache':
+      if (form.mnemonic === 'MONITOR') [s.rax, s.rcx, s.rdx] = [BigInt(at.data) - (d.mode === 'long64' ? 0n : s.ds.base), 0n, 0n];
+      if (form.mnemonic === 'MWAIT') [s.rax, s.rcx] = [0n, 0n];
+      return;
+    default:
+      // STEPS with fixed registers that the table does not name: the accumulator and its extension, comparands, bases.
+      s.rax = fit(d, pick(operands, c.value2));
+      s.rdx = fit(d, pick(operands, c.imm));
+      if (form.mnemonic === 'XLAT') s.rbx = fit(d, BigInt(at.data + 0x100) - (d.mode === 'long64' ? 0n : s.ds.base));
+      if (form.mnemonic === 'LEAVE') s.rbp = s.rsp;
+  }
+};
+/** What the memory operand holds. */
+const fill = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8, where: bigint, o: Operand, width: number): void => {
+  if (o.width === 'p') {
+    const selector =
+      form.topic === 'segment' ? chosenSelector(d, c, plainData(d)) : (outer(d, c)?.cs ?? chosenSelector(d, c, plainCode(d)));
+    putWord(d, where, form.topic === 'segment' ? pick(operands, c.value) : pick(targets(d), c.value), size);
+    putWord(d, where + BigInt(size), BigInt(selector), 2);
+  } else if (o.width === 't') {
+    const register = form.mnemonic === 'LIDT' ? d.s.idtr : d.s.gdtr;
+    putWord(d, where, BigInt(register.limit), 2);
+    putWord(d, where + 2n, c.value % 4 === 3 ? pick(operands, c.value2) : register.base, d.mode === 'long64' ? 8 : 4);
+  } else if (form.mnemonic === 'INVPCID') {
+    putWord(d, where, pick([0n, 1n, 0x1000n, 0xfffn], c.value), 8);
+    putWord(d, where + 8n, pick([BigInt(at.data), 1n << 47n], c.value2), 8);
+  } else {
+    putWord(d, where, rmValue(d, form, c), Math.min(width, 8));
+    if (width > 8) putWord(d, where + 8n, pick(operands, c.imm), 8);
+  }
+};
+const immediate = (d: Desk, form: Form, c: Case): { readonly imm: bigint; readonly imm2: number } => {
+  const [, , third] = form.operands;
+  if (form.mnemonic === 'INT') return { imm: BigInt(pick(vectors, c.imm)), imm2: 0 };
+  if (form.topic === 'io') return { imm: BigInt(pick([0x60, 0x61, 0x80, 0x5f, 0x6f, 0xff, 0x6d], c.imm)), imm2: 0 };
+  if (form.mnemonic === 'ENTER')
+    return { imm: pick([0x10n, 0n, 1n, 0x20n, 0x1000n, 0x8000n, 0xffffn], c.imm), imm2: pick([0, 1, 2, 3, 0, 31, 32, 0xff], c.count) };
+  if (form.operands.some((o) => o.at === 'A'))
+    return { imm: pick(targets(d), c.value), imm2: outer(d, c)?.cs ?? chosenSelector(d, c, plainCode(d)) };
+  if (form.operands.some((o) => o.at === 'J'))
+    return { imm: pick([0x10n, 0n, 0x7fn, -0x20n, -0x80n, 0x8000_0000n, 0x7fff_fff0n], c.imm), imm2: c.imm };
+  if (form.operands.some((o) => o.at === 'O'))
+    return { imm: BigInt(at.data + 0x100) - (d.mode === 'long64' ? 0n : d.s.ds.base), imm2: c.imm };
+  if (form.topic === 'shift' || third !== undefined)
+    return { imm: pick([1n, 0n, 7n, 8n, 0x1fn, 0x20n, 0x3fn, 0xffn, 9n, 0x11n], c.imm), imm2: c.imm };
+  return { imm: pick(operands, c.imm), imm2: c.imm };
+};
+
+/** Everything but where the code stands. */
+export const layOut = (d: Desk, form: Form, c: Case): Encoding => {
+  const code = codeWidth(d);
+  const rexW = c.size === 2 && code === 64;
+  const head = { code, form, toggle: c.size === 1, rexW, narrow: c.prefix === 4 } as const;
+  const size = operandSize(head);
+  const before =
+    c.prefix === 0 || c.prefix === 4 ? [] : [([0, 0xf0, 0xf2, 0xf3, 0, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65] as const)[c.prefix] ?? 0xf0];
+  fixed(d, form, c, size);
+  const high = code === 64 ? 15 : 7;
+  const reg = form.operands.some((o) => o.at === 'S')
+    ? c.reg % 7
+    : form.operands.some((o) => o.at === 'C' || o.at === 'D')
+      ? pick(form.topic === 'control' ? [0, 2, 3, 4, 8, 1, 5] : [0, 6, 7, 3, 4, 5, 8], c.reg) & high
+      : c.reg & high;
+  const memoryOperand = form.operands.find((o) => o.at === 'E' || o.at === 'M');
+  const registerOperand = form.operands.find((o) => o.at === 'E' || o.at === 'R');
+  let rm: Encoding['rm'] = { register: c.rm & high };
+  const { imm, imm2 } = immediate(d, form, c);
+  const general = form.operands.find((o) => o.at === 'G' || o.at === 'Z');
+  if (general !== undefined && reg !== 4)
+    d.s[gpr[reg] as 'rax'] = fit(d, form.topic === 'probe' ? BigInt(c.rpl) : pick(operands, c.value2));
+  if (memoryOperand !== undefined && form.mod !== 'register' && (c.memory || form.mod === 'memory')) {
+    const width = operandWidth(memoryOperand, size, d);
+    const found = address(d, c, head, width);
+    ({ rm } = found);
+    if (memoryOperand.width !== 'n') fill(d, form, c, size, found.linear, memoryOperand, width);
+  } else if (form.mod === 'memory') {
+    const found = address(d, c, head, size);
+    ({ rm } = found);
+  } else if (registerOperand !== undefined && (c.rm & high) !== 4) d.s[gpr[c.rm & high] as 'rax'] = fit(d, rmValue(d, form, c));
+  return { ...head, before, reg, rm, imm, imm2 };
+};

@@ -1,0 +1,101 @@
+// The suite of single instructions: one case a program, on a machine for each mode of operation. A player that never looks at an answer.
+
+import { forms } from '../../spec/instructions/index.ts';
+import type { CpuFeature, CpuMachine } from '../../spec/instructions/vocabulary.ts';
+import type { Granted, MachineConfig } from '../../spec/units.ts';
+import type { Player, Suite } from '../program.ts';
+import { type Case, oneCase, type Tweak } from './choice.ts';
+import { type Desk, deskOf, put, stimuliOf } from './desk.ts';
+import { places } from './edges.ts';
+import { encode } from './encode.ts';
+import { machineFor } from './furniture.ts';
+import { layOut } from './lay.ts';
+import { levelsOf, startState } from './state.ts';
+import { codeStart, early, late } from './tweak.ts';
+
+const plain: readonly CpuFeature[] = ['nx'];
+export const machines: readonly MachineConfig[] = [
+  machineFor('long64', '4-level', plain),
+  machineFor('prot32', '32-bit', ['pse']),
+  machineFor('real', 'none', []),
+  machineFor('compat', '4-level', plain),
+  machineFor('v86', '32-bit', []),
+  machineFor('prot32', 'pae', plain),
+  machineFor('prot16', '32-bit', []),
+  machineFor('prot32', 'none', []),
+  machineFor('long64', '5-level', ['nx', 'la57']),
+];
+
+/** Instructions that a case may take at most: a handful for a single one, more where it repeats. */
+export const limit = 2000;
+
+/** The case laid out on a desk. Levels count from the outermost, which every mode has. */
+export const laid = (machine: MachineConfig, granted: Granted, c: Case): Desk => {
+  const levels = levelsOf((machine.cpu as CpuMachine).mode);
+  const cpl = levels[levels.length - 1 - (c.level % levels.length)] ?? 0;
+  const d = deskOf(machine, granted, startState(machine, cpl), cpl);
+  const form = forms[c.form % forms.length] as (typeof forms)[number];
+  for (const t of c.tweaks) early(d, t);
+  const bytes = encode(layOut(d, form, c));
+  // The code is followed by INT3, which stands everywhere in free memory; two bytes of it are put down in case an edit stands there.
+  const at = codeStart(d, c.tweaks, bytes.length);
+  put(d, at, Uint8Array.of(...bytes, 0xcc, 0xcc));
+  d.s.rip = BigInt(at) - d.s.cs.base;
+  for (const t of c.tweaks) late(d, t);
+  return d;
+};
+function* play(choices: readonly Case[], granted: Granted, machine: MachineConfig): Player<Case> {
+  for (const c of choices) {
+    const d = laid(machine, granted, c);
+    yield { plan: c, do: stimuliOf(d, limit) };
+  }
+}
+
+const lower = (c: Case): readonly Case[] => {
+  const simpler: Case[] = [];
+  for (let i = 0; i < c.tweaks.length; i++) simpler.push({ ...c, tweaks: [...c.tweaks.slice(0, i), ...c.tweaks.slice(i + 1)] });
+  for (const key of [
+    'prefix',
+    'place',
+    'selector',
+    'rpl',
+    'level',
+    'count',
+    'addressing',
+    'value',
+    'value2',
+    'imm',
+    'size',
+    'reg',
+    'rm',
+  ] as const)
+    if (c[key] > 0) simpler.push({ ...c, [key]: 0 });
+  if (c.memory) simpler.push({ ...c, memory: false });
+  c.tweaks.forEach((t: Tweak, i) => {
+    for (const key of ['a', 'b'] as const)
+      if (t[key] > 0) simpler.push({ ...c, tweaks: c.tweaks.map((u, j) => (i === j ? { ...u, [key]: 0 } : u)) });
+  });
+  return simpler;
+};
+const shape = (c: Case): string => {
+  const form = forms[c.form % forms.length];
+  const words = [
+    form?.mnemonic ?? '?',
+    ...(c.place > 0 ? [(places[c.place % places.length]?.kind ?? '').replaceAll(' ', '-')] : []),
+    ...c.tweaks.map((t) => t.kind),
+  ];
+  return words.join(' ');
+};
+
+export const instructionsSuite: Suite<Case> = {
+  id: 'instructions',
+  needs: ['cpu', 'memory.seen'],
+  machines,
+  choices: oneCase,
+  play,
+  shape,
+  simpler: lower,
+  oblivious: true,
+  block: 512,
+  runs: 12_000,
+};

@@ -1,0 +1,273 @@
+// Edits of state and tables that make a plain case a hard one. An edit that means nothing in the mode, or that the processor has no feature for,
+// is left out. Bits: Intel SDM volume 3, Control Registers; EFLAGS Register; Segment Descriptors; Paging; IDT Descriptors.
+
+import type { CpuFeature } from '../../spec/instructions/vocabulary.ts';
+import type { Tweak } from './choice.ts';
+import { byteAt, codeWidth, type Desk, holdable, put, putWord, segmentFor } from './desk.ts';
+import { loadable } from './edges.ts';
+import { entryAt } from './furniture.ts';
+import * as at from './layout.ts';
+
+const pick = <T>(list: readonly T[], i: number): T => list[i % list.length] as T;
+const paged = (d: Desk): boolean => (d.s.cr0 & (1n << 31n)) !== 0n;
+
+/** TF, IF, DF, AC, NT, RF, ID, CF, ZF, SF, OF, PF, AF, VIF, VIP. */
+const flags = [8, 9, 10, 18, 14, 16, 21, 0, 6, 7, 11, 2, 4, 19, 20];
+/** WP, AM, TS, EM, MP, NE; toggled. WP and AM alone can be off where paging is on. */
+const cr0Bits = [16, 18, 3, 2, 1, 5];
+const cr4Bits: readonly (readonly [bit: number, feature?: CpuFeature])[] = [
+  [11, 'umip'],
+  [2, 'tsd'],
+  [8],
+  [20, 'smep'],
+  [21, 'smap'],
+  [3, 'de'],
+  [0, 'vme'],
+  [1, 'vme'],
+  [16, 'fsgsbase'],
+  [7, 'pge'],
+  [9],
+  [4, 'pse'],
+];
+const dataRegisters = ['ds', 'es', 'fs', 'gs', 'ss'] as const;
+/** Pages by name, those that programs reach. */
+const pageList: readonly number[] = [
+  at.pages.spare,
+  at.data,
+  at.code,
+  at.pages.userReadOnly,
+  0x21000,
+  0xd000,
+  at.pages.fresh,
+  at.pages.noExecute,
+];
+/** P, R/W, U/S, PWT, PCD, A, D, PAT, G, then reserved ones: XD where it is not enabled, and bits past the physical width. */
+const pageBits = [0, 1, 2, 5, 6, 8, 3, 4, 63, 51, 46, 36];
+
+const toggle = (d: Desk, where: number, bit: number): void =>
+  put(d, where + (bit >> 3), Uint8Array.of(byteAt(d, where + (bit >> 3)) ^ (1 << (bit & 7))));
+
+const descriptorEdit = (d: Desk, name: at.SelectorName, how: number): void => {
+  const where = at.gdt + at.selectors[name];
+  // The first descriptors carry an agent as well as the handlers.
+  if (at.selectors[name] < at.selectors.userCode32) return;
+  const access = byteAt(d, where + 5);
+  const edits: readonly (readonly [offset: number, value: number])[] = [
+    [5, access & ~0x80],
+    [5, access & ~0x60],
+    [5, access | 0x60],
+    [5, access ^ 0x20],
+    [5, access ^ 2],
+    [5, access ^ 4],
+    [5, access ^ 8],
+    [5, access & ~0x10],
+    [5, access & ~1],
+    [6, byteAt(d, where + 6) ^ 0x40],
+    [6, byteAt(d, where + 6) ^ 0x20],
+    [6, byteAt(d, where + 6) ^ 0x80],
+    [0, 0x0f],
+    [2, byteAt(d, where + 2) ^ 0x10],
+  ];
+  const [offset, value] = pick(edits, how);
+  put(d, where + offset, Uint8Array.of(value));
+};
+const gateEdit = (d: Desk, vector: number, how: number): void => {
+  if (d.mode === 'real') return;
+  const where = at.idt + vector * (d.long ? 16 : 8);
+  const access = byteAt(d, where + 5);
+  const edits: readonly (readonly [offset: number, value: number])[] = [
+    [5, access & ~0x80],
+    [5, access ^ 0x60],
+    [5, access | 1],
+    [5, (access & 0xf0) | 0x5],
+    [5, (access & 0xf0) | 0x6],
+    [5, (access & 0xf0) | 0xc],
+    [2, 0],
+    [2, at.selectors.kernelData],
+    [2, at.selectors.code1],
+    [2, at.selectors.absentCode],
+    [2, at.selectors.conforming0],
+    [4, 1],
+    [3, 0x10],
+  ];
+  const [offset, value] = pick(edits, how);
+  put(d, where + offset, Uint8Array.of(value));
+};
+const tssEdit = (d: Desk, a: number): void => {
+  if (d.mode === 'real') return;
+  const values = [
+    0n,
+    BigInt(at.pages.absent + 0x800),
+    BigInt(at.pages.supervisorReadOnly + 0x800),
+    0x8000_0000_0000_0000n,
+    BigInt(at.stackTops.ring0 + 4),
+  ];
+  if (a % 8 < 5) putWord(d, at.tss + 4, pick(values, a), d.long ? 8 : 4);
+  else if (a % 8 === 5 && !d.long)
+    putWord(d, at.tss + 8, BigInt(pick([0, at.selectors.userData | 3, at.selectors.absentData, at.selectors.data1 | 1], a >> 3)), 2);
+  else putWord(d, at.tss + 0x66, pick([0xe7n, 0xe8n, 0xe9n, 0xffffn, 0x60n], a >> 3), 2);
+};
+
+/** Applied before operands are laid out. */
+export const early = (d: Desk, { kind, a, b }: Tweak): void => {
+  const { s } = d;
+  switch (kind) {
+    case 'flag': {
+      const bit = BigInt(pick(flags, a));
+      s.rflags ^= 1n << bit;
+      return;
+    }
+    case 'iopl':
+      s.rflags = (s.rflags & ~0x3000n) | (BigInt(a & 3) << 12n);
+      return;
+    case 'cr0':
+      if (d.mode !== 'real' || a % cr0Bits.length > 1) s.cr0 ^= 1n << BigInt(pick(cr0Bits, a));
+      return;
+    case 'cr4': {
+      const [bit, feature] = pick(cr4Bits, a);
+      if (feature === undefined || d.cpu.has.includes(feature)) s.cr4 ^= 1n << BigInt(bit);
+      return;
+    }
+    case 'segment': {
+      const name = pick(dataRegisters, b);
+      const selector = d.old
+        ? pick([0x1000, 0x1400, 0x1800, 0x0fff], a)
+        : at.selectors[pick(loadable, a)] | (d.cpl === 0 && (b & 8) === 0 ? 0 : 3);
+      const segment = segmentFor(d, selector);
+      const level = (segment.access >> 5) & 3;
+      const stack = name === 'ss';
+      // SS must be writable, at the current level; others must not be more privileged than the code that could have loaded them.
+      if (
+        stack
+          ? (segment.access & 0x1009a) !== 0x92 || level !== d.cpl || (selector & 3) !== d.cpl
+          : !holdable(segment) ||
+            ((segment.access & 0x1000c) < 0xc && level < Math.max(d.cpl, selector & 3) && (segment.access & 0x10000) === 0)
+      ) {
+        if (!d.old) return;
+      }
+      s[name] = segment;
+      return;
+    }
+    case 'descriptor':
+      descriptorEdit(d, pick(loadable, a), b);
+      return;
+    case 'page':
+      if (paged(d))
+        toggle(
+          d,
+          entryAt(pick(pageList, a), d.machine.cpu?.paging ?? 'none'),
+          pick(pageBits, b) & (d.machine.cpu?.paging === '32-bit' ? 31 : 63),
+        );
+      return;
+    case 'gate':
+      gateEdit(d, pick([3, 13, 14, 6, 0x80, 12, 1, 0x21, 11, 17, 8, 0, 4], a), b);
+      return;
+    case 'port':
+      if (d.mode !== 'real') toggle(d, at.tss + 0x68, a * 16 + b);
+      return;
+    case 'tss':
+      tssEdit(d, a);
+      return;
+    case 'table':
+      if (a % 3 === 0)
+        s.gdtr = { base: s.gdtr.base, limit: pick([at.gdtLimit - 8, at.selectors.userCode64 + 6, at.selectors.tss + 7, 0x5f], b) };
+      else if (a % 3 === 1)
+        s.idtr = {
+          base: s.idtr.base,
+          limit: pick([13, 14, 3, 0, 8, 12], b) * (d.mode === 'real' ? 4 : d.long ? 16 : 8) + pick([-1, 0, 3], a) + 1,
+        };
+      else s.sysenterCs = pick([0n, 3n, BigInt(at.selectors.userCode32), 0xffffn], b);
+      return;
+    default:
+      return;
+  }
+};
+
+/** Applied after operands are laid out: what would be laid over otherwise. */
+export const late = (d: Desk, { kind, a, b }: Tweak): void => {
+  const { s } = d;
+  switch (kind) {
+    case 'stack': {
+      const in16 = d.old || d.mode === 'prot16';
+      const tops = in16
+        ? [1n, 0n, 2n, 3n, 0xffffn, 0x8004n, 0xa000n, 0x9002n]
+        : [
+            BigInt(at.pages.absent + 0x1000),
+            BigInt(at.pages.absent + 4),
+            BigInt(at.pages.userReadOnly + 0x800),
+            1n,
+            BigInt(at.data + 0x203),
+            0n,
+            ...(d.mode === 'long64' ? [1n << 47n, (1n << 47n) - 4n, 0xffff_8000_0000_0004n] : [0xffff_fffen]),
+          ];
+      s.rsp = pick(tops, a);
+      return;
+    }
+    case 'register': {
+      const names = ['rax', 'rcx', 'rdx', 'rbx', 'rsi', 'rdi', 'rbp'] as const;
+      s[pick(names, a)] = pick(
+        [0n, 0xffff_ffffn, 0x8000_0000n, 0xffffn, 0x10000n, d.mode === 'long64' ? 1n << 63n : 5n, BigInt(at.data)],
+        b,
+      );
+      return;
+    }
+    case 'frame': {
+      // One word of what is on the stack: a flag more, another address, another selector.
+      const size = d.long && d.mode === 'long64' ? 8 : d.old || d.mode === 'prot16' ? 2 : 4;
+      const where =
+        s.ss.base +
+        (s.rsp & (d.mode === 'long64' ? 0xffff_ffff_ffff_ffffn : (s.ss.access & 0x4000) !== 0 ? 0xffff_ffffn : 0xffffn)) +
+        BigInt(size * (a % 5));
+      const values = [
+        0n,
+        BigInt(at.selectors.userCode64 | 3),
+        BigInt(at.selectors.userData | 3),
+        0x3202n,
+        0x20002n,
+        0x14702n,
+        BigInt(at.selectors.absentCode | 3),
+        BigInt(at.selectors.kernelData),
+        1n << 47n,
+        BigInt(at.pages.absent),
+        BigInt(at.selectors.conforming0),
+        0x8000_0000n,
+        0xffffn,
+        0x202n,
+        BigInt(at.selectors.kernelCode32),
+        0x240302n,
+      ];
+      putWord(d, where, pick(values, b), size);
+      return;
+    }
+    case 'shadow':
+      s.shadow = pick(['sti', 'mov-ss'] as const, a);
+      if (s.shadow === 'sti') s.rflags |= 0x200n;
+      return;
+    case 'breakpoint': {
+      s.dr0 = pick([s.cs.base + s.rip, BigInt(at.data + 0x100), BigInt(at.data + 0x104), s.cs.base + s.rip + 1n], a);
+      s.dr7 = 0x402n | (BigInt(pick([0x0, 0x1, 0x3, 0xd, 0xf, 0x5], b)) << 16n) | (b > 12 ? 0x2000n : 0n);
+      return;
+    }
+    default:
+      return;
+  }
+};
+/** Linear address at which code of `length` bytes starts: plain; before a page's end; into pages with other rights; before a segment's end. */
+export const codeStart = (d: Desk, tweaks: readonly Tweak[], length: number): number => {
+  const found = tweaks.find((t) => t.kind === 'code');
+  if (found === undefined) return at.code;
+  const { supervisor, absent, noExecute } = at.pages;
+  const in16 = codeWidth(d) === 16 ? [at.base16 + 0xffff - (found.b % length), at.base16 + 0x10000 - length] : [];
+  return pick(
+    [
+      at.code + 0x7f0,
+      at.code + 0x1000 - length,
+      at.code + 0x1001 - length,
+      supervisor - (found.b % length),
+      absent - (found.b % length),
+      noExecute + 8,
+      ...in16,
+    ],
+    found.a,
+  );
+};
