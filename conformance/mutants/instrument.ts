@@ -46,14 +46,16 @@ function stryMutAct_9fa48(id) {
 function stryCov_9fa48() { if (stryker.reached !== undefined) for (const id of arguments) stryker.reached.add(id); }`;
 
 const filesOf = (root: string, area: MutatedArea): readonly string[] =>
-  area.reference.flatMap((entry) =>
-    statSync(path.join(root, entry)).isDirectory()
-      ? readdirSync(path.join(root, entry), { recursive: true, encoding: 'utf8' })
-          .filter((f) => f.endsWith('.ts') && !f.endsWith('.test.ts'))
-          .toSorted()
-          .map((f) => path.join(entry, f))
-      : [entry],
-  );
+  area.reference
+    .flatMap((entry) =>
+      statSync(path.join(root, entry)).isDirectory()
+        ? readdirSync(path.join(root, entry), { recursive: true, encoding: 'utf8' })
+            .filter((f) => f.endsWith('.ts') && !f.endsWith('.test.ts'))
+            .toSorted()
+            .map((f) => path.join(entry, f))
+        : [entry],
+    )
+    .filter((file) => area.except?.includes(file) !== true);
 
 /** Positions of the instrumenter are lines and columns from 0. */
 const slice = (lines: readonly string[], from: { line: number; column: number }, to: { line: number; column: number }): string =>

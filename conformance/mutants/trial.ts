@@ -20,7 +20,7 @@ export type Notice =
   | { readonly threw: string }
   /** It answers what an adapter may not, or calls unsupported what it offers: `vmmc adapter` and `check` say so. */
   | { readonly protocol: string }
-  /** Every machine was refused: `check` exits with 2. */
+  /** Every machine of a suite was refused: `check --area` of the suite exits with 2. */
   | { readonly nothingRan: string };
 export interface Trial {
   readonly id: string;
@@ -74,8 +74,8 @@ export const createBench = (
   return {
     async try(id, early, numbers) {
       let programs = 0;
-      let refusal: string | undefined;
-      let ran = false;
+      const refusals = new Map<number, string>();
+      const ran = new Set<number>();
       try {
         const reference = build(id, early);
         const targets = suites.map(() => targetOver(reference, 'ref'));
@@ -95,14 +95,15 @@ export const createBench = (
           if (played.broke !== undefined) return { id, notice: { died: played.broke }, programs };
           const wrong = offence(played, programs - 1, lacking);
           if (wrong !== undefined) return { id, notice: { protocol: wrong }, programs };
-          if (played.refused === undefined) ran = true;
-          else refusal = played.refused;
+          if (played.refused === undefined) ran.add(place.suite);
+          else refusals.set(place.suite, played.refused);
         }
       } catch (error) {
         const threw = error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 3).join(' ') : String(error);
         return { id, notice: { threw }, programs };
       }
-      return !ran && refusal !== undefined ? { id, notice: { nothingRan: refusal }, programs } : { id, programs };
+      const nothingRan = [...refusals].find(([suite]) => !ran.has(suite))?.[1];
+      return nothingRan === undefined ? { id, programs } : { id, notice: { nothingRan }, programs };
     },
   };
 };
