@@ -26,8 +26,14 @@ interface Seen {
   readonly strict: boolean;
 }
 
-/** A death counts when a second run showed it again; any other finding is its own evidence. */
-const stands = (c: Counterexample): boolean => c.repeated || c.finding.clause !== 'machine.alive';
+/** Whether the objection is to silence: it was raised where the target had come to rest, not at something it did. */
+const silence = (c: Counterexample): boolean => {
+  const events = c.lines.flatMap((line) => ('event' in line ? [line.event] : []));
+  const at = events[c.finding.at];
+  return at !== undefined && 'saw' in at && at.saw === 'settled';
+};
+/** Death and silence count when a second run showed them again; any other finding is its own evidence. */
+const stands = (c: Counterexample): boolean => c.repeated || (c.finding.clause !== 'machine.alive' && !silence(c));
 
 /** By signature; `*` for the shape is for kinds that name the whole difference themselves. */
 const explains = (explained: ReadonlyMap<string, Deviation>, c: Counterexample): Deviation | undefined =>
@@ -46,7 +52,7 @@ const clauseResult = (clause: Clause<never>, seen: Seen, explained: ReadonlyMap<
     const known = shown.filter(stands).every((c) => explains(explained, c) !== undefined);
     return { ...result('broken'), ...(known ? { deviates: true as const } : {}) };
   }
-  if (shown.length > 0) return result('undecided', 'the target died once, and not again in a second run of the same program');
+  if (shown.length > 0) return result('undecided', 'the target died or was silent once, and not again in a second run of the same program');
   if (tally.kept > 0) return result('kept');
   if (tally.unknown > 0) return result('undecided', tally.why ?? 'unknown');
   const lacks = (clause.needs ?? []).filter((c) => !seen.offered.has(c));

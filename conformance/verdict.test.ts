@@ -1,0 +1,59 @@
+// When a finding is broken and when it is undecided: death and silence need a second run, everything else is its own evidence.
+
+import { expect, test } from 'vitest';
+import type { Clause } from '../spec/clause.ts';
+import { project } from '../spec/sources.ts';
+import type { Observation } from '../spec/vocabulary.ts';
+import type { Counterexample } from './report/result.ts';
+import { concluded } from './verdict.ts';
+
+const clause = (id: string): Clause<never> => ({
+  id,
+  cite: project('test'),
+  level: 'must',
+  binds: 'device',
+  says: '',
+  on: ['settled'],
+  harm: 'interop',
+  when: () => true,
+  holds: () => true,
+});
+const shown = (id: string, event: Observation, repeated: boolean): Counterexample => ({
+  finding: { clause: id, at: 1, scope: 'machine', expected: '', saw: '', kind: 'kind' },
+  signature: `${id} | kind | set-up`,
+  suite: 'test',
+  program: { suite: 'test', machine: { memory: 4096, fill: 0, bus: 'none' }, choices: [] },
+  lines: [{ event: { do: 'settle' } }, { event }],
+  stimuli: 1,
+  of: 1,
+  shrinks: 0,
+  repeated,
+  seen: 1,
+});
+const settled: Observation = { saw: 'settled', by: 'idle' };
+const changed: Observation = { saw: 'memory.changed', writes: [] };
+
+test.each([
+  ['silence, seen again', shown('a.b', settled, true), 'broken'],
+  ['silence, seen once', shown('a.b', settled, false), 'undecided'],
+  ['a deed, seen once', shown('a.b', changed, false), 'broken'],
+  ['a death, seen once', shown('machine.alive', { saw: 'broke', why: '' }, false), 'undecided'],
+  ['a death, seen again', shown('machine.alive', { saw: 'broke', why: '' }, true), 'broken'],
+])('%s', (_, counterexample, verdict) => {
+  const id = counterexample.finding.clause;
+  const result = concluded({
+    target: { protocol: 1, name: 'x', version: '0', offers: [] },
+    seed: 1,
+    programs: 1,
+    stimuli: 1,
+    clauses: [clause(id)],
+    tallies: new Map([[id, { id, applied: 9, kept: 8, broken: 1, unknown: 0 }]]),
+    offered: new Set(),
+    counterexamples: [counterexample],
+    deviations: [],
+    unexpectedlyKept: [],
+    refused: [],
+    strict: false,
+  });
+  expect(result).toMatchObject({ verdict, exit: verdict === 'broken' ? 1 : 2 });
+});
