@@ -116,7 +116,7 @@ describe('legacy mode', () => {
     ['none', 'FPD silences what follows', (b) => (b.put(0x2100, 0x3003n), b.put(0x5040, 0n))],
     ['read e', 'output in the interrupt range', (b) => b.put(0x5040, 0xfee0_0003n)],
   ];
-  test.each<readonly [reason: string, name: string, edit: Edit, at?: bigint]>(edits)('%s: %s', (reason, _name, edit, at = 0x8000n) => {
+  test.each(edits.map(([reason, name, edit, at = 0x8000n]) => ({ reason, name, edit, at })))('$reason: $name', ({ reason, edit, at }) => {
     const b = legacy();
     edit(b);
     expect(b.dma(at, 'read')).toBe('blocked');
