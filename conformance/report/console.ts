@@ -22,7 +22,11 @@ const areaLine = (id: string, results: readonly ClauseResult[]): string => {
   return `  ${id.padEnd(16)} ${parts.join(', ')}`;
 };
 
-const failure = (c: Counterexample, target: string, saved: string | undefined): string => {
+/** As a shell takes it for one word. */
+const word = (text: string): string => (/^[\w./:=@,+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+
+/** `others`: counterexamples of the same clause and kind that programs of other shapes showed. */
+const failure = (c: Counterexample, others: readonly Counterexample[], target: string, saved: string | undefined): string => {
   const rule = rules.get(c.finding.clause);
   const advice = rule?.level !== 'must';
   const head = `${advice ? pc.yellow('!') : pc.red('✗')} ${pc.bold(c.finding.clause)}  ${rule?.level.toUpperCase() ?? ''}, ${rule?.binds ?? ''}, ${rule?.harm ?? ''}`;
@@ -32,8 +36,19 @@ const failure = (c: Counterexample, target: string, saved: string | undefined): 
     `  expected ${c.finding.expected}; saw ${c.finding.saw}`,
     `  ${c.stimuli} stimuli of ${c.of}, ${c.shrinks} shrinks; shown by ${c.seen} programs${c.repeated ? '' : '; not seen again when repeated'}`,
     `  signature: ${c.signature}`,
-    ...(saved === undefined ? [] : [`  again: npx vmmc replay ${saved} --on ${target}`]),
+    ...(others.length === 0 ? [] : [`  also shown by: ${others.map((o) => o.signature.split(' | ')[2] ?? '').join(', ')}`]),
+    ...(saved === undefined ? [] : [`  again: npx vmmc replay ${word(saved)} --on ${word(target)}`]),
   ].join('\n');
+};
+
+/** By clause and kind of objection: one difference, as far as one can tell. */
+const grouped = (failures: readonly Counterexample[]): ReadonlyMap<string, readonly Counterexample[]> => {
+  const groups = new Map<string, Counterexample[]>();
+  for (const c of failures) {
+    const key = `${c.finding.clause} | ${c.finding.kind}`;
+    groups.set(key, [...(groups.get(key) ?? []), c]);
+  }
+  return groups;
 };
 
 /** `saved`: the trace file of a counterexample, where it was written. */
@@ -50,8 +65,9 @@ export const consoleReport = (result: CheckResult, name: string, saved: Readonly
     const rule = rules.get(c.finding.clause);
     return (rule?.level === 'must' ? 0 : 100) + harms.indexOf(rule?.harm ?? 'interop');
   };
-  const failures = [...result.counterexamples].sort((a, b) => rank(a) - rank(b));
-  for (const c of failures) lines.push('', failure(c, name, saved.get(c)));
+  const failures = [...result.counterexamples].sort((a, b) => rank(a) - rank(b) || a.stimuli - b.stimuli);
+  const alike = grouped(failures);
+  for (const [first, ...others] of alike.values()) if (first !== undefined) lines.push('', failure(first, others, name, saved.get(first)));
   const known = new Map<string, string>();
   for (const e of result.expected) known.set(e.because, e.clause);
   if (known.size > 0) lines.push('', 'Known deviations, seen again:', ...[...known].map(([because, clause]) => `  ${clause}: ${because}`));
