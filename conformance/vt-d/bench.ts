@@ -2,6 +2,7 @@
 // Run by hand: npx tsx conformance/vt-d/bench.ts. Nothing here is asserted by tests.
 
 import { createMemory } from '../../reference/memory.ts';
+import { contextSlot } from '../../reference/vt-d/caches.ts';
 import { decodeProfile } from '../../reference/vt-d/profile.ts';
 import { GSTS_REG, set } from '../../reference/vt-d/registers.ts';
 import { TES, translate } from '../../reference/vt-d/translate.ts';
@@ -37,16 +38,14 @@ const prepared = (): Unit => {
 /** Walks a second; `pages` distinct pages in turn, the context cache emptied before each walk where asked. */
 const speed = (unit: Unit, pages: number, forget: boolean): number => {
   const walks = 2_000_000;
+  const context = contextSlot(unit.caches, SOURCE_ID);
   let wrong = 0;
   const began = performance.now();
   for (let i = 0; i < walks; i += 1) {
     unit.memory.left = 1000;
     // Pages far apart: a different entry at each level.
     const page = (i % pages) * 0x201_0201;
-    if (forget) {
-      const slot = unit.caches.contexts.slots[(SOURCE_ID ^ (SOURCE_ID >>> 3)) & 63];
-      if (slot !== undefined) slot.sourceId = -1;
-    }
+    if (forget) context.sourceId = -1;
     aim(unit.request, page % 2 ** 36);
     if (translate(unit, unit.request) !== 0 || unit.request.hostPage !== TARGET) wrong += 1;
   }

@@ -127,11 +127,11 @@ export const createCaches = (): Caches => {
   };
 };
 
-/** Where the context of a source ID would be: devices of one bus rarely meet. */
+/** Where the context of a source ID would be: by device and function, so that those of one bus rarely meet. */
 export const contextSlot = (caches: Caches, sourceId: number): Context =>
-  caches.contexts.slots[(sourceId ^ (sourceId >>> 8) ^ (sourceId >>> 3)) & (CONTEXTS - 1)] as Context;
+  caches.contexts.slots[(sourceId ^ ((sourceId & 0xff) >>> 6)) & (CONTEXTS - 1)] as Context;
 export const pasidSlot = (caches: Caches, sourceId: number, pasid: number): PasidEntry =>
-  caches.pasids.slots[(sourceId ^ (sourceId >>> 8) ^ (sourceId >>> 3) ^ Math.imul(pasid, 7)) & (PASIDS - 1)] as PasidEntry;
+  caches.pasids.slots[(sourceId ^ ((sourceId & 0xff) >>> 6) ^ Math.imul(pasid, 7)) & (PASIDS - 1)] as PasidEntry;
 export const interruptSlot = (caches: Caches, index: number): InterruptEntry =>
   caches.interrupts.slots[index & (INTERRUPTS - 1)] as InterruptEntry;
 
