@@ -96,6 +96,18 @@ export const kinds: readonly Kind[] = [
     open: async () => (await import('./targets/kvm/target.ts')).kvmTarget(),
     probe: async () => (await import('./targets/kvm/target.ts')).probeKvm(),
   },
+  {
+    usage: 'bochs[:MODEL]',
+    matches: named('bochs'),
+    open: async (rest) => (await import('./targets/bochs/bochs.ts')).bochsTarget(rest === '' ? undefined : rest),
+    probe: async () => (await import('./targets/bochs/bochs.ts')).probeBochs(),
+  },
+  {
+    usage: 'qemu-tcg[:BINARY]',
+    matches: named('qemu-tcg'),
+    open: async (rest) => (await import('./targets/qemu-tcg/tcg.ts')).tcgTarget(rest === '' ? undefined : rest),
+    probe: async () => (await import('./targets/qemu-tcg/tcg.ts')).probeTcg(),
+  },
 ];
 
 /** Opens a target by name. Throws a ConnectError that names what is known, or why this one cannot be reached. */

@@ -40,7 +40,14 @@ const refusalOf = (machine: CpuMachine, state: CpuState, memory: Uint8Array): st
   const { mode } = machine;
   if (machine.paging === '5-level') return '5-level paging in an agent that runs with 4 levels';
   if (state.shadow !== 'none') return 'a program that starts in an interrupt shadow';
-  if ((state.dr7 & 0xffn) !== 0n || state.dr0 !== 0n || state.dr1 !== 0n || state.dr2 !== 0n || state.dr3 !== 0n || (state.dr7 & 0x2000n) !== 0n)
+  if (
+    (state.dr7 & 0xffn) !== 0n ||
+    state.dr0 !== 0n ||
+    state.dr1 !== 0n ||
+    state.dr2 !== 0n ||
+    state.dr3 !== 0n ||
+    (state.dr7 & 0x2000n) !== 0n
+  )
     return 'breakpoints: the agent needs the debug registers';
   if (state.tr.selector !== 0x40 && mode !== 'real') return 'a task register other than the furnished one';
   if (state.ldtr.selector !== 0x50 && mode !== 'real') return 'an LDT other than the furnished one';
@@ -53,6 +60,9 @@ const refusalOf = (machine: CpuMachine, state: CpuState, memory: Uint8Array): st
     const base64 = mode === 'long64' && (name === 'fs' || name === 'gs');
     if (!asLoaded && !base64) return `a hidden part of ${name} that its selector does not give`;
   }
+  // A case that may end in shutdown costs a start of the whole machine: the way to the double-fault handler must stand.
+  const gate = mode === 'real' ? 4 : isLong(mode) ? 16 : 8;
+  if (state.idtr.limit < 14 * gate + gate - 1) return 'an IDT that does not reach the page-fault gate';
   const at = Number(state.cs.base + state.rip);
   if (memory[at] === 0xf4 && ((state.cs.selector & 3) === 0 || mode === 'real') && mode !== 'v86') return 'HLT: nothing would end it';
   return undefined;
@@ -123,7 +133,9 @@ const decodeState = (view: DataView, from: number, mode: CpuMachine['mode'], msr
   const long = isLong(mode);
   const word = (name: keyof typeof stateAt): bigint =>
     long ? view.getBigUint64(from + stateAt[name], true) : BigInt(view.getUint32(from + stateAt[name], true));
-  const selector = (name: keyof typeof stateAt): { readonly selector: number } => ({ selector: view.getUint16(from + stateAt[name], true) });
+  const selector = (name: keyof typeof stateAt): { readonly selector: number } => ({
+    selector: view.getUint16(from + stateAt[name], true),
+  });
   const table = (limit: 'gdtrLimit' | 'idtrLimit', base: 'gdtrBase' | 'idtrBase'): { readonly base: bigint; readonly limit: number } => ({
     base: word(base),
     limit: view.getUint16(from + stateAt[limit], true),
@@ -148,7 +160,9 @@ const decodeState = (view: DataView, from: number, mode: CpuMachine['mode'], msr
     ...(long ? some(['cr8'] as const) : {}),
     efer: view.getBigUint64(from + stateAt.efer, true),
     ...some(['dr6', 'dr7'] as const),
-    ...(long && msrs ? some(['star', 'lstar', 'cstar', 'sfmask', 'kernelGsBase', 'sysenterCs', 'sysenterEsp', 'sysenterEip'] as const) : {}),
+    ...(long && msrs
+      ? some(['star', 'lstar', 'cstar', 'sfmask', 'kernelGsBase', 'sysenterCs', 'sysenterEsp', 'sysenterEip'] as const)
+      : {}),
   };
 };
 
@@ -195,7 +209,7 @@ export const decodeResult = (
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const size = view.getUint32(at, true);
   const raw = view.getUint16(at + 4, true);
-  const stop = (raw >> 8) === 1 ? 256 : raw & 0xff;
+  const stop = raw >> 8 === 1 ? 256 : raw & 0xff;
   const { mode } = machine.cpu as CpuMachine;
   const msrs = (new DataView(given.bytes.buffer, given.bytes.byteOffset).getUint32(caseAt.flags, true) & withMsrs) !== 0;
   const { stops } = machine.cpu as CpuMachine;

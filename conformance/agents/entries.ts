@@ -3,7 +3,20 @@
 // Multiboot 0.6.96, Machine state; Xen public/arch-x86/hvm/start_info.h (PVH); Linux Documentation/arch/x86/boot.rst (64-bit entry).
 
 import type { Assembler } from './assembler.ts';
-import { agentCode, agentStack, before, compared, control, controlAt, controlSize, magic, ownPml4, pristine, results, vars } from './map.ts';
+import {
+  agentCode,
+  agentStack,
+  before,
+  compared,
+  control,
+  controlAt,
+  controlSize,
+  magic,
+  ownPml4,
+  pristine,
+  results,
+  vars,
+} from './map.ts';
 import { EFER } from './launch.ts';
 
 /** Offsets in the payload: what the host put together. */

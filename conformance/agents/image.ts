@@ -104,7 +104,8 @@ export const romRoom: number = romSize - bootSize - payloadCases;
 export const rom = (machine: MachineConfig, cases: readonly Uint8Array[]): Uint8Array => {
   const bytes = new Uint8Array(romSize);
   const blob = payload(machine, cases, false);
-  if (blob.length > romSize - bootSize) throw new Error(`the cases need ${blob.length - payloadCases} bytes; a ROM has room for ${romRoom}`);
+  if (blob.length > romSize - bootSize)
+    throw new Error(`the cases need ${blob.length - payloadCases} bytes; a ROM has room for ${romRoom}`);
   bytes.set(blob);
   const base = 0x1_0000_0000 - bootSize;
   const a = assembler(base, base);

@@ -8,7 +8,14 @@ import { agentCode, agentStack, ownPml4, stateAt, stateOut, vars, withMsrs } fro
 
 const at = (name: keyof typeof stateAt): number => stateOut + stateAt[name];
 /** Where the stubs jump to: fixed places at the start of the agent, so that they need no labels of it. */
-export const landings: Readonly<Record<'long' | 'longEnd' | 'legacy' | 'legacyEnd' | 'real' | 'realEnd', number>> = { long: agentCode, longEnd: agentCode + 0x10, legacy: agentCode + 0x20, legacyEnd: agentCode + 0x30, real: agentCode + 0x40, realEnd: agentCode + 0x50 } as const;
+export const landings: Readonly<Record<'long' | 'longEnd' | 'legacy' | 'legacyEnd' | 'real' | 'realEnd', number>> = {
+  long: agentCode,
+  longEnd: agentCode + 0x10,
+  legacy: agentCode + 0x20,
+  legacyEnd: agentCode + 0x30,
+  real: agentCode + 0x40,
+  realEnd: agentCode + 0x50,
+} as const;
 
 /** The code of stop number `i` at address `where`: MOV DR3, rAX; MOV AL, i; JMP. The last stop has no vector and says so by another landing. */
 export const stopStub = (where: number, i: number, mode: 'real' | 'legacy' | 'long'): Uint8Array => {

@@ -62,7 +62,11 @@ export const emitLaunch = (a: Assembler): void => {
   a.bits(64);
   a.label('launch');
   a.put(0x89, 0xc6); // mov esi, eax
-  loadMsrs(a, 'system', msrs.filter(([, field]) => field !== 'fsBase' && field !== 'gsBase'));
+  loadMsrs(
+    a,
+    'system',
+    msrs.filter(([, field]) => field !== 'fsBase' && field !== 'gsBase'),
+  );
   a.put(0x89, 0xf0); // mov eax, esi
   a.put(0x3c, kinds.ia32e); // cmp al, ia32e
   a.put(0x0f, 0x85);
@@ -80,7 +84,11 @@ export const emitLaunch = (a: Assembler): void => {
   a.memory([0x0f, 0x01], 2, at('gdtrLimit')); // lgdt
   a.memory([0x0f, 0x01], 3, at('idtrLimit')); // lidt
   dataSegments(a);
-  loadMsrs(a, 'bases', msrs.filter(([, field]) => field === 'fsBase' || field === 'gsBase'));
+  loadMsrs(
+    a,
+    'bases',
+    msrs.filter(([, field]) => field === 'fsBase' || field === 'gsBase'),
+  );
   // SS, RSP, RFLAGS, CS, RIP on the agent's stack; 16-bit fields are zero-extended first.
   a.memory([0x0f, 0xb7], 0, at('ss'));
   a.put(0x50);

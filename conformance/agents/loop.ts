@@ -3,7 +3,21 @@
 // what the program wrote, not what memory there is. Without page tables everything is compared.
 
 import type { Assembler } from './assembler.ts';
-import { before, caseAt, caseHeader, compared, control, controlAt, pristine, resultAt, resultHeader, stateIn, stateOut, stateSize, vars } from './map.ts';
+import {
+  before,
+  caseAt,
+  caseHeader,
+  compared,
+  control,
+  controlAt,
+  pristine,
+  resultAt,
+  resultHeader,
+  stateIn,
+  stateOut,
+  stateSize,
+  vars,
+} from './map.ts';
 
 /** mov r64, [abs] and back, by register number. */
 const load = (a: Assembler, r: number, at: number): void => a.memory([0x8b], r, at, { wide: true });

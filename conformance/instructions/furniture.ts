@@ -116,7 +116,11 @@ const interruptTable = (mode: CpuMode): Image => {
   }
   const long = isLong(mode);
   const selector = long ? at.selectors.kernelCode64 : at.selectors.kernelCode32;
-  const gate = (vector: number): Uint8Array => gateBytes(selector, stopOf(vector), 14, at.openGates.includes(vector) ? 3 : 0, { long });
+  const gate = (vector: number): Uint8Array =>
+    gateBytes(selector, stopOf(vector), 14, at.openGates.includes(vector) ? 3 : 0, {
+      long,
+      ...(long && vector === 8 ? { parameters: 1 } : {}),
+    });
   const width = long ? 16 : 8;
   const first = at.gates.filter((v) => v < 48);
   const bytes = new Uint8Array(first.length * width);

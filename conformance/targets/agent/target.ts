@@ -1,0 +1,78 @@
+// What a processor is that is reached through an agent inside the guest: it finds out what the processor has by asking CPUID through the agent,
+// builds machines without devices, and sees memory, registers and selectors, not hidden parts.
+
+import type { CpuMachine } from '../../../spec/instructions/vocabulary.ts';
+import type { Answer, Awaitable, Capability, Gpa, Granted, Hello, MachineConfig, Target, WholeRun } from '../../../spec/units.ts';
+import type { Stimulus } from '../../../spec/vocabulary.ts';
+import { machineFor } from '../../instructions/furniture.ts';
+import { code } from '../../instructions/layout.ts';
+import { startState } from '../../instructions/state.ts';
+import { type CpuFacts, factsOf, type Leaf } from '../kvm/features.ts';
+import { granting, refusal } from '../kvm/target.ts';
+import { type Runner, runPrograms } from './batch.ts';
+
+const offers: readonly Capability[] = ['memory.seen', 'cpu', 'cpu.system'];
+const leaves: readonly (readonly [leaf: number, subleaf: number])[] = [
+  [0, 0],
+  [1, 0],
+  [7, 0],
+  [7, 1],
+  [0x8000_0001, 0],
+  [0x8000_0008, 0],
+];
+
+/** CPUID at CPL 0 through the agent. Throws where the agent does not come to an end. */
+const askFacts = async (runner: Runner): Promise<CpuFacts> => {
+  const machine = machineFor('long64', '4-level', []);
+  const state = startState(machine, 0);
+  const programs = leaves.map(([leaf, subleaf]): readonly Stimulus[] => [
+    { do: 'memory.write', at: BigInt(code) as Gpa, bytes: Uint8Array.of(0x0f, 0xa2, 0xcc) },
+    { do: 'cpu.run', state: { ...state, rax: BigInt(leaf), rcx: BigInt(subleaf) }, limit: 10 },
+  ]);
+  const answers = await runPrograms(runner, machine, programs);
+  const found = answers.map((given, i): Leaf => {
+    const last = given.at(-1);
+    const stopped = last !== undefined && 'saw' in last ? last.saw.find((o) => o.saw === 'cpu.stopped') : undefined;
+    if (stopped === undefined || stopped.by !== 'stop')
+      throw new Error(`the agent did not run: ${JSON.stringify(last, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v))}`);
+    const { rax = 0n, rbx = 0n, rcx = 0n, rdx = 0n } = stopped.state;
+    const [leaf = 0, subleaf = 0] = leaves[i] ?? [];
+    return [leaf, subleaf, 0, Number(rax), Number(rbx), Number(rcx), Number(rdx)];
+  });
+  return factsOf(found);
+};
+
+export interface AgentTarget {
+  readonly name: string;
+  readonly version: string;
+  readonly runner: Runner;
+  readonly close: () => Awaitable<void>;
+}
+/** Connects: the first start of the machine asks CPUID. */
+export const agentTarget = async ({ name, version, runner, close }: AgentTarget): Promise<Target> => {
+  const facts = await askFacts(runner);
+  const hello: Hello = { protocol: 1, name, version, offers };
+  let machine: MachineConfig | undefined;
+  let written: Stimulus[] = [];
+  const reset = (config: MachineConfig): { readonly granted: Granted } | { readonly unsupported: string } => {
+    const why = refusal(config, facts) ?? (config.cpu?.paging === '5-level' ? '5-level paging: the agent has 4 levels' : undefined);
+    machine = why === undefined ? config : undefined;
+    written = [];
+    return why === undefined ? { granted: granting(config, config.cpu as CpuMachine, facts, offers) } : { unsupported: why };
+  };
+  const apply = async (stimulus: Stimulus): Promise<Answer> => {
+    if (machine === undefined) return { broke: 'no machine: reset comes first' };
+    if (stimulus.do !== 'cpu.run') {
+      if (stimulus.do !== 'memory.write') return { unsupported: stimulus.do };
+      written.push(stimulus);
+      return { saw: [] };
+    }
+    const [answers] = await runPrograms(runner, machine, [[...written, stimulus]]);
+    return answers?.at(-1) ?? { broke: 'no answer' };
+  };
+  const runAll = async (config: MachineConfig, programs: readonly (readonly Stimulus[])[]): Promise<WholeRun> => {
+    const granting = reset(config);
+    return 'granted' in granting ? { granted: granting.granted, answers: await runPrograms(runner, config, programs) } : granting;
+  };
+  return { hello, reset, apply, runAll, close };
+};

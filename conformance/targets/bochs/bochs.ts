@@ -1,0 +1,97 @@
+// Bochs as a processor: our ROM is the whole machine; its debugger writes control block and results out of guest memory when the agent is done.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Target } from '../../../spec/units.ts';
+import { bochsrc } from '../../agents/bochsrc.ts';
+import { rom, romRoom } from '../../agents/image.ts';
+import { control, controlAt, controlSize, ramSize, results } from '../../agents/map.ts';
+import type { Ran, Runner } from '../agent/batch.ts';
+import { runProcess, workFolder } from '../agent/process.ts';
+import { agentTarget } from '../agent/target.ts';
+
+const install = 'apt-get install -y --no-install-recommends bochs bochs-term';
+const binary = 'bochs-bin';
+const deadline = 30_000;
+/** The newest processor of Bochs 2.7 with UMIP, SMAP and the rest. */
+const usualModel = 'corei7_icelake_u';
+/** Bytes that a result can have at most is not known before; the file is cut to what the agent says it wrote. */
+const resultRoom = (cases: number): number => Math.min(cases * 4096 + 65_536, 24 << 20);
+
+/** Bochs has no option that only prints its version; help prints it first. */
+const versionOf = (): string | undefined => {
+  const ran = spawnSync(binary, ['--help'], { encoding: 'latin1', timeout: 20_000, env: { ...process.env, TERM: 'xterm' } });
+  return ran.error === undefined
+    ? (/Bochs x86 Emulator ([\w.]+)/.exec(`${ran.stdout}${ran.stderr}`)?.[1] ?? 'of unknown version')
+    : undefined;
+};
+export const probeBochs = ():
+  | { readonly available: true; readonly detail: string }
+  | { readonly available: false; readonly reason: string; readonly install: string } => {
+  const version = versionOf();
+  return version === undefined
+    ? { available: false, reason: `${binary}: not found`, install }
+    : { available: true, detail: `Bochs ${version}, ${usualModel}` };
+};
+
+const runnerOf = (model: string, folder: string): Runner => {
+  const at = (name: string): string => join(folder, name);
+  writeFileSync(at('vga.rom'), new Uint8Array(512));
+  writeFileSync(at('bochsrc'), bochsrc(model, ramSize >> 20));
+  return {
+    room: romRoom,
+    run: async (machine, cases): Promise<Ran> => {
+      writeFileSync(at('run.rom'), rom(machine, cases));
+      for (const name of ['control', 'results']) rmSync(at(name), { force: true });
+      const rc = [
+        'c',
+        `writemem "control" 0x${control.toString(16)} ${controlSize}`,
+        `writemem "results" 0x${results.toString(16)} ${resultRoom(cases.length)}`,
+        'quit',
+        '',
+      ];
+      writeFileSync(at('rc'), rc.join('\n'));
+      // SIGINT stops the guest and lets the debugger go on with its script.
+      const ended = await runProcess(binary, ['-q', '-f', 'bochsrc', '-rc', 'rc'], {
+        cwd: folder,
+        deadline,
+        polite: 'SIGINT',
+        env: { TERM: 'xterm' },
+      });
+      if (ended.error !== undefined) return { finished: 0, results: undefined, ended: { broke: ended.error } };
+      const said = existsSync(at('control')) ? readFileSync(at('control')) : undefined;
+      const whole = said !== undefined && said.length === controlSize && said.readUInt32LE(controlAt.done) === 1;
+      if (whole) return { finished: cases.length, results: readFileSync(at('results')), ended: 'shutdown' };
+      // The mark of progress is read through the mapping of whatever ran; without it nothing is known of where it stopped.
+      const progress = said?.length === controlSize && said.readUInt32LE(controlAt.magic) !== 0 ? said.readUInt32LE(controlAt.progress) : 0;
+      const log = existsSync(at('run.log')) ? readFileSync(at('run.log'), 'latin1').trim().split('\n').at(-1) : '';
+      const broke = ended.code !== 0 && !ended.late ? { broke: `Bochs exited ${ended.code ?? 'by a signal'}: ${log}` } : undefined;
+      return { finished: progress, results: undefined, ended: broke ?? (ended.late ? 'hang' : 'shutdown') };
+    },
+  };
+};
+
+/** `model`: a processor of Bochs's (`bochs -help cpu` lists them). */
+export const bochsTarget = async (model: string = usualModel): Promise<Target> => {
+  const version = versionOf();
+  if (version === undefined) throw new Error(`${binary} is not installed; ${install}`);
+  if (!/^\w+$/.test(model)) throw new Error(`${JSON.stringify(model)} is no name of a processor; write bochs:${usualModel}`);
+  const folder = workFolder('bochs');
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', remove);
+  try {
+    return await agentTarget({
+      name: 'bochs',
+      version: `Bochs ${version}, ${model}`,
+      runner: runnerOf(model, folder),
+      close: () => {
+        process.off('exit', remove);
+        remove();
+      },
+    });
+  } catch (error) {
+    remove();
+    throw error;
+  }
+};

@@ -1,0 +1,85 @@
+// QEMU's own translator as a processor: our ROM in place of a BIOS, guest memory in a shared file, out through the debug-exit device.
+
+import { spawnSync } from 'node:child_process';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { MachineConfig, Target } from '../../../spec/units.ts';
+import { rom, romRoom } from '../../agents/image.ts';
+import { control, controlAt, ramSize, results } from '../../agents/map.ts';
+import type { Ran, Runner } from '../agent/batch.ts';
+import { runProcess, workFolder } from '../agent/process.ts';
+import { agentTarget } from '../agent/target.ts';
+
+const install = 'apt-get install -y --no-install-recommends qemu-system-x86';
+/** One start, in milliseconds: a thousand times what it takes. */
+const deadline = 20_000;
+const debugExitPort = 0x8900;
+
+const versionOf = (binary: string): string | undefined => {
+  const ran = spawnSync(binary, ['--version'], { encoding: 'latin1', timeout: 20_000 });
+  return ran.status === 0 ? /version (.+)/.exec(ran.stdout)?.[1] : undefined;
+};
+export const probeTcg = ():
+  | { readonly available: true; readonly detail: string }
+  | { readonly available: false; readonly reason: string; readonly install: string } => {
+  const version = versionOf('qemu-system-x86_64');
+  return version === undefined
+    ? { available: false, reason: 'qemu-system-x86_64: not found', install }
+    : { available: true, detail: `qemu-system-x86_64 ${version}, TCG, -cpu max` };
+};
+
+/** What the shared memory says after the machine has ended. */
+export const readRan = (ram: Buffer, given: number, late: boolean, broke: string | undefined): Ran => {
+  const said = (at: number): number => ram.readUInt32LE(control + at);
+  if (said(controlAt.done) === 1) return { finished: given, results: ram.subarray(results), ended: 'shutdown' };
+  if (broke !== undefined) return { finished: said(controlAt.progress), results: ram.subarray(results), ended: { broke } };
+  return { finished: said(controlAt.progress), results: ram.subarray(results), ended: late ? 'hang' : 'shutdown' };
+};
+
+const runnerOf = (binary: string, folder: string): Runner => ({
+  room: romRoom,
+  run: async (machine: MachineConfig, cases) => {
+    const at = (name: string): string => join(folder, name);
+    writeFileSync(at('run.rom'), rom(machine, cases));
+    rmSync(at('ram'), { force: true });
+    const ended = await runProcess(
+      binary,
+      [
+        ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-bios', at('run.rom')],
+        ...['-object', `memory-backend-file,id=ram0,size=${ramSize},mem-path=${at('ram')},share=on`, '-m', `${ramSize >> 20}M`],
+        ...['-machine', 'q35,memory-backend=ram0', '-accel', 'tcg', '-cpu', 'max,la57=off'],
+        ...['-device', `isa-debug-exit,iobase=${debugExitPort},iosize=4`],
+      ],
+      { cwd: folder, deadline, polite: 'SIGTERM' },
+    );
+    if (ended.error !== undefined) return { finished: 0, results: undefined, ended: { broke: ended.error } };
+    // 1 is the debug-exit device's (0 << 1 | 1); 0 is a reset under -no-reboot, which a shutdown causes. A signal is a death of QEMU's own.
+    const died =
+      !ended.late && ended.code !== 0 && ended.code !== 1
+        ? `QEMU exited ${ended.code ?? 'by a signal'}: ${ended.stderr.trim().slice(-300)}`
+        : undefined;
+    return readRan(readFileSync(at('ram')), cases.length, ended.late, died);
+  },
+});
+
+export const tcgTarget = async (binary = 'qemu-system-x86_64'): Promise<Target> => {
+  const version = versionOf(binary);
+  if (version === undefined) throw new Error(`${binary} is not installed; ${install}`);
+  const folder = workFolder('tcg');
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', remove);
+  try {
+    return await agentTarget({
+      name: 'qemu-tcg',
+      version: `${version}, TCG, -cpu max`,
+      runner: runnerOf(binary, folder),
+      close: () => {
+        process.off('exit', remove);
+        remove();
+      },
+    });
+  } catch (error) {
+    remove();
+    throw error;
+  }
+};
