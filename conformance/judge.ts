@@ -56,6 +56,8 @@ interface Ask<Rule> {
   readonly room: Room;
   readonly rule: Rule;
   readonly tally: Tally;
+  /** The machine does not offer what the rule needs. */
+  off: boolean;
 }
 /** Derived events never legitimately nest deeper; more is an area feeding itself. */
 const derivedDepth = 8;
@@ -80,7 +82,8 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
   const observers = new Map<EventName, Room[]>();
   const tallies = new Map<string, Tally>();
   const memory = judgedMemory();
-  const unsupported = new Set<string>();
+  /** What `active` and `off` were last worked out for. */
+  let offered: Granted['offers'] | undefined;
   let breaches: Breach[] = [];
   let granted: Granted | undefined;
   let at = 0;
@@ -89,10 +92,10 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
       if (tallies.has(rule.id)) throw new Error(`two clauses are called ${rule.id}`);
       const tally: Tally = { id: rule.id, applied: 0, kept: 0, broken: 0, unknown: 0 };
       tallies.set(rule.id, tally);
-      register(clauses, { room, rule, tally });
+      register(clauses, { room, rule, tally, off: false });
     }
     for (const rule of room.area.duties)
-      register(duties, { room, rule, tally: { id: rule.id, applied: 0, kept: 0, broken: 0, unknown: 0 } });
+      register(duties, { room, rule, tally: { id: rule.id, applied: 0, kept: 0, broken: 0, unknown: 0 }, off: false });
     for (const name of room.area.on) observers.set(name, [...(observers.get(name) ?? []), room]);
   }
 
@@ -104,10 +107,7 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
     tally.unknown++;
     tally.why ??= why;
   };
-  const ask = (asked: Ask<Clause<unknown>>, event: Event, findings: Finding[]): void => {
-    const { rule, room, tally } = asked;
-    if (!room.active || unsupported.has(rule.id)) return;
-    const m: Moment<unknown> = { before: room.ghost, event, memory, granted: granted as Granted, at };
+  const ask = ({ rule, tally }: Ask<Clause<unknown>>, m: Moment<unknown>, findings: Finding[]): void => {
     if (!rule.when(m)) return;
     const scope = rule.scope?.(m) ?? 'machine';
     const breach = rule.always || breaches.length === 0 ? undefined : breachIn(scope);
@@ -131,7 +131,16 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
       const kept = rule.keeps(m);
       if (kept !== true) breaches.push({ duty: rule.id, scope: rule.taints(m), at, certain: !('unknown' in kept) });
     }
-    for (const asked of clauses.get(name) ?? []) ask(asked, event, findings);
+    // Clauses stand in the order of their areas: one moment serves all of an area's.
+    let asking: Room | undefined;
+    let m: Moment<unknown> | undefined;
+    for (const asked of clauses.get(name) ?? []) {
+      const { room } = asked;
+      if (!room.active || asked.off) continue;
+      if (m === undefined || asking !== room) m = { before: room.ghost, event, memory, granted: granted as Granted, at };
+      asking = room;
+      ask(asked, m, findings);
+    }
     if ('saw' in event && event.saw === 'scope.reset') breaches = breaches.filter((b) => !contains(event.scope, b.scope));
     let derived: Event[] | undefined;
     for (const room of observers.get(name) ?? []) {
@@ -148,13 +157,12 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
       memory.reset(g.memory, image);
       breaches = [];
       at = 0;
-      unsupported.clear();
-      for (const room of rooms) {
-        room.active = offersAll(g, room.area);
-        if (!room.active) continue;
-        room.ghost = room.area.initial(g);
-        for (const c of room.area.clauses) if (!offersAll(g, c)) unsupported.add(c.id);
+      if (g.offers !== offered) {
+        offered = g.offers;
+        for (const room of rooms) room.active = offersAll(g, room.area);
+        for (const list of clauses.values()) for (const asked of list) asked.off = !offersAll(g, asked.rule);
       }
+      for (const room of rooms) if (room.active) room.ghost = room.area.initial(g);
     },
     see(event) {
       if (granted === undefined) throw new Error('an event before the first reset');
