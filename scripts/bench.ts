@@ -1,18 +1,23 @@
 // Speed, as ratios of interleaved runs: the same programs judged and not judged, on each target that this machine can run;
-// the judge over a long trace; two shards side by side against one. Nothing here is asserted by tests.
+// the judge over a long trace; two shards side by side against one; memory by the minute. Nothing here is asserted by tests.
+// npm run bench [-- NAME…] [--minutes N]: names of targets, trace, shards, check, memory; none: all but memory, which N adds.
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { areas, suites } from '../conformance/areas.ts';
+import { areas } from '../conformance/areas.ts';
 import { connect, probes } from '../conformance/connect.ts';
+import { explore } from '../conformance/explore.ts';
 import { createJudge } from '../conformance/judge.ts';
 import type { Program, Suite } from '../conformance/program.ts';
 import { type Line, play } from '../conformance/run.ts';
 import { programsOf } from '../conformance/sample.ts';
 import { judgeTrace } from '../conformance/trace/judge.ts';
 import { traceWriter } from '../conformance/trace/write.ts';
+import { blkSuite } from '../conformance/virtio/blk.ts';
+import type { BlkChoice } from '../conformance/virtio/blk-choices.ts';
+import type { MachineConfig } from '../spec/units.ts';
 
 const rounds = 5;
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
@@ -31,10 +36,34 @@ const programsFor = async (target: Awaited<ReturnType<typeof connect>>, suite: S
   }
   return [];
 };
-const judgedAgainstNot = async (name: string, count: number): Promise<void> => {
+/** Initialise, then so many reads or writes of a sector, each waited for. */
+const requests = (machine: MachineConfig, count: number, each: number): readonly Program[] =>
+  Array.from({ length: count }, (_, i) => ({
+    suite: blkSuite.id,
+    machine,
+    choices: Array.from(
+      { length: each },
+      (_, k): BlkChoice => ({
+        op: 'transfer',
+        way: (i + k) % 2 === 0 ? 'in' : 'out',
+        sector: i + k,
+        sectors: 1,
+        queue: 0,
+        cuts: [],
+        every: 0,
+        table: k % 2 === 0 ? 'direct' : 'indirect',
+        place: 'row',
+        times: 1,
+        then: 'settle',
+      }),
+    ),
+  }));
+/** `each`: programs of so many requests; absent: those that `check` draws. */
+const judgedAgainstNot = async (name: string, count: number, each?: number): Promise<void> => {
   const target = await connect(name);
-  const suite = suites[0] as Suite;
-  const programs = await programsFor(target, suite, count);
+  const suite = blkSuite as unknown as Suite;
+  const drawn = await programsFor(target, suite, each === undefined ? count : 1);
+  const programs = each === undefined ? drawn : requests((drawn[0] as Program).machine, count, each);
   const ratios: number[] = [];
   const judged: number[] = [];
   let stimuli = 0;
@@ -46,20 +75,51 @@ const judgedAgainstNot = async (name: string, count: number): Promise<void> => {
     return (programs.length / (performance.now() - began)) * 1000;
   };
   await pass(true);
+  const spent = process.cpuUsage();
+  const began = performance.now();
   for (let i = 0; i < rounds; i++) {
     const bare = await pass(false);
     const with_ = await pass(true);
     ratios.push(with_ / bare);
     judged.push(with_);
   }
+  const cpu = process.cpuUsage(spent);
+  const share = (cpu.user + cpu.system) / 1000 / (performance.now() - began);
   await target.close();
   print(
-    `${name}: judged ${median(judged).toFixed(0)} programs/s of ${(stimuli / programs.length).toFixed(0)} stimuli; ${(100 * median(ratios)).toFixed(0)} % of the same programs not judged (${rounds} interleaved pairs)`,
+    `${name}, ${each === undefined ? 'programs as check draws them' : `${each} request${each === 1 ? '' : 's'} each`}: judged ${median(judged).toFixed(0)} programs/s of ${(stimuli / programs.length).toFixed(0)} stimuli; ${(100 * median(ratios)).toFixed(0)} % of the same not judged (${rounds} interleaved pairs; ${(100 * share).toFixed(0)} % of a core was ours)`,
   );
+};
+/** Explores the reference for so many minutes; what the process holds at the end of each, after a collection where node was told to allow it. */
+const memory = async (minutes: number): Promise<void> => {
+  const target = await connect('ref');
+  const began = performance.now();
+  let minute = 0;
+  const held: string[] = [];
+  const result = await explore({
+    target,
+    name: 'ref',
+    areas: [],
+    forMs: minutes * 60_000,
+    seed: 1,
+    strict: false,
+    onProgress: () => {
+      if (performance.now() - began < (minute + 1) * 60_000) return;
+      minute++;
+      (globalThis as { gc?: () => void }).gc?.();
+      const { rss, heapUsed } = process.memoryUsage();
+      held.push(`${minute} min ${(rss / 1048576).toFixed(0)} MB (heap ${(heapUsed / 1048576).toFixed(0)})`);
+    },
+  });
+  print(`memory over ${minutes} minutes and ${result.programs} programs on ref: ${held.join(', ')}`);
+};
+const wholeCheck = async (folder: string): Promise<void> => {
+  const seconds = (await timed([['check', 'ref', '--save', folder]])) / 1000;
+  print(`vmmc check ref with defaults: ${seconds.toFixed(0)} s`);
 };
 const longTrace = async (folder: string): Promise<void> => {
   const target = await connect('ref');
-  const suite = suites[0] as Suite;
+  const suite = blkSuite as unknown as Suite;
   const path = join(folder, 'long.jsonl');
   const writer = traceWriter(path, { about: [], story: 'bench', target: target.hello });
   let lines: readonly Line[] = [];
@@ -112,15 +172,31 @@ const shards = async (folder: string): Promise<void> => {
   print(`shards 1/2 and 2/2 side by side: ${median(ratios).toFixed(2)} times one run`);
 };
 
+const words = process.argv.slice(2);
+const at = words.indexOf('--minutes');
+const minutes = at < 0 ? 0 : Number(words[at + 1]);
+if (!Number.isFinite(minutes)) throw new Error('--minutes needs a number');
+const wanted = at < 0 ? words : words.toSpliced(at, 2);
+const asked = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
 const folder = mkdtempSync(join(tmpdir(), 'vmmc-bench-'));
 try {
-  await longTrace(folder);
-  const available = (await probes()).filter((p) => p.available).map((p) => p.name);
-  await judgedAgainstNot('ref', 3000);
-  if (available.includes('qsd')) await judgedAgainstNot('qsd', 800);
-  if (available.includes('qemu[:BINARY]')) await judgedAgainstNot('qemu', 500);
-  if (available.includes('qemu-microvm')) await judgedAgainstNot('qemu-microvm', 400);
-  await shards(folder);
+  print(`${cpus().length} cores; load ${loadavg()[0]?.toFixed(1)} before`);
+  if (asked('trace')) await longTrace(folder);
+  const available = new Set((await probes()).filter((p) => p.available).map((p) => p.name.replace(/\[.*/, '')));
+  for (const [name, drawn, one] of [
+    ['ref', 1500, 3000],
+    ['qsd', 800, 1500],
+    ['qemu', 400, 800],
+    ['qemu-microvm', 300, 600],
+  ] as const) {
+    if (!available.has(name) || !asked(name)) continue;
+    await judgedAgainstNot(name, one, 1);
+    await judgedAgainstNot(name, Math.ceil(one / 3), 4);
+    await judgedAgainstNot(name, drawn);
+  }
+  if (asked('check')) await wholeCheck(folder);
+  if (asked('shards')) await shards(folder);
+  if (minutes > 0) await memory(minutes);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
