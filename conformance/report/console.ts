@@ -5,18 +5,20 @@ import type { Harm } from '../../spec/clause.ts';
 import { cited } from '../../spec/sources.ts';
 import { areas } from '../areas.ts';
 import type { CheckResult, ClauseResult, Counterexample, Verdict } from './result.ts';
-import { rules } from './rules.ts';
+import { counted, rules } from './rules.ts';
 
 const harms: readonly Harm[] = ['dies', 'stray-write', 'all-stuck', 'self-stuck', 'wrong-data', 'interop'];
 const verdicts: readonly Verdict[] = ['kept', 'broken', 'undecided', 'untested', 'unsupported'];
 const count = (n: number, word: string): string => `${n} ${word}`;
 
 const areaLine = (id: string, results: readonly ClauseResult[]): string => {
+  const advice = results.filter((r) => r.verdict === 'broken' && !r.deviates && !counted(r.id)).length;
   const parts = verdicts.flatMap((v) => {
-    const n = results.filter((r) => r.verdict === v && !r.deviates).length;
+    const n = results.filter((r) => r.verdict === v && !r.deviates).length - (v === 'broken' ? advice : 0);
     if (n === 0) return [];
     return [v === 'broken' ? pc.red(count(n, v)) : v === 'kept' ? pc.green(count(n, v)) : count(n, v)];
   });
+  if (advice > 0) parts.push(pc.yellow(`${advice} against advice`));
   const deviating = results.filter((r) => r.deviates).length;
   if (deviating > 0) parts.push(pc.yellow(`${deviating} known to deviate`));
   return `  ${id.padEnd(16)} ${parts.join(', ')}`;
