@@ -97,6 +97,12 @@ export const kinds: readonly Kind[] = [
     probe: async () => (await import('./targets/kvm/target.ts')).probeKvm(),
   },
   {
+    usage: 'native',
+    matches: (n) => n === 'native',
+    open: async () => (await import('./targets/native/target.ts')).nativeTarget(),
+    probe: async () => (await import('./targets/native/target.ts')).probeNative(),
+  },
+  {
     usage: 'bochs[:MODEL]',
     matches: named('bochs'),
     open: async (rest) => (await import('./targets/bochs/bochs.ts')).bochsTarget(rest === '' ? undefined : rest),

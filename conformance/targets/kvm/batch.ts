@@ -3,10 +3,10 @@
 
 import type { CpuState } from '../../../spec/instructions/vocabulary.ts';
 import type { Answer, MachineConfig } from '../../../spec/units.ts';
-import type { Stimulus } from '../../../spec/vocabulary.ts';
+import type { MemoryWrite, Stimulus } from '../../../spec/vocabulary.ts';
 import type { Worker } from '../host/worker.ts';
-import { records } from './decode.ts';
-import { requests } from './encode.ts';
+import type { Records } from './decode.ts';
+import { type Requests, requests } from './encode.ts';
 import { control } from './layout.ts';
 
 export interface Batch {
@@ -21,27 +21,35 @@ export interface Batch {
 export interface Owner {
   readonly start: () => Worker;
   /** Why a run cannot be asked of this target, or undefined. */
-  readonly refuses: (stimulus: Extract<Stimulus, { do: 'cpu.run' }>, writes: readonly Stimulus[]) => string | undefined;
+  readonly refuses: (run: Run, writes: readonly MemoryWrite[]) => string | undefined;
+  /** Asks for the machine. `first`: the state that it will run first, if that is known. False where it is too large. */
+  readonly furnish: (requests: Requests, shared: Buffer, machine: MachineConfig, first: CpuState | undefined) => boolean;
+  readonly records: (shared: Buffer) => Records;
+  /** Runs of one program at most; default any number. */
+  readonly runsMax?: number;
 }
+export type Run = Extract<Stimulus, { do: 'cpu.run' }>;
 
 /** Milliseconds that a round may take: a run is ended by the child long before, so only a child that is stuck needs them. */
 const patience = (runs: number): number => 10_000 + 200 * runs;
 const nothing: Answer = { saw: [] };
 const settled: Answer = { saw: [{ saw: 'settled', by: 'sync' }] };
-type Run = Extract<Stimulus, { do: 'cpu.run' }>;
 
 export const openBatch = (owner: Owner): Batch => {
   let worker: Worker | undefined;
   let machine: MachineConfig | undefined;
   let furnished = false;
-  let encode: ReturnType<typeof requests> | undefined;
-  let decode: ReturnType<typeof records> | undefined;
+  let encode: Requests | undefined;
+  let decode: Records | undefined;
+  let waiting: readonly Stimulus[] = [];
+  let restart = true;
+  let runsOfProgram = 0;
   const closing = new Set<Promise<void>>();
   const alive = (): Worker => {
     if (worker !== undefined) return worker;
     worker = owner.start();
     encode = requests(worker.shared);
-    decode = records(worker.shared);
+    decode = owner.records(worker.shared);
     furnished = false;
     return worker;
   };
@@ -57,12 +65,13 @@ export const openBatch = (owner: Owner): Batch => {
   type Plan = (Answer | undefined)[];
   /** Undefined where the requests are full. */
   const lower = (stimuli: readonly Stimulus[], fresh: boolean): { plan: Plan; runs: number } | undefined => {
-    const e = encode as ReturnType<typeof requests>;
+    const e = encode as Requests;
     const mark = e.mark();
     const plan: Plan = [];
     let runs = 0;
+    if (fresh) runsOfProgram = 0;
     let fits = !fresh || e.program();
-    const writes: Stimulus[] = [];
+    const writes: MemoryWrite[] = [];
     for (const stimulus of stimuli) {
       if (!fits) break;
       if (stimulus.do === 'memory.write') {
@@ -74,7 +83,8 @@ export const openBatch = (owner: Owner): Batch => {
           plan.push(nothing);
         }
       } else if (stimulus.do === 'cpu.run') {
-        const why = owner.refuses(stimulus, writes);
+        const many = owner.runsMax !== undefined && runsOfProgram + runs >= owner.runsMax;
+        const why = many ? `more than ${owner.runsMax} runs of one program` : owner.refuses(stimulus, writes);
         if (why !== undefined) plan.push({ unsupported: why });
         else {
           fits = e.run((stimulus as Run & { state: CpuState }).state);
@@ -89,7 +99,7 @@ export const openBatch = (owner: Owner): Batch => {
   };
   /** Fills plans from the records; `limit` runs were made. */
   const read = (plans: readonly Plan[], limit: number, broke: string | undefined): readonly (readonly Answer[])[] => {
-    const d = decode as ReturnType<typeof records>;
+    const d = decode as Records;
     d.clear();
     let runs = 0;
     return plans.map((plan) => {
@@ -108,10 +118,13 @@ export const openBatch = (owner: Owner): Batch => {
     });
   };
 
-  const begin = (): void => {
-    alive();
-    encode?.clear();
-    if (!furnished && machine !== undefined && encode?.machine(machine) !== true) throw new Error('a machine too large to ask for');
+  const begin = (stimuli: readonly Stimulus[]): void => {
+    const { shared } = alive();
+    const e = encode as Requests;
+    e.clear();
+    if (furnished || machine === undefined) return;
+    const first = stimuli.find((s) => s.do === 'cpu.run');
+    if (!owner.furnish(e, shared, machine, first?.state)) throw new Error('a machine too large to ask for');
   };
   /** One round over what was lowered: programs worked through, the last perhaps not to its end. */
   const round = (plans: readonly Plan[], runs: number, counted: boolean): { answers: readonly (readonly Answer[])[]; alive: boolean } => {
@@ -140,16 +153,30 @@ export const openBatch = (owner: Owner): Batch => {
       furnished = false;
     },
     apply: (stimuli, fresh) => {
-      begin();
-      const lowered = lower(stimuli, fresh);
+      if (fresh) waiting = [];
+      restart ||= fresh;
+      // What runs nothing waits for what does: it can only be seen then.
+      const asked = [...waiting, ...stimuli];
+      const idle = !stimuli.some((s) => s.do === 'cpu.run');
+      begin(asked);
+      const lowered = lower(asked, restart);
       if (lowered === undefined) return [{ unsupported: 'a program too large to ask for' }];
-      // memory.write must reach the child even where nothing runs yet
-      return round([lowered.plan], Math.max(1, lowered.runs), false).answers[0] ?? [];
+      const before = waiting.length;
+      if (idle) {
+        waiting = asked;
+        return lowered.plan.slice(before) as readonly Answer[];
+      }
+      waiting = [];
+      restart = false;
+      runsOfProgram += lowered.runs;
+      return round([lowered.plan], Math.max(1, lowered.runs), false).answers[0]?.slice(before) ?? [];
     },
     runAll: (programs) => {
       const all: (readonly Answer[])[] = [];
+      waiting = [];
+      restart = true;
       while (all.length < programs.length) {
-        begin();
+        begin(programs.find((p, i) => i >= all.length && p.some((s) => s.do === 'cpu.run')) ?? []);
         const plans: Plan[] = [];
         let runs = 0;
         for (let i = all.length; i < programs.length; i++) {

@@ -10,6 +10,8 @@ export interface Requests {
   readonly clear: () => void;
   /** False where it does not fit any more; nothing was written then. */
   readonly machine: (machine: MachineConfig) => boolean;
+  /** The same request to a child that maps files: address, length, protection (mmap(2)) and offset of each mapping. */
+  readonly mappings: (list: readonly (readonly [number, number, number, number])[]) => boolean;
   readonly program: () => boolean;
   readonly write: (where: bigint, bytes: Uint8Array) => boolean;
   readonly run: (state: CpuState) => boolean;
@@ -128,6 +130,16 @@ export const requests = (shared: Buffer): Requests => {
         bytesAt(piece + 8, bytes);
         piece += 8 + padded(bytes.length);
       }
+      next += size;
+      return true;
+    },
+    mappings: (list) => {
+      const size = 16 + 32 * list.length;
+      if (!room(size)) return false;
+      head(op.machine, size);
+      u32[(next >> 2) + 2] = list.length;
+      for (const [i, mapping] of list.entries())
+        for (const [k, value] of mapping.entries()) u64[(next >> 3) + 2 + 4 * i + k] = BigInt(value);
       next += size;
       return true;
     },

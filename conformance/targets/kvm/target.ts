@@ -11,6 +11,7 @@ import { programArguments } from '../host/program.ts';
 import { probeHost } from '../host/probe.ts';
 import { startWorker, type Worker } from '../host/worker.ts';
 import { openBatch } from './batch.ts';
+import { records } from './decode.ts';
 import { type CpuFacts, factsOf, type Leaf, missing } from './features.ts';
 import { control, sharedBytes } from './layout.ts';
 
@@ -95,6 +96,8 @@ export const kvmTarget = async (): Promise<Target> => {
       first = undefined;
       return next;
     },
+    furnish: (requests, _shared, machine) => requests.machine(machine),
+    records: (shared) => records(shared),
     refuses: ({ state, interrupt }) => {
       if (state === undefined) return 'going on from where a run stopped';
       return interrupt === undefined ? undefined : 'raising an interrupt';

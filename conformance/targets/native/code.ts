@@ -1,0 +1,216 @@
+// Instructions whose outcome in ring 3 of the host depends on what the guest cannot have there: its own descriptor tables, control registers,
+// I/O bitmap, interrupt gates. Such runs are unsupported: the host's answer would say nothing about the processor.
+//
+// The kernel stands in for some instructions: with CR4.UMIP it answers SGDT, SIDT and SMSW itself (Linux, arch/x86/kernel/umip.c).
+
+import type * as Iced from 'iced-x86';
+import type { CpuState } from '../../../spec/instructions/vocabulary.ts';
+
+let iced: typeof Iced | undefined;
+const load = (): typeof Iced => {
+  iced ??= process.getBuiltinModule('node:module').createRequire(import.meta.url)('iced-x86') as typeof Iced;
+  return iced;
+};
+
+/** What a run's answer depends on, asked when the state is known. */
+export interface Surroundings {
+  /** The furniture, as it is before a program. */
+  readonly memory: Buffer;
+  /** CR4 bits that user code feels, as the host has them. */
+  readonly cr4: bigint;
+}
+type Question = (state: CpuState, around: Surroundings) => string | undefined;
+
+const TSD = 1n << 2n;
+const DE = 1n << 3n;
+const PCE = 1n << 8n;
+export const FSGSBASE: bigint = 1n << 16n;
+export const OSXSAVE: bigint = 1n << 18n;
+const always =
+  (why: string): Question =>
+  () =>
+    why;
+const agrees =
+  (bit: bigint, what: string): Question =>
+  (state, { cr4 }) =>
+    ((state.cr4 ^ cr4) & bit) === 0n ? undefined : `the host's CR4 has another ${what}`;
+const clear =
+  (bit: bigint, what: string): Question =>
+  (state) =>
+    (state.cr4 & bit) === 0n ? undefined : `the host's CR4.${what} is 0`;
+
+/** Linux's descriptors of these selectors, without the accessed flag: asm/segment.h and kernel/cpu/common.c. */
+const linux: Readonly<Record<number, bigint>> = {
+  0x08: 0x00cf_9b00_0000_ffffn,
+  0x10: 0x00af_9b00_0000_ffffn,
+  0x18: 0x00cf_9300_0000_ffffn,
+  0x20: 0x00cf_fb00_0000_ffffn,
+  0x28: 0x00cf_f300_0000_ffffn,
+  0x30: 0x00af_fb00_0000_ffffn,
+};
+/** Whether guest and host mean the same by a selector. */
+const shared = (selector: bigint, state: CpuState, memory: Buffer): boolean => {
+  const value = Number(selector & 0xffffn);
+  if (value < 4) return true;
+  const index = value & 0xfff8;
+  const at = Number(state.gdtr.base) + index;
+  const same = linux[index];
+  if ((value & 4) !== 0 || same === undefined || index + 7 > state.gdtr.limit || at + 8 > memory.length) return false;
+  return memory.readBigUInt64LE(at) === same;
+};
+
+const general = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
+/** The state's register of the 16-, 32- or 64-bit one that is named; undefined for others. */
+const registerOf = ({ Register: R }: typeof Iced, register: number): (typeof general)[number] | undefined => {
+  for (const first of [R.AX, R.EAX, R.RAX]) if (register >= first && register < first + 16) return general[register - first];
+  return undefined;
+};
+
+const openPort = (port: number, state: CpuState, memory: Buffer): boolean => {
+  const tss = Number(state.tr.base);
+  if (tss + 0x68 > memory.length) return true;
+  const at = tss + memory.readUInt16LE(tss + 0x66) + (port >> 3);
+  return at - tss < state.tr.limit && ((((memory[at] ?? 0xff) | ((memory[at + 1] ?? 0xff) << 8)) >> (port & 7)) & 0xf) !== 0xf;
+};
+const openGate = (vector: number, state: CpuState, memory: Buffer): boolean => {
+  const size = (state.efer & 0x400n) !== 0n ? 16 : 8;
+  const at = Number(state.idtr.base) + size * vector;
+  return size * vector + size - 1 <= state.idtr.limit && ((memory[at + 5] ?? 0) & 0xe0) === 0xe0 && ((memory[at + 5] ?? 0) & 0x1f) >= 5;
+};
+
+/** What one instruction asks; `first`: registers still hold what the state says. */
+const questions = (x: typeof Iced, i: Iced.Instruction, first: boolean): readonly Question[] => {
+  const { Mnemonic: M, OpKind, Register: R } = x;
+  const tables = always("the host's descriptor tables are not the guest's");
+  const kernel = always("it calls the host's kernel");
+  const selector = (operand: number): Question => {
+    const name = first && i.opKind(operand) === OpKind.Register ? registerOf(x, i.opRegister(operand)) : undefined;
+    return (state, { memory }) =>
+      name !== undefined && shared(state[name], state, memory) ? undefined : tables(state, { memory, cr4: 0n });
+  };
+  const port = (operand: number | undefined): Question => {
+    const fixed = operand !== undefined && i.opKind(operand) === OpKind.Immediate8 ? i.immediate8 : undefined;
+    return (state, { memory }) => {
+      const number = fixed ?? (first ? Number(state.rdx & 0xffffn) : undefined);
+      return number === undefined || openPort(number, state, memory) ? "the host's I/O bitmap is not the guest's" : undefined;
+    };
+  };
+  switch (i.mnemonic) {
+    case M.Sgdt:
+    case M.Sidt:
+    case M.Sldt:
+    case M.Str:
+    case M.Smsw:
+    case M.Lds:
+    case M.Les:
+    case M.Lfs:
+    case M.Lgs:
+    case M.Lss:
+    case M.Retf:
+    case M.Iret:
+    case M.Iretd:
+    case M.Iretq:
+      return [tables];
+    case M.Jmp:
+    case M.Call:
+      return i.isJmpFar || i.isJmpFarIndirect || i.isCallFar || i.isCallFarIndirect ? [tables] : [];
+    case M.Lar:
+    case M.Lsl:
+      return [selector(1)];
+    case M.Verr:
+    case M.Verw:
+      return [selector(0)];
+    case M.Mov: {
+      const to = i.opKind(0) === OpKind.Register ? i.opRegister(0) : R.None;
+      if (to >= R.ES && to <= R.GS) return [selector(1)];
+      const drs = [i.opRegister(0), i.opRegister(1)];
+      return drs.includes(R.DR4) || drs.includes(R.DR5) ? [agrees(DE, 'DE')] : [];
+    }
+    case M.Pop:
+      return i.opRegister(0) >= R.ES && i.opRegister(0) <= R.GS ? [tables] : [];
+    case M.Syscall:
+    case M.Sysenter:
+    case M.Sysexit:
+    case M.Sysret:
+    case M.Sysexitq:
+    case M.Sysretq:
+    case M.Vmcall:
+    case M.Vmmcall:
+    case M.Vmfunc:
+    case M.Vmgexit:
+      return [kernel];
+    case M.Int: {
+      const vector = i.immediate8;
+      return [
+        (state, { memory }) =>
+          openGate(vector, state, memory) === (vector === 3 || vector === 4) ? undefined : `the host's gate ${vector} is not the guest's`,
+      ];
+    }
+    case M.In:
+      return [port(1)];
+    case M.Out:
+      return [port(0)];
+    case M.Insb:
+    case M.Insw:
+    case M.Insd:
+    case M.Outsb:
+    case M.Outsw:
+    case M.Outsd:
+      return [port(undefined)];
+    case M.Rdtsc:
+      return [clear(TSD, 'TSD')];
+    case M.Rdtscp:
+    case M.Rdpid:
+      return [always("IA32_TSC_AUX is the host's")];
+    case M.Rdpmc:
+      return [clear(PCE, 'PCE')];
+    case M.Rdpkru:
+    case M.Wrpkru:
+    case M.Xbegin:
+      return [always("the host's kernel has a part in it")];
+    case M.Rdfsbase:
+    case M.Rdgsbase:
+    case M.Wrfsbase:
+    case M.Wrgsbase:
+      return [agrees(FSGSBASE, 'FSGSBASE')];
+    case M.Xgetbv:
+      return [agrees(OSXSAVE, 'OSXSAVE')];
+    default:
+      return i.encoding !== x.EncodingKind.Legacy ||
+        x.Mnemonic[i.mnemonic]?.startsWith('Xsave') ||
+        x.Mnemonic[i.mnemonic]?.startsWith('Xrstor')
+        ? [agrees(OSXSAVE, 'OSXSAVE')]
+        : [];
+  }
+};
+
+const cache = new Map<string, readonly Question[]>();
+const cacheMax = 20_000;
+/** Questions of all instructions in `bytes`, one after the other as they stand. */
+const asked = (bytes: Buffer, bitness: 32 | 64): readonly Question[] => {
+  const key = bitness + bytes.toString('latin1');
+  const known = cache.get(key);
+  if (known !== undefined) return known;
+  const x = load();
+  const decoder = new x.Decoder(bitness, bytes, x.DecoderOptions.None);
+  const found: Question[] = [];
+  const instruction = new x.Instruction();
+  for (let first = true; decoder.canDecode; first = false) {
+    decoder.decodeOut(instruction);
+    found.push(...questions(x, instruction, first));
+  }
+  instruction.free();
+  decoder.free();
+  if (cache.size >= cacheMax) cache.clear();
+  cache.set(key, found);
+  return found;
+};
+
+/** Why the host cannot stand in for the guest in this code, or undefined. */
+export const codeRefusal = (bytes: Buffer, bitness: 32 | 64, state: CpuState, around: Surroundings): string | undefined => {
+  for (const question of asked(bytes, bitness)) {
+    const why = question(state, around);
+    if (why !== undefined) return why;
+  }
+  return undefined;
+};

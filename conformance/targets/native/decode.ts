@@ -1,0 +1,103 @@
+// The runner's records as observations: general registers, selectors, the exception, changed words of memory as ranges of bytes.
+// What says nothing about the processor (the host's kernel answered, or its page tables differ from the guest's) is unsupported.
+
+import type { SeenState } from '../../../spec/instructions/vocabulary.ts';
+import type { Answer, Gpa } from '../../../spec/units.ts';
+import type { MemoryChanged, Observation } from '../../../spec/vocabulary.ts';
+import type { Records } from '../kvm/decode.ts';
+import { at, kind, recordAt, recordBytes, sregs } from '../kvm/layout.ts';
+import { ended } from './runner.ts';
+
+const withError = new Set([8, 10, 11, 12, 13, 14, 17]);
+const PF = 14;
+
+/** `hidden`: why a page fault at this address, with this error code, is the host's own affair, or undefined. `bases`: FS and GS bases are seen. */
+export const nativeRecords = (shared: Buffer, bases: boolean, hidden: (address: bigint, error: number) => string | undefined): Records => {
+  const { buffer, byteOffset } = shared;
+  const u32 = new Uint32Array(buffer, byteOffset + recordAt, recordBytes >> 2);
+  const u64 = new BigUint64Array(buffer, byteOffset + recordAt, recordBytes >> 3);
+  const u8 = new Uint8Array(buffer, byteOffset + recordAt, recordBytes);
+  let next = 0;
+  const quad = (i: number): bigint => u64[i] as bigint;
+  const word = (i: number): number => u32[i] as number;
+
+  const state = (start: number): SeenState => {
+    const r = (start + at.regs) >> 3;
+    const selector = (place: number): { readonly selector: number } => ({
+      selector: word((start + at.sregs + 24 * place + 12) >> 2) & 0xffff,
+    });
+    const based = (place: number): { readonly selector: number; readonly base?: bigint } =>
+      bases ? { ...selector(place), base: quad((start + at.sregs + 24 * place) >> 3) } : selector(place);
+    return {
+      rax: quad(r),
+      rcx: quad(r + 2),
+      rdx: quad(r + 3),
+      rbx: quad(r + 1),
+      rsp: quad(r + 6),
+      rbp: quad(r + 7),
+      rsi: quad(r + 4),
+      rdi: quad(r + 5),
+      r8: quad(r + 8),
+      r9: quad(r + 9),
+      r10: quad(r + 10),
+      r11: quad(r + 11),
+      r12: quad(r + 12),
+      r13: quad(r + 13),
+      r14: quad(r + 14),
+      r15: quad(r + 15),
+      rip: quad(r + 16),
+      rflags: quad(r + 17),
+      cs: selector(0),
+      ss: selector(5),
+      ds: selector(1),
+      es: selector(2),
+      fs: based(3),
+      gs: based(4),
+    };
+  };
+  /** 24 bytes a changed word: address, 8, new bytes, old bytes. Neighbouring bytes make one range. */
+  const changes = (from: number, words: number): MemoryChanged['writes'] => {
+    const found: { at: number; bytes: number[] }[] = [];
+    for (let i = 0, o = from; i < words; i++, o += 24) {
+      const address = word(o >> 2);
+      for (let b = 0; b < 8; b++) {
+        const value = u8[o + 8 + b] as number;
+        if (value === u8[o + 16 + b]) continue;
+        const last = found[found.length - 1];
+        if (last !== undefined && last.at + last.bytes.length === address + b) last.bytes.push(value);
+        else found.push({ at: address + b, bytes: [value] });
+      }
+    }
+    return found.map((f) => ({ at: BigInt(f.at) as Gpa, bytes: Uint8Array.from(f.bytes) }));
+  };
+  return {
+    clear: () => {
+      next = 0;
+    },
+    next: (): Answer => {
+      const start = next;
+      const what = word(start >> 2);
+      next += word((start >> 2) + 1);
+      const vector = word((start + at.vector) >> 2);
+      const error = word((start + at.errorCode) >> 2);
+      const cr2 = quad((start + at.sregs + sregs.cr2) >> 3);
+      const words = word((start + at.ranges) >> 2);
+      const saw: Observation[] = [];
+      if (words > 0) saw.push({ saw: 'memory.changed', writes: changes(start + at.end, words) });
+      if (what === kind.limit) return { saw: [...saw, { saw: 'cpu.stopped', by: 'limit', state: state(start) }] };
+      if (vector === ended.syscall) return { unsupported: "it calls the host's kernel" };
+      if (vector === ended.unloadable) return { unsupported: 'the host cannot load this state' };
+      if (vector === PF) {
+        const why = hidden(cr2, error);
+        if (why !== undefined) return { unsupported: why };
+      }
+      saw.push(
+        withError.has(vector)
+          ? { saw: 'cpu.exception', vector, error, ...(vector === PF ? { cr2 } : {}) }
+          : { saw: 'cpu.exception', vector },
+        { saw: 'cpu.stopped', by: 'stop', stop: vector, state: state(start) },
+      );
+      return { saw };
+    },
+  };
+};
