@@ -8,6 +8,7 @@ import { blk } from '../spec/virtio/blk/index.ts';
 import { mmio } from '../spec/virtio/mmio/index.ts';
 import { pci } from '../spec/virtio/pci/index.ts';
 import { split } from '../spec/virtio/split/index.ts';
+import { vtd } from '../spec/vt-d/index.ts';
 import { instructionsSuite } from './instructions/suite.ts';
 import type { Choice, Suite } from './program.ts';
 import { blkSuite } from './virtio/blk.ts';
@@ -26,6 +27,7 @@ export const areas: readonly Area<never>[] = [
   area(pci),
   area(mmio),
   area(instructions),
+  area(vtd),
 ];
 export const suites: readonly Suite[] = [suite(blkSuite), suite(pciSuite), suite(mmioSuite), suite(instructionsSuite)];
 

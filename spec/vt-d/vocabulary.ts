@@ -159,4 +159,53 @@ export type VtdDerived =
   /** Software enabled, disabled or replaced a table. */
   | { readonly saw: 'vtd.table'; readonly what: 'root' | 'interrupt' | 'queue' | 'translation' }
   /** A duty of software towards the caches: a table entry was changed that the unit may have cached. */
-  | { readonly saw: 'vtd.stale'; readonly at: Gpa };
+  | { readonly saw: 'vtd.stale'; readonly at: Gpa }
+  /** What was seen of a memory request, beside what was permitted. */
+  | (VtdVerdict & {
+      readonly saw: 'vtd.access';
+      readonly seen: 'completed' | 'blocked' | 'bytes' | 'landed' | 'missing' | 'translation';
+      /** A permitted outcome lets the request through. */
+      readonly reach: boolean;
+    })
+  /** What came of an interrupt request, beside what was permitted. */
+  | (VtdVerdict & {
+      readonly saw: 'vtd.message';
+      readonly seen: 'delivered' | 'nothing';
+      readonly reach: boolean;
+      /** Remappable format, compatibility format, or remapping is off. */
+      readonly form: 'remapped' | 'posted' | 'compatibility' | 'off';
+    })
+  /** What a fault record was seen to hold, beside the faults that may stand there. */
+  | {
+      readonly saw: 'vtd.record';
+      readonly present: boolean | undefined;
+      /** Whether a fault stands there in all, some or none of the states that are possible. */
+      readonly may: 'all' | 'some' | 'none';
+      /** The record is what FPD would have suppressed. */
+      readonly suppressed: boolean;
+      /** Reasons that may stand there. */
+      readonly reasons: readonly number[];
+      readonly fields: readonly { readonly name: string; readonly expected: string; readonly saw: string; readonly ok: boolean }[];
+    }
+  /** What was seen at once, each with the rule that says what it can be. */
+  | { readonly saw: 'vtd.status'; readonly checks: readonly VtdCheck[] }
+  /** Memory changed where nothing that was asked for could change it; or it changed, all of it explained. */
+  | { readonly saw: 'vtd.changed'; readonly explained: boolean; readonly where: string };
+export interface VtdCheck {
+  readonly rule: string;
+  readonly ok: boolean;
+  readonly expected: string;
+  readonly got: string;
+}
+interface VtdVerdict {
+  readonly requester: number;
+  /** `excluded`: only a stale cache could show it; `rule` names what excludes it. */
+  readonly matched: 'permitted' | 'excluded' | 'none';
+  readonly rule?: string;
+  /** Rules that exclude another outcome that could have been told apart. */
+  readonly rules: readonly string[];
+  /** Fault reasons with which it may be blocked. */
+  readonly reasons: readonly number[];
+  readonly expected: string;
+  readonly got: string;
+}

@@ -1,0 +1,133 @@
+// Interrupts that arrived, told apart: a request's, the unit's own events, one that only a stale entry explains, or nobody's.
+// They are weighed when the next stimulus comes, so that the order within one answer does not matter.
+
+import type { Event, EventOf } from '../vocabulary.ts';
+import type { VtdGhost } from './ghost.ts';
+import { stored32 } from './ghost.ts';
+import { FECTL, IECTL, PECTL } from './layout.ts';
+import type { Message, Seen, Sent } from './messages.ts';
+import { agrees, decode, tell } from './messages.ts';
+import type { VtdCheck } from './vocabulary.ts';
+
+type Told = EventOf<'vtd.message'>;
+/** The message that one of the unit's own events is programmed to send. */
+export const eventMessage = (g: VtdGhost, control: number): Message => {
+  const upper = g.a.eim ? BigInt(stored32(g, control + 12) >>> 0) << 32n : 0n;
+  return decode(upper | BigInt(stored32(g, control + 8) >>> 0), stored32(g, control + 4));
+};
+const own = [
+  ['fault', FECTL],
+  ['completion', IECTL],
+  ['page', PECTL],
+] as const;
+type Own = (typeof own)[number][0];
+const owes = (g: VtdGhost, name: Own): { readonly some: boolean; readonly all: boolean; readonly known: boolean } => {
+  if (name === 'fault') {
+    return {
+      some: g.faults.some((s) => s.sent > 0),
+      all: g.faults.every((s) => s.sent > 0 && !s.late),
+      known: g.faultsUnknown === undefined,
+    };
+  }
+  const { states } = name === 'completion' ? g.completion : g.page;
+  const known = name === 'page' ? g.pageQueue.tail !== undefined : g.completionUnknown === undefined && g.queue.unknown === undefined;
+  const done = states.filter((s) => !s.late);
+  return { some: states.some((s) => s.sent > 0), all: done.length > 0 && done.every((s) => s.sent > 0), known };
+};
+const told = (s: Sent, seen: Told['seen'], verdict: Pick<Told, 'matched' | 'got'> & { rule?: string }): Told => ({
+  saw: 'vtd.message',
+  requester: s.requester,
+  seen,
+  reach: s.may.some((w) => w.rule === undefined),
+  form: s.form,
+  rules: s.rules,
+  reasons: s.reasons,
+  expected:
+    s.may
+      .filter((w) => w.rule === undefined)
+      .map((w) => tell(w.message))
+      .join(', or ') || `blocked with ${s.reasons.map((r) => `0x${r.toString(16)}`).join(' or ')}`,
+  ...verdict,
+});
+const one = (g: VtdGhost, s: Seen): readonly Event[] => {
+  const got = tell(s);
+  for (const sent of g.sent) {
+    if (sent.arrived || s.event !== undefined) continue;
+    if (!sent.may.some((w) => w.rule === undefined && agrees(w.message, s))) continue;
+    sent.arrived = true;
+    return [told(sent, 'delivered', { matched: 'permitted', got })];
+  }
+  let uncertain = g.sent.some((x) => x.unknown !== undefined);
+  for (const [name, control] of own) {
+    if (s.event !== undefined && s.event !== name) continue;
+    const o = owes(g, name);
+    if (!o.known) uncertain = true;
+    else if (o.some) {
+      const m = eventMessage(g, control);
+      if (s.event === undefined && !agrees({ ...m, level: undefined, redirectionHint: undefined }, s)) continue;
+      g.ownArrived.add(name);
+      const ok = agrees({ ...m, redirectionHint: undefined }, s);
+      return [{ saw: 'vtd.status', checks: [{ rule: `vt-d.${ruleOf[name]}`, ok, expected: tell(m), got }] }];
+    }
+  }
+  if (uncertain) return [];
+  for (const sent of g.sent) {
+    const stale = sent.may.find((w) => w.rule !== undefined && agrees(w.message, s));
+    if (stale?.rule === undefined || sent.arrived) continue;
+    sent.arrived = true;
+    return [told(sent, 'delivered', { matched: 'excluded', rule: stale.rule, got })];
+  }
+  // A message merged or sent twice: one request, one interrupt; but an earlier one may have been told late.
+  const from = g.sent.findLast((x) => !x.arrived);
+  if (from !== undefined) {
+    from.arrived = true;
+    return [told(from, 'delivered', { matched: 'none', got })];
+  }
+  return [{ saw: 'vtd.status', checks: [{ rule: 'vt-d.interrupt.asked-for', ok: false, expected: 'no interrupt', got }] }];
+};
+const ruleOf: Readonly<Record<Own, string>> = {
+  fault: 'fault.event-message',
+  completion: 'queue.completion-message',
+  page: 'pri.event-message',
+};
+const owedRule: Readonly<Record<Own, string>> = { fault: 'fault.event-sent', completion: 'queue.completion-sent', page: 'pri.event-sent' };
+
+export const weigh = (g: VtdGhost): readonly Event[] => {
+  if (g.arrivals.length === 0) return [];
+  const events = g.arrivals.flatMap((s) => one(g, s));
+  g.arrivals = [];
+  return events;
+};
+/** At rest: what must have arrived has; a blocked request has stayed away. */
+export const settledMessages = (g: VtdGhost): readonly Event[] => {
+  const events: Event[] = [];
+  for (const s of g.sent) {
+    if (s.unknown !== undefined || s.arrived) continue;
+    const merged = s.must && g.sent.some((t) => t !== s && t.arrived && t.may.some((w) => s.may.some((v) => alike(w.message, v.message))));
+    if (merged) continue;
+    events.push(
+      told(s, 'nothing', {
+        matched: s.must ? (s.rules.includes('not-cached') ? 'excluded' : 'none') : 'permitted',
+        got: 'nothing arrived',
+        ...(s.must && s.rules.includes('not-cached') ? { rule: 'not-cached' } : {}),
+      }),
+    );
+  }
+  const checks: VtdCheck[] = [];
+  for (const [name] of own) {
+    const o = owes(g, name);
+    if (!o.known) continue;
+    if (o.all)
+      checks.push({
+        rule: `vt-d.${owedRule[name]}`,
+        ok: g.ownArrived.has(name),
+        expected: 'its message',
+        got: g.ownArrived.has(name) ? 'it' : 'nothing',
+      });
+  }
+  if (checks.length > 0) events.push({ saw: 'vtd.status', checks });
+  g.sent = [];
+  g.ownArrived.clear();
+  return events;
+};
+const alike = (a: Message, b: Message): boolean => a.vector === b.vector && a.destination === b.destination;

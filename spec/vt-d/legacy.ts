@@ -1,0 +1,142 @@
+// Legacy mode: root table, context table, then second stage or pass-through, over every version of each entry.
+// VT-d 4.1, Legacy Mode Address Translation; Fault Conditions (legacy root, context, second-stage, general).
+
+import { contextSince, iotlbSince } from './caches.ts';
+import { bit, field, mask } from './layout.ts';
+import type { Request, Result, Unit } from './outcome.ts';
+import { any, block, interruptRange, killed, killedFault, put } from './outcome.ts';
+import { legacyReasons, secondStage } from './second-stage.ts';
+import type { Version } from './tables.ts';
+import { versions } from './tables.ts';
+import type { Kind } from './caches.ts';
+
+const reservedRoot = (u: Unit, [lo = 0n, hi = 0n]: readonly bigint[]): boolean =>
+  (lo & (mask(11, 1) | mask(63, u.a.haw))) !== 0n || hi !== 0n;
+const reservedContext = (u: Unit, [lo = 0n, hi = 0n]: readonly bigint[]): boolean =>
+  (lo & (mask(11, 4) | mask(63, u.a.haw))) !== 0n || (hi & (mask(63, 24) | mask(7, 7))) !== 0n;
+const supported = (u: Unit, aw: number): boolean => aw < 5 && ((u.a.sagaw >> aw) & 1) === 1 && aw >= 1;
+/** The widest second-stage table the unit walks: what pass-through wants named. */
+const widest = (u: Unit): number => (bit(BigInt(u.a.sagaw), 3) ? 3 : bit(BigInt(u.a.sagaw), 2) ? 2 : 1);
+
+const entry = (u: Unit, at: bigint, words: number, r: Result): readonly Version[] | undefined => {
+  const list = versions(u.tables, u.memory, at, words);
+  if (typeof list !== 'string') return list;
+  r.unknown ??= list;
+  return [];
+};
+
+/** What a present, well-formed context entry makes of the request. */
+const translate = (
+  u: Unit,
+  q: Request,
+  [lo = 0n, hi = 0n]: readonly bigint[],
+  killer: Kind | undefined,
+  faulty: Kind | undefined,
+  r: Result,
+): void => {
+  const { a } = u;
+  const fpd = bit(lo, 1);
+  const tt = field(lo, 3, 2);
+  const aw = field(hi, 2, 0);
+  const domain = field(hi, 23, 8);
+  // Requests that a good entry refuses may meet a cached one; an entry that is wrong itself is not cached.
+  const refuse = (...reasons: number[]): void => block(r, reasons, fpd, reasons.includes(0x03) ? faulty : killer);
+  const plain = q.kind === 'untranslated';
+  if (tt === 3 || (tt === 1 && !a.dt) || (tt === 2 && !a.pt)) {
+    refuse(0x03);
+    if (!plain) refuse(0x0d);
+    return;
+  }
+  if (!plain && tt !== 1) {
+    refuse(0x0d);
+    if (!supported(u, aw)) refuse(0x03);
+    return;
+  }
+  if (q.kind === 'translated') {
+    if (!supported(u, aw)) refuse(0x03);
+    put(r, { kind: 'reach', at: q.at, size: 4096n, read: true, write: true, domain, ...(killer === undefined ? {} : { killer }) });
+    return;
+  }
+  if (tt === 2) {
+    if (aw !== widest(u)) refuse(0x03, 0x04);
+    if (!supported(u, aw)) return;
+    if (q.at >= 1n << BigInt(Math.min(a.haw, 30 + 9 * aw))) refuse(0x04);
+    else put(r, { kind: 'reach', at: q.at, size: 4096n, read: true, write: true, domain, ...(killer === undefined ? {} : { killer }) });
+    return;
+  }
+  if (!supported(u, aw)) {
+    refuse(0x03);
+    return;
+  }
+  if (q.at >= 1n << BigInt(Math.min(a.mgaw, 30 + 9 * aw))) {
+    refuse(0x04);
+    return;
+  }
+  for (const leaf of secondStage(
+    u,
+    {
+      pointer: lo & mask(a.haw - 1, 12),
+      levels: aw + 2,
+      at: q.at,
+      read: q.read,
+      write: q.write,
+      zero: q.zero,
+      reasons: legacyReasons,
+      scalable: false,
+      since: (isLeaf) => iotlbSince(u.caches, domain, q.at, isLeaf),
+      killer,
+    },
+    r,
+    (reasons, k) => block(r, reasons, fpd, k),
+  ))
+    put(r, {
+      kind: 'reach',
+      at: leaf.at,
+      size: leaf.size,
+      read: leaf.read,
+      write: leaf.write,
+      domain,
+      ...(leaf.killer === undefined ? {} : { killer: leaf.killer }),
+    });
+};
+
+export const legacy = (u: Unit, q: Request, root: { readonly value: bigint; readonly until: number }, r: Result): void => {
+  const ours = contextSince(u.caches, q.sourceId, undefined);
+  const rootKiller = killed(root.until, ours, u.caches.iotlb.all);
+  // A fault on the way from a former root pointer would have to be cached.
+  const rootFault = root.until === Infinity || u.a.cachingMode ? rootKiller : 'not-cached';
+  if (q.pasid !== undefined || q.kind === 'page') {
+    block(r, [q.kind === 'page' ? 0x32 : 0x31], false, rootFault);
+    return;
+  }
+  if (interruptRange(q.at)) {
+    block(r, [any], false, undefined);
+    return;
+  }
+  const table = root.value & mask(u.a.haw - 1, 12);
+  const roots = entry(u, table + BigInt(q.sourceId >> 8) * 16n, 2, r);
+  if (roots === undefined) block(r, [0x08], false, rootFault);
+  for (const v of roots ?? []) {
+    const fault = rootFault ?? killedFault(u, v, ours);
+    if (!bit(v.words[0] as bigint, 0)) block(r, [0x01], false, fault);
+    else if (reservedRoot(u, v.words)) block(r, [0x0a], false, fault);
+    else {
+      const contexts = entry(u, ((v.words[0] as bigint) & mask(u.a.haw - 1, 12)) + BigInt(q.sourceId & 0xff) * 16n, 2, r);
+      if (contexts === undefined) block(r, [0x09], false, rootKiller ?? killed(v.until, ours));
+      for (const c of contexts ?? []) {
+        const [lo = 0n, hi = 0n] = c.words;
+        const domain = field(hi, 23, 8);
+        const since = contextSince(u.caches, q.sourceId, domain);
+        const combined = iotlbSince(u.caches, domain, q.at, true);
+        const above = killed(root.until, since, combined) ?? killed(v.until, since, combined);
+        const faulty = above ?? killedFault(u, c, contextSince(u.caches, q.sourceId, bit(lo, 0) ? domain : 0));
+        if (!bit(lo, 0)) block(r, [0x02], bit(lo, 1), faulty);
+        else if (reservedContext(u, c.words)) {
+          // Whether FPD suppresses this one is told both ways.
+          block(r, [0x0b], bit(lo, 1), faulty);
+          if (bit(lo, 1)) block(r, [0x0b], false, faulty);
+        } else translate(u, q, c.words, above ?? killed(c.until, since, combined), faulty, r);
+      }
+    }
+  }
+};

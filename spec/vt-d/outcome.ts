@@ -1,0 +1,98 @@
+// What a translation may come to, and the small steps all walks share: which version of an entry is alive, and what killed the others.
+// One walk yields the permitted outcomes and, each with the rule that excludes it, those that only a stale cache could show.
+
+import type { Memory } from '../clause.ts';
+import type { Caches, Kind, Since } from './caches.ts';
+import type { Abilities } from './layout.ts';
+import type { Tables, Version } from './tables.ts';
+
+/** One request as the unit sees it, within one page. */
+export interface Request {
+  readonly sourceId: number;
+  readonly at: bigint;
+  readonly read: boolean;
+  readonly write: boolean;
+  /** A read of no bytes. */
+  readonly zero: boolean;
+  readonly execute: boolean;
+  readonly privileged: boolean;
+  readonly pasid: number | undefined;
+  readonly kind: 'untranslated' | 'translated' | 'translation' | 'page';
+}
+export interface Reach {
+  readonly kind: 'reach';
+  /** Host address of the request's first byte. */
+  readonly at: bigint;
+  /** Bytes of the page that holds it. */
+  readonly size: bigint;
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly domain: number | undefined;
+  /** The rule that excludes this outcome. Absent: it is permitted. */
+  readonly killer?: Kind;
+}
+export interface Block {
+  readonly kind: 'block';
+  /** Fault reason; `silent`: nothing is reported; `any`: which one is not said. */
+  readonly reason: number;
+  /** FPD was set where the fault was met. */
+  readonly fpd: boolean;
+  readonly killer?: Kind;
+}
+/** Nothing is reported: no memory stands there; abort mode; a protected region; a function that does not exist. */
+export const silent: number = 0;
+export const aborted: number = -2;
+export const protectedRegion: number = -3;
+export const noFunction: number = -4;
+/** Which reason is reported, and whether, is not said. */
+export const any: number = -1;
+export const reported = (reason: number): boolean => reason > 0 || reason === any;
+export type Outcome = Reach | Block;
+
+/** What is known of the unit when a request comes. */
+export interface Unit {
+  readonly a: Abilities;
+  readonly memory: Memory;
+  readonly tables: Tables;
+  readonly caches: Caches;
+  /** Root pointers in use and formerly in use, the present one first. */
+  readonly roots: readonly { readonly value: bigint; readonly until: number }[];
+}
+/** Table entries that were looked at: where accessed and dirty flags may appear. */
+export interface Touched {
+  readonly at: bigint;
+  readonly stage: 1 | 2;
+  readonly leaf: boolean;
+  /** No version of the entry that may be in use has the accessed flag set; the same for the dirty flag. */
+  readonly fresh: boolean;
+  readonly clean: boolean;
+}
+export interface Result {
+  readonly outcomes: Outcome[];
+  readonly touched: Touched[];
+  /** Why the set is not known. */
+  unknown: string | undefined;
+}
+export const newResult = (): Result => ({ outcomes: [], touched: [], unknown: undefined });
+
+/** An entry is gone once invalidated in its own cache, and in the one that combines it with others if there is one. */
+export const killed = (until: number, since: Since, combined?: Since): Kind | undefined =>
+  until > since.time || (combined !== undefined && until > combined.time) ? undefined : since.kind;
+/** An entry that faults is read from memory each time, unless caching mode lets it be cached. */
+export const killedFault = (u: Unit, v: Version, since: Since): Kind | undefined =>
+  v.until === Infinity ? undefined : u.a.cachingMode ? killed(v.until, since) : 'not-cached';
+const same = (a: Outcome, b: Outcome): boolean =>
+  a.kind === 'reach'
+    ? b.kind === 'reach' && a.at === b.at && a.size === b.size && a.read === b.read && a.write === b.write && a.killer === b.killer
+    : b.kind === 'block' && a.reason === b.reason && a.fpd === b.fpd && a.killer === b.killer;
+export const put = (r: Result, o: Outcome): void => {
+  for (const p of r.outcomes) if (same(p, o)) return;
+  if (r.outcomes.length >= outcomesKept) r.unknown ??= 'which of many former translations is cached';
+  else r.outcomes.push(o);
+};
+const outcomesKept = 64;
+export const block = (r: Result, reasons: readonly number[], fpd: boolean, killer: Kind | undefined): void => {
+  for (const reason of reasons) put(r, killer === undefined ? { kind: 'block', reason, fpd } : { kind: 'block', reason, fpd, killer });
+};
+/** FEEx_xxxxH: interrupt requests, never memory. */
+export const interruptRange = (at: bigint): boolean => at >> 20n === 0xfeen;

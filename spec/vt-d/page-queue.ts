@@ -1,0 +1,38 @@
+// The page request queue: what each request of a device makes of it, and when it is full.
+// VT-d 4.1, Page Request Queue; Page Request Descriptor.
+
+/** Where the next descriptor goes; undefined: not known. */
+export interface PageQueue {
+  tail: number | undefined;
+  /** A request was answered by the unit itself: a response nobody asked for may come. */
+  refused: boolean;
+}
+export const newPageQueue = (): PageQueue => ({ tail: 0, refused: false });
+
+export interface PageRequest {
+  readonly sourceId: number;
+  readonly pasid: number | undefined;
+  readonly at: bigint;
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly execute: boolean;
+  readonly privileged: boolean;
+  readonly last: boolean;
+  readonly group: number;
+}
+/** The 32 bytes of a descriptor; private data is zero. */
+export const pageDescriptor = (p: PageRequest): Uint8Array => {
+  const flag = (x: boolean, n: number): bigint => (x ? 1n << BigInt(n) : 0n);
+  const lo =
+    1n |
+    flag(p.pasid !== undefined, 8) |
+    (BigInt(p.sourceId) << 16n) |
+    (BigInt(p.pasid ?? 0) << 32n) |
+    flag(p.execute, 52) |
+    flag(p.privileged, 53);
+  const hi = flag(p.read, 0) | flag(p.write, 1) | flag(p.last, 2) | (BigInt(p.group & 0x1ff) << 3n) | (p.at & ~0xfffn);
+  const bytes = new Uint8Array(32);
+  new DataView(bytes.buffer).setBigUint64(0, lo, true);
+  new DataView(bytes.buffer).setBigUint64(8, BigInt.asUintN(64, hi), true);
+  return bytes;
+};

@@ -1,0 +1,158 @@
+// The invalidation queue at work: descriptors fetched from head to tail, invalidations in flight, waits, errors and going on after them.
+// VT-d 4.1, Queued Invalidation Interface; Invalidation Queue Errors.
+
+import type { Memory } from '../clause.ts';
+import type { Event } from '../vocabulary.ts';
+import { asked, responded } from './ats.ts';
+import type { Invalidation } from './caches.ts';
+import { allSince, dropped } from './caches.ts';
+import type { Descriptor } from './descriptors.ts';
+import { descriptor } from './descriptors.ts';
+import { queueFailed } from './faults.ts';
+import type { VtdGhost } from './ghost.ts';
+import { stored32, stored64 } from './ghost.ts';
+import { FECTL, IECTL, IQA, IQT, bit, field, mask } from './layout.ts';
+import { arises } from './line.ts';
+
+export const masked = (g: VtdGhost, control: number): boolean => (stored32(g, control) & 0x80000000) !== 0;
+export const derivedOf = (what: Invalidation['what'], by: 'register' | 'queue'): Event => ({
+  saw: 'vtd.invalidated',
+  what: what === 'piotlb' ? 'iotlb' : what,
+  by,
+});
+/** An invalidation is complete: it was asked for at `time`. */
+export const complete = (g: VtdGhost, what: Invalidation, time: number): void => {
+  dropped(g.caches, what, time);
+  g.tables.floor = allSince(g.caches, g.a.smts, g.a.ir);
+  g.roots = g.roots.filter((r, i) => i < 3 || r.until > g.tables.floor);
+};
+const scalableMode = (g: VtdGhost): boolean => field(g.roots[0]?.value ?? 0n, 11, 10) === 1;
+
+const stop = (g: VtdGhost, what: 'iqe' | 'ite'): void => {
+  if (g.faultsUnknown === undefined) g.faults = queueFailed(g.faults, what, masked(g, FECTL));
+};
+/** Carries out one descriptor; false: the queue stops here. */
+const carryOut = (g: VtdGhost, d: Descriptor): boolean => {
+  const { queue: q } = g;
+  switch (d.is) {
+    case 'error':
+      q.error = d.codes;
+      q.errorRule = d.rule;
+      stop(g, 'iqe');
+      return false;
+    case 'unclear':
+      q.unknown = d.why;
+      g.faultsUnknown ??= d.why;
+      return false;
+    case 'invalidate':
+      q.flight.push({ kind: 'invalidate', what: d.what, time: g.time });
+      return true;
+    case 'device': {
+      const answers = asked(g.devices, g.machine, d);
+      if (answers) return true;
+      q.timeout = d.sourceId;
+      stop(g, 'ite');
+      q.unknown = 'a device-TLB invalidation that is not answered';
+      return false;
+    }
+    case 'response':
+      responded(g.devices, g.machine, d);
+      return true;
+    default: {
+      const number = q.waits++;
+      q.flight.push({ kind: 'wait', number });
+      const both = d.status !== undefined && d.interrupt;
+      if (d.status !== undefined) {
+        const { at, data } = d.status;
+        const bytes = Uint8Array.of(data & 0xff, (data >>> 8) & 0xff, (data >>> 16) & 0xff, data >>> 24);
+        g.expected.push({ at, bytes, by: 'status', wait: number, seen: false, time: g.time, ...(both ? { optional: true } : {}) });
+      }
+      if (d.interrupt) {
+        if (both) g.completionUnknown = 'a wait with status and interrupt at once';
+        else arises(g.completion, masked(g, IECTL), { status: true }, false);
+      }
+      return true;
+    }
+  }
+};
+/** Fetches from head to tail. */
+export const run = (g: VtdGhost, memory: Memory): void => {
+  const { queue: q } = g;
+  if (q.enabled && q.unknown !== undefined) g.faultsUnknown ??= q.unknown;
+  if (!q.enabled || q.unknown !== undefined || q.error !== undefined) return;
+  if (q.head !== q.tail) q.rested = false;
+  if (q.tail >= q.size) {
+    carryOut(g, { is: 'error', rule: 'vt-d.queue.tail', codes: [0, 1] });
+    return;
+  }
+  while (q.head !== q.tail) {
+    const at = q.base + BigInt(q.head * q.width);
+    const words: bigint[] = [];
+    for (let i = 0; i < q.width; i += 8) {
+      const word = memory.u64(at + BigInt(i));
+      if (word !== undefined) words.push(word);
+    }
+    let d: Descriptor;
+    if (words.length * 8 < q.width) d = { is: 'error', rule: 'vt-d.queue.fetch', codes: [0, 2] };
+    else if (!memory.known(at, q.width) || g.tables.unsure.has(Number(at >> 12n))) d = { is: 'unclear', why: 'what stands in the queue' };
+    else d = descriptor(g.a, words, scalableMode(g));
+    if (!carryOut(g, d)) return;
+    q.head = (q.head + 1) % q.size;
+  }
+};
+/** Queued invalidation was enabled: the queue is latched, the head is 0. */
+export const enable = (g: VtdGhost, memory: Memory): void => {
+  const iqa = stored64(g, IQA);
+  const { queue: q } = g;
+  const wide = bit(iqa, 11) && g.a.smts;
+  Object.assign(q, {
+    enabled: true,
+    base: iqa & mask(g.a.haw - 1, 12),
+    width: wide ? 32 : 16,
+    size: 1 << (field(iqa, 2, 0) + (wide ? 7 : 8)),
+    head: 0,
+    error: undefined,
+    timeout: undefined,
+    unknown: undefined,
+    rested: true,
+  });
+  tailWritten(g, memory);
+};
+export const tailWritten = (g: VtdGhost, memory: Memory): void => {
+  const { queue: q } = g;
+  const offset = Number(stored64(g, IQT) & mask(18, 4));
+  if (q.width === 32 && (offset & 16) !== 0) {
+    if (q.enabled && q.error === undefined && q.unknown === undefined) carryOut(g, { is: 'error', rule: 'vt-d.queue.tail', codes: [0, 6] });
+    return;
+  }
+  q.tail = offset / q.width;
+  run(g, memory);
+};
+/** Software cleared IQE: fetching goes on where it stopped. */
+export const resume = (g: VtdGhost, memory: Memory): void => {
+  const { queue: q } = g;
+  if (q.error === undefined) return;
+  q.error = undefined;
+  q.errorRule = undefined;
+  q.rested = false;
+  run(g, memory);
+};
+/** The status of wait `number` was seen: everything before it is complete. */
+export const statusSeen = (g: VtdGhost, number: number): void => {
+  const { queue: q } = g;
+  const i = q.flight.findIndex((f) => f.kind === 'wait' && f.number === number);
+  for (const f of q.flight.splice(0, i + 1)) if (f.kind === 'invalidate') complete(g, f.what, f.time);
+};
+/** The unit is at rest: everything it fetched is complete. */
+export const restedQueue = (g: VtdGhost): readonly Event[] => {
+  const events: Event[] = [];
+  const { queue: q } = g;
+  for (const f of q.flight) {
+    if (f.kind !== 'invalidate') continue;
+    complete(g, f.what, f.time);
+    events.push(derivedOf(f.what.what, 'queue'));
+  }
+  q.flight = [];
+  q.rested = true;
+  return events;
+};

@@ -1,0 +1,99 @@
+// What table entries held over time: for each page that some walk has read, today's words and what stood in them before.
+// A cache may hold what stood there since the last invalidation that covered it; older content only a faulty one can show.
+
+import type { Memory } from '../clause.ts';
+
+/** One entry, of one or more 64-bit words, as it stood until `until` (exclusive, in events); the present one until Infinity. */
+export interface Version {
+  readonly words: readonly bigint[];
+  readonly until: number;
+}
+export interface Tables {
+  readonly pages: Map<number, Page>;
+  /** Pages a write may have reached unseen: what stands there is uncertain until memory was compared. */
+  readonly unsure: Set<number>;
+  /** Everything cached at this time has been invalidated since. */
+  floor: number;
+}
+interface Old {
+  readonly value: bigint;
+  readonly until: number;
+}
+interface Page {
+  readonly words: BigUint64Array;
+  /** Former values by word index, oldest first. */
+  readonly old: Map<number, Old[]>;
+  /** Former values dropped for want of room: what was replaced at or before this time is not all known. */
+  lost: number;
+}
+export const newTables = (): Tables => ({ pages: new Map(), unsure: new Set(), floor: -1 });
+
+const wordsPerPage = 512;
+/** Former values kept of one word. */
+const versionsKept = 32;
+const load = (memory: Memory, page: number): Page | undefined => {
+  const base = BigInt(page) << 12n;
+  if (memory.u64(base + 4088n) === undefined) return undefined;
+  const words = new BigUint64Array(wordsPerPage);
+  for (let i = 0; i < wordsPerPage; i++) words[i] = memory.u64(base + BigInt(i * 8)) as bigint;
+  return { words, old: new Map(), lost: -1 };
+};
+const valueAt = (page: Page, index: number, time: number): bigint => {
+  for (const o of page.old.get(index) ?? []) if (o.until >= time) return o.value;
+  return page.words[index] as bigint;
+};
+
+/** Every version of the entry of `count` words at `at`, the present one first; undefined where no memory is; a string where it is uncertain. */
+export const versions = (t: Tables, memory: Memory, at: bigint, count: number): readonly Version[] | undefined | string => {
+  if (at >= BigInt(memory.size)) return undefined;
+  const number = Number(at >> 12n);
+  const index = Number((at >> 3n) & 511n);
+  if (t.unsure.has(number)) return 'whether a write reached the table';
+  if (!memory.known(at, count * 8)) return 'what stands in the table';
+  let page = t.pages.get(number);
+  if (page === undefined) {
+    page = load(memory, number);
+    if (page === undefined) return undefined;
+    t.pages.set(number, page);
+  }
+  if (page.lost > t.floor) return 'what stood in a table rewritten many times';
+  if (page.old.size === 0)
+    return [
+      { words: count === 1 ? [page.words[index] as bigint] : Array.from(page.words.subarray(index, index + count)), until: Infinity },
+    ];
+  const times = new Set<number>();
+  for (let i = index; i < index + count; i++) for (const o of page.old.get(i) ?? []) times.add(o.until);
+  const list: Version[] = [{ words: Array.from(page.words.subarray(index, index + count)), until: Infinity }];
+  for (const until of [...times].sort((a, b) => b - a)) {
+    const words: bigint[] = [];
+    for (let i = index; i < index + count; i++) words.push(valueAt(page, i, until));
+    list.push({ words, until });
+  }
+  return list;
+};
+
+/** Memory at `at` changed at event `time`; it holds the new bytes already. Pages that no walk has read cannot be in a cache. */
+export const changed = (t: Tables, memory: Memory, at: bigint, length: number, time: number): void => {
+  if (t.pages.size === 0 || length === 0) return;
+  const end = at + BigInt(length);
+  for (let number = Number(at >> 12n); number <= Number((end - 1n) >> 12n); number++) {
+    const page = t.pages.get(number);
+    if (page === undefined) continue;
+    const base = BigInt(number) << 12n;
+    const from = at > base ? Number((at - base) >> 3n) : 0;
+    const to = end >= base + 4096n ? wordsPerPage - 1 : Number((end - 1n - base) >> 3n);
+    for (let i = from; i <= to; i++) {
+      const value = memory.u64(base + BigInt(i * 8));
+      const before = page.words[i] as bigint;
+      if (value === undefined || value === before) continue;
+      const old = page.old.get(i) ?? [];
+      // Of what was invalidated long ago the last two are kept: enough to recognize a stale entry.
+      const gone = old.filter((o) => o.until <= t.floor).length;
+      if (gone > 2) old.splice(0, gone - 2);
+      if (old.length >= versionsKept) page.lost = (old.shift() as Old).until;
+      old.push({ value: before, until: time });
+      page.old.set(i, old);
+      page.words[i] = value;
+    }
+  }
+};
