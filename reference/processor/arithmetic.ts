@@ -1,10 +1,12 @@
 // Decides the two-operand and one-operand instructions of the ALU: where operands come from, and where results go.
 // SDM volume 2, ADD ADC SUB SBB CMP AND OR XOR TEST INC DEC NEG NOT XADD CMPXCHG XCHG.
 
-import { probe, read16, read32, read64, read8, write16, write32, write64, write8 } from './access.ts';
+import { probe, read16, read32, read64, read8, readScratch, write16, write32, write64, write8, writeScratch } from './access.ts';
 import { narrow, sub, wide } from './alu.ts';
 import type { Cpu } from './cpu.ts';
 import { type Build, type Entries, plain } from './entry.ts';
+import { gp } from './fault.ts';
+import { setZero } from './flags.ts';
 import type { Insn } from './insn.ts';
 import { type Get, get64, getOf, type Run, setRegister, storeAddress } from './operands.ts';
 
@@ -226,6 +228,33 @@ const cmpxchg: Build = (insn) => {
     }
   };
 };
+/** CMPXCHG8B and CMPXCHG16B: only ZF changes; the latter wants alignment, or #GP(0). */
+const compareWide =
+  (bytes: 8 | 16): Build =>
+  (insn) => {
+    const address = storeAddress(insn, { kind: 'memory', size: bytes === 8 ? 64 : 128 });
+    return (c) => {
+      const at = address(c);
+      if (bytes === 16 && (at & 15) !== 0) gp();
+      const { ah } = c;
+      probe(c, at, bytes);
+      readScratch(c, at, bytes);
+      const view = c.scratchView;
+      const words = bytes >> 3;
+      const half = (n: number, register: number): number => (bytes === 8 ? c.r[2 * register]! : c.r[2 * register + (n & 1)]!);
+      // Words of 32 bits: the low half against rAX, the high half against rDX.
+      let equal = true;
+      for (let n = 0; n < 2 * words; n++) if (view.getInt32(4 * n, true) !== half(n, n < words ? 0 : 2)) equal = false;
+      const old = [0, 1, 2, 3].map((n) => view.getInt32(4 * n, true));
+      setZero(c, equal);
+      if (equal) for (let n = 0; n < 2 * words; n++) view.setInt32(4 * n, half(n, n < words ? 3 : 1), true);
+      c.ah = ah;
+      writeScratch(c, at, bytes);
+      if (equal) return;
+      if (bytes === 8) [c.r[0], c.r[1], c.r[4], c.r[5]] = [old[0]!, 0, old[1]!, 0];
+      else [c.r[0], c.r[1], c.r[4], c.r[5]] = [old[0]!, old[1]!, old[2]!, old[3]!];
+    };
+  };
 
 export const arithmetic: Entries = plain({
   ...Object.fromEntries(['Add', 'Adc', 'Sub', 'Sbb', 'And', 'Or', 'Xor'].map((name) => [name, two])),
@@ -235,4 +264,6 @@ export const arithmetic: Entries = plain({
   Xadd: xadd,
   Xchg: xchg,
   Cmpxchg: cmpxchg,
+  Cmpxchg8b: compareWide(8),
+  Cmpxchg16b: compareWide(16),
 });

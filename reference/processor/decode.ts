@@ -1,13 +1,15 @@
 // Decides which operations stand at the instruction pointer: bytes are fetched under the rules of fetches, decoded once, and kept by physical address.
 // SDM volume 3, Interrupt 13 and 14 (fetches); an instruction longer than 15 bytes is #GP(0). Blocks are runs of operations in one page.
 
+import type { Instruction } from 'iced-x86';
 import { CS, type Cpu, type Op } from './cpu.ts';
-import { gp, missing, ud } from './fault.ts';
+import type { Entry } from './entry.ts';
+import { gp, ud } from './fault.ts';
 import { iced } from './iced.ts';
 import { type Insn, insnOf } from './insn.ts';
 import { FETCH, SUPERVISOR, translate, USER } from './paging.ts';
 import { CODE, loadBytes } from './ram.ts';
-import { entryOf, isSupported } from './table.ts';
+import { absent, entryOf } from './table.ts';
 
 export interface Block {
   readonly ops: readonly Op[];
@@ -134,9 +136,10 @@ const decodeRun = (c: Cpu, bytes: Uint8Array, ops: Op[], most: number): number =
     while (ops.length < most && decoder.canDecode) {
       decoder.decodeOut(instruction);
       if (decoder.lastError === DecoderError.NoMoreBytes) break;
-      const op = instruction.isInvalid
-        ? invalid(lo, hi)
-        : compile(insnOf(instruction, code, lo, hi), instruction.cpuidFeatures.bind(instruction));
+      const insn = instruction.isInvalid ? undefined : insnOf(instruction, code, lo, hi);
+      const entry = insn && entryOf(insn);
+      if (entry?.starts === true && ops.length > 0) break;
+      const op = insn === undefined ? invalid(lo, hi) : compile(insn, entry, instruction);
       ops.push(op);
       used = decoder.position;
       [lo, hi] = [op.nextLo, op.nextHi];
@@ -149,11 +152,9 @@ const decodeRun = (c: Cpu, bytes: Uint8Array, ops: Op[], most: number): number =
   }
 };
 const invalid = (lo: number, hi: number): Op => ({ run: ud, lo, hi, nextLo: lo, nextHi: hi, jumps: true, ends: true });
-const compile = (insn: Insn, features: () => Int32Array): Op => {
+const compile = (insn: Insn, entry: Entry | undefined, instruction: Instruction): Op => {
   const { lo, hi, nextLo, nextHi } = insn;
-  const entry = entryOf(insn);
   if (entry !== undefined)
     return { run: entry.build(insn), lo, hi, nextLo, nextHi, jumps: entry.jumps === true, ends: entry.ends === true };
-  const run = isSupported(features()) ? () => missing(insn.form) : ud;
-  return { run, lo, hi, nextLo, nextHi, jumps: true, ends: true };
+  return { run: absent(insn.form, instruction.cpuidFeatures()), lo, hi, nextLo, nextHi, jumps: true, ends: true };
 };

@@ -30,8 +30,8 @@ import { switchTask } from './task.ts';
 /** Where an event comes from: INT n, INT3 and INTO are checked against the gate's DPL; the others have the EXT bit in error codes. */
 export type Source = 'software' | 'exception' | 'external';
 
-/** RFLAGS in the frame: RF is set for faults, and clear for everything else. */
-const image = (c: Cpu, resume: boolean): number => (resume ? readFlags(c) | RF : readFlags(c) & ~RF);
+/** RFLAGS in the frame: RF is set for faults, and as it is for everything else. SDM volume 3, Debug Exceptions (RF). */
+const image = (c: Cpu, resume: boolean): number => (resume ? readFlags(c) | RF : readFlags(c));
 
 /** Delivers one event; the saved instruction pointer is `c.ip`. Raises what its delivery runs into, and then nothing but memory has changed. */
 export const deliver = (c: Cpu, vector: number, error: number, source: Source, resume: boolean): void => {

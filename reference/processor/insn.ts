@@ -82,7 +82,7 @@ const operandOf = (name: string, n: number, al: number, ax: number, eax: number,
   if (segment >= 0) return { kind: 'segment', index: segment, size: 16 };
   const [, kind, index] = /^(CR|DR|TR)(\d+)$/.exec(name) ?? [];
   if (kind !== undefined) return { kind: kind === 'CR' ? 'control' : kind === 'DR' ? 'debug' : 'test', index: Number(index), size: 64 };
-  return { kind: 'other', index: Number(/\d+$/.exec(name)?.[0] ?? 0), size: /^XMM/.test(name) ? 128 : 64 };
+  return { kind: 'other', index: Number(/\d+$/.exec(name)?.[0] ?? 0), size: name.startsWith('XMM') ? 128 : 64 };
 };
 const sizeOf = (name: string): Size => {
   if (name === 'WordOffset') return 16;

@@ -10,3 +10,4 @@ export const switchTask = (
   _how: 'gate' | 'jump' | 'call' | 'iret',
   _event?: { readonly error: number; readonly ext: number; readonly resume: boolean },
 ): void => missing(`task switch to ${selector}`);
+export const returnTask = (_c: Cpu): void => missing('return to the calling task');
