@@ -150,8 +150,8 @@ export const applyVtd = (machine: VtdQemu, stimuli: readonly Stimulus[]): readon
     const died = machine.running.ended();
     const stuck = error instanceof Error && error.message.startsWith('the processor');
     if (died === undefined && !stuck) throw error;
-    // What was answered before the batch that failed stands.
-    answers.length = pending[0]?.place ?? answers.length;
+    // What was answered before the batch that failed stands; after a batch it is the look at its end that failed.
+    answers.length = pending[0]?.place ?? Math.max(0, answers.length - 1);
     answers.push({ broke: died ?? `hang: ${(error as Error).message}` });
   }
   return answers;
