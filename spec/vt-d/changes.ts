@@ -170,6 +170,8 @@ export const settledMemory = (g: VtdGhost, memory: Memory): readonly Event[] => 
         if (!o.wrote && p.told === 'unseen') events.push(absentWrite(p, c));
         continue;
       }
+      // Seen elsewhere: told already.
+      if (o.wrote && !mine.some((e) => e.seen)) continue;
       if (c.blocks.length > 0 || mine.length === 0 || p.told === 'blocked' || mine.length < c.reaches.length) continue;
       const there = (e: Expected): boolean => {
         const now = memory.read(e.at, e.bytes.length);
