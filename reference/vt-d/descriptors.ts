@@ -128,7 +128,7 @@ const invalidateDevice = (unit: Unit, sourceId: number, page: number, sized: boo
       left = (left - 1) / 2;
     }
   }
-  const everything = pages > 2 ** 52;
+  const everything = pages >= 2 ** 52;
   const first = everything ? 0 : page - (page % pages);
   if (!unit.invalidateDevice(sourceId, first, everything ? 0n : BigInt(pages), pasid)) unit.silent = sourceId;
 };
