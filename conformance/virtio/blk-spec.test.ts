@@ -127,6 +127,14 @@ describe('the disk as a set', () => {
     b.read(3, filled(0));
     expect(b.findings).toEqual(['virtio.blk.unsupp.legacy', 'virtio.blk.out.data']);
   });
+  test('is anything after a reset in the middle of a type that means nothing', () => {
+    const b = bench(all);
+    b.submit(0, 0x8000_0001, 3, filled(0));
+    b.feed({ saw: 'scope.reset', scope: 'device:0' });
+    b.feed({ saw: 'virtio.live', features: all });
+    b.read(3, filled(0));
+    expect(b.findings).toEqual([]);
+  });
   test('a write replaces what was there, once it is complete', () => {
     const b = bench(all);
     b.submit(0, 1, 5, filled(1));

@@ -42,6 +42,7 @@ const origins: ReadonlyMap<number, Content['origin']> = new Map([
 ]);
 
 const defined: ReadonlySet<number> = new Set(Object.values(T));
+const undefinedType = (request: Request): boolean => request.type !== undefined && !defined.has(request.type);
 
 /** Larger ranges are not followed sector by sector. */
 const followed = 1 << 18;
@@ -126,8 +127,7 @@ const complete = (g: BlkGhost, m: Moment<BlkGhost, EventOf<'virtq.completed'>>):
   }
   if (flight.wild) flight.wild.done = g.tick;
   // A device that answers OK to a type it should not know did something: another clause says so, and the disk may hold anything.
-  if (status === S.OK && request.type !== undefined && !defined.has(request.type))
-    g.disk.wild.push({ done: g.tick, queue: request.chain.queue });
+  if (status === S.OK && undefinedType(request)) g.disk.wild.push({ done: g.tick, queue: request.chain.queue });
   if (request.type === T.IN) {
     if (status === S.OK && !flight.disturbed && flight.legal !== false && !flight.resized) learnFrom(g, m, flight);
     g.disk.reads--;
@@ -167,6 +167,8 @@ const reset = (g: BlkGhost, scope: Scope): void => {
     if (!within(f.request.chain.queue)) continue;
     for (const e of f.effects) e.content.done = g.tick;
     if (f.request.type === T.IN) g.disk.reads--;
+    // How it was answered will never be seen.
+    if (undefinedType(f.request)) g.disk.wild.push({ done: g.tick, queue: f.request.chain.queue });
     g.flights.delete(key);
   }
   for (const w of g.disk.wild) if (within(w.queue)) w.done = Math.min(w.done, g.tick);
