@@ -15,7 +15,13 @@ type Verdict = EventOf<'vtd.access'> | EventOf<'vtd.message'>;
 const no = (kind: string, e: { readonly expected: string; readonly got: string }): Judged => ({ kind, expected: e.expected, saw: e.got });
 
 const idOf = (code: number, slug: string): string =>
-  code === -3 ? 'vt-d.pmr.protected' : code === -4 ? 'vt-d.sriov.absent-requests' : `vt-d.walk.${slug}`;
+  code === -3
+    ? 'vt-d.pmr.protected'
+    : code === -4
+      ? 'vt-d.sriov.absent-requests'
+      : code === -5
+        ? 'vt-d.isolation.bus-master'
+        : `vt-d.walk.${slug}`;
 /** A request that has only one way to end, blocked for one reason. */
 const sole = (e: Verdict, code: number): boolean => !e.reach && e.matched !== 'excluded' && e.reasons.length === 1 && e.reasons[0] === code;
 

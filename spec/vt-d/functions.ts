@@ -7,7 +7,7 @@ type Read = Extract<VtdObservation, { readonly saw: 'function.config' }>;
 type Write = Extract<VtdStimulus, { readonly do: 'function.config.write' }>;
 /** SR-IOV registers of one physical function, as far as they were seen. */
 interface Physical {
-  /** Offset of the extended capability. */
+  /** Offset of the extended capability, once its header was read. */
   at: number | undefined;
   /** VF Enable as last written; undefined: not known. */
   enabled: boolean;
@@ -16,15 +16,27 @@ interface Physical {
   count: number | undefined;
   offset: number | undefined;
   stride: number | undefined;
+  /** Extended space was written before the capability was seen: virtual functions may be there or not. */
+  unsure: boolean;
 }
 export interface Functions {
   readonly physical: Map<number, Physical>;
+  /** Bus Master Enable by requester, as last written; absent: not known. */
+  readonly master: Map<number, boolean>;
 }
-export const newFunctions = (): Functions => ({ physical: new Map() });
+export const newFunctions = (): Functions => ({ physical: new Map(), master: new Map() });
 const physicalOf = (f: Functions, i: number): Physical => {
   let p = f.physical.get(i);
   if (p === undefined) {
-    p = { at: undefined, enabled: false, total: undefined, count: undefined, offset: undefined, stride: undefined };
+    p = {
+      at: undefined,
+      enabled: false,
+      total: undefined,
+      count: undefined,
+      offset: undefined,
+      stride: undefined,
+      unsure: false,
+    };
     f.physical.set(i, p);
   }
   return p;
@@ -46,21 +58,36 @@ export const absent = (f: Functions, machine: VtdMachine, i: number): boolean | 
   const physical = machine.requesters[i]?.physical;
   if (physical === undefined) return false;
   const p = f.physical.get(physical);
-  if (p === undefined || !p.enabled) return true;
+  // Without a look at the capability nobody knows where it stands and what reset left in it.
+  if (p?.at === undefined || p.unsure) return undefined;
+  if (!p.enabled) return true;
   return p.count === undefined ? undefined : ordinal(machine, i) >= p.count;
 };
+/** Whether a function may make requests: those without a configuration space always may; undefined: not known. */
+export const masters = (f: Functions, machine: VtdMachine, i: number): boolean | undefined =>
+  machine.requesters[i]?.can.includes('config') === true ? f.master.get(i) : true;
 export const configWritten = (f: Functions, e: Write): void => {
+  // Command register, bit 2.
+  if (e.at <= 4 && e.at + e.width > 4) f.master.set(e.requester, ((e.value >>> ((4 - e.at) * 8)) & 4) !== 0);
   const p = physicalOf(f, e.requester);
-  if (p.at === undefined) return;
+  if (p.at === undefined) {
+    if (e.at >= 0x100) p.unsure = true;
+    return;
+  }
   const at = e.at - p.at;
   if (at <= CONTROL && at + e.width > CONTROL) p.enabled = ((e.value >>> ((CONTROL - at) * 8)) & 1) === 1;
   if (at === COUNT && !p.enabled) p.count = e.value & 0xffff;
 };
-export const functionReset = (f: Functions, i: number): void => {
+export const functionReset = (f: Functions, machine: VtdMachine, i: number): void => {
+  f.master.set(i, false);
+  machine.requesters.forEach((r, k) => {
+    if (r.physical === i) f.master.delete(k);
+  });
   const p = f.physical.get(i);
   if (p === undefined) return;
   p.enabled = false;
   p.count = 0;
+  p.unsure = false;
 };
 const half = (e: Read, from: number, at: number): number | undefined => {
   const k = at - from;
@@ -94,15 +121,17 @@ export const configRead = (f: Functions, machine: VtdMachine, e: Read): readonly
   const base = e.at - p.at;
   const at = (n: number): number | undefined => half(e, base, n);
   const control = at(CONTROL);
-  if (control !== undefined)
+  if (control !== undefined && p.unsure) p.enabled = (control & 1) === 1;
+  else if (control !== undefined)
     checks.push(check('vt-d.sriov.enable', `VF Enable ${p.enabled ? 1 : 0}`, hex(control), ((control & 1) === 1) === p.enabled));
   p.total = at(TOTAL) ?? p.total;
   const count = at(COUNT);
   if (count !== undefined) {
-    if (p.count !== undefined && (p.total === undefined || p.count <= p.total))
+    if (p.count !== undefined && !p.unsure && (p.total === undefined || p.count <= p.total))
       checks.push(check('vt-d.sriov.count', hex(p.count), hex(count), count === p.count));
     p.count = count;
   }
+  if (control !== undefined && p.count !== undefined) p.unsure = false;
   p.offset = at(OFFSET) ?? p.offset;
   p.stride = at(STRIDE) ?? p.stride;
   if ((at(OFFSET) !== undefined || at(STRIDE) !== undefined) && p.enabled && p.offset !== undefined && p.stride !== undefined)

@@ -163,7 +163,7 @@ const stimulus = (g: VtdGhost, m: Moment<VtdGhost>): readonly Event[] => {
       configWritten(g.functions, e);
       return [];
     case 'function.reset':
-      functionReset(g.functions, e.requester);
+      functionReset(g.functions, g.machine, e.requester);
       return [];
     default:
       return [];

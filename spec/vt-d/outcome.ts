@@ -39,11 +39,12 @@ export interface Block {
   readonly fpd: boolean;
   readonly killer?: Kind;
 }
-/** Nothing is reported: no memory stands there; abort mode; a protected region; a function that does not exist. */
+/** Nothing is reported: no memory stands there; abort mode; a protected region; a function that does not exist, or may not master the bus. */
 export const silent: number = 0;
 export const aborted: number = -2;
 export const protectedRegion: number = -3;
 export const noFunction: number = -4;
+export const noMaster: number = -5;
 /** Which reason is reported, and whether, is not said. */
 export const any: number = -1;
 export const reported = (reason: number): boolean => reason > 0 || reason === any;

@@ -4,6 +4,7 @@
 import type { Moment } from '../clause.ts';
 import type { Event } from '../vocabulary.ts';
 import { field, mask, PECTL, PQA, PQH } from './layout.ts';
+import { absent, masters } from './functions.ts';
 import type { VtdGhost } from './ghost.ts';
 import { stored64 } from './ghost.ts';
 import { arises } from './line.ts';
@@ -24,6 +25,8 @@ export const pageRequested = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): reado
   };
   if (!g.a.prs || requester === undefined || translating(g) !== true || queue >> 12n === 0n)
     return giveUp('a page request that nothing is ready for');
+  if (absent(g.functions, g.machine, e.requester) !== false || masters(g.functions, g.machine, e.requester) !== true)
+    return giveUp('whether the function may make requests');
   const r = walk(unitOf(g, m.memory), {
     sourceId: requester.sourceId,
     at: e.at,

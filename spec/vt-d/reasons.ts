@@ -66,6 +66,7 @@ export const memoryReasons: readonly Reason[] = [
   r(0x87, 'sm-interrupt-output', 'a translation into the interrupt address range, in scalable mode', scalable),
   r(-2, 'abort-mode', 'any request in abort-DMA mode', 'Root Table Address Register (TTM)'),
   r(-3, 'protected-region', 'a request to a protected memory region while translation is off', 'Protected Memory Regions'),
+  r(-5, 'bus-master', 'a request of a function whose Bus Master Enable is clear', 'PCI Express Base, Command Register'),
   r(-4, 'absent-function', 'a request of a virtual function that does not exist', general),
 ];
 /** Reasons of interrupt requests. 0x27 and 0x28 concern posted interrupts, which are not judged. */

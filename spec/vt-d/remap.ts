@@ -4,6 +4,7 @@
 import type { Memory } from '../clause.ts';
 import type { Kind } from './caches.ts';
 import { interruptSince } from './caches.ts';
+import { absent, masters } from './functions.ts';
 import type { Fault } from './faults.ts';
 import type { VtdGhost } from './ghost.ts';
 import { CFIS, IRES, IRTPS, status } from './ghost.ts';
@@ -139,6 +140,8 @@ const decide = (g: VtdGhost, memory: Memory, q: InterruptRequest): Outcomes => {
   const waiting = g.command !== undefined && !g.command.settled && [IRES, IRTPS, CFIS].includes(g.command.bit);
   if (waiting) o.unknown = 'whether a command has taken effect';
   else if (q.address >> 20n !== 0xfeen) o.unknown = 'an interrupt request outside the interrupt address range';
+  else if (absent(g.functions, g.machine, q.requester) !== false || masters(g.functions, g.machine, q.requester) !== true)
+    o.unknown = 'whether the function can raise interrupts';
   else if (q.pasid !== undefined) o.unknown = 'an interrupt request with PASID';
   else if (!status(g, IRES)) o.ways.push({ message: decode(q.address, q.data) });
   else if (!bit(q.address, 4)) {

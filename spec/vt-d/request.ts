@@ -3,12 +3,12 @@
 
 import type { Memory } from '../clause.ts';
 import type { Fault } from './faults.ts';
-import { absent } from './functions.ts';
+import { absent, masters } from './functions.ts';
 import type { VtdGhost } from './ghost.ts';
 import { RTPS, TES, status, stored32, stored64 } from './ghost.ts';
 import { PHMBASE, PHMLIMIT, PLMBASE, PLMLIMIT, PMEN } from './layout.ts';
 import type { Block, Outcome, Reach, Request, Result, Touched, Unit } from './outcome.ts';
-import { any, interruptRange, newResult, noFunction, protectedRegion, put, reported, silent } from './outcome.ts';
+import { any, interruptRange, newResult, noFunction, noMaster, protectedRegion, put, reported, silent } from './outcome.ts';
 import type { VtdStimulus } from './vocabulary.ts';
 import { walk } from './walk.ts';
 
@@ -66,9 +66,9 @@ const untranslated = (g: VtdGhost, q: Request): Result => {
   return r;
 };
 /** A function that does not exist makes no requests: whatever it is told to do reaches nothing. */
-const nowhere = (): Result => {
+const nowhere = (reason: number): Result => {
   const r = newResult();
-  put(r, { kind: 'block', reason: noFunction, fpd: false });
+  put(r, { kind: 'block', reason, fpd: false });
   return r;
 };
 const requestOf = (g: VtdGhost, e: MemoryRequest, at: bigint): Request => ({
@@ -93,6 +93,8 @@ export const prepare = (g: VtdGhost, memory: Memory, e: MemoryRequest): Pending 
   if (requester === undefined) unknown = 'a requester that the machine does not name';
   else if (typeof on === 'string') unknown = on;
   const gone = requester === undefined ? undefined : absent(g.functions, g.machine, e.requester);
+  const master = masters(g.functions, g.machine, e.requester);
+  if (requester !== undefined && master === undefined) unknown ??= 'whether the function may master the bus';
   if (requester !== undefined && gone === undefined) unknown ??= 'whether the virtual function exists';
   const chunks: Chunk[] = [];
   const touched: Touched[] = [];
@@ -104,7 +106,14 @@ export const prepare = (g: VtdGhost, memory: Memory, e: MemoryRequest): Pending 
     const n = left < room ? left : room;
     if (unknown !== undefined) break;
     const q = requestOf(g, e, at);
-    const r = gone === true ? nowhere() : on === true ? walk(unitOf(g, memory), q) : untranslated(g, q);
+    const r =
+      gone === true
+        ? nowhere(noFunction)
+        : master === false
+          ? nowhere(noMaster)
+          : on === true
+            ? walk(unitOf(g, memory), q)
+            : untranslated(g, q);
     unknown ??= r.unknown;
     touched.push(...r.touched);
     const reaches: Reach[] = [];

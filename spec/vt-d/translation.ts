@@ -3,6 +3,7 @@
 
 import type { Moment } from '../clause.ts';
 import type { Event } from '../vocabulary.ts';
+import { absent, masters } from './functions.ts';
 import type { VtdGhost } from './ghost.ts';
 import type { Block, Outcome, Reach } from './outcome.ts';
 import { translating, unitOf } from './request.ts';
@@ -32,6 +33,8 @@ export const translationAsked = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): re
   const on = translating(g);
   let unknown: string | undefined = requester === undefined ? 'a requester that the machine does not name' : undefined;
   if (on !== true) unknown ??= 'a translation request while translation is off';
+  if (absent(g.functions, g.machine, e.requester) !== false || masters(g.functions, g.machine, e.requester) !== true)
+    unknown ??= 'whether the function may make requests';
   const pages: { at: bigint; reaches: Reach[]; blocks: Block[]; excluded: Outcome[] }[] = [];
   for (let i = 0; unknown === undefined && i < Math.min(e.pages, pagesKept); i++) {
     const at = BigInt.asUintN(64, (e.at & ~0xfffn) + BigInt(i) * 4096n);
