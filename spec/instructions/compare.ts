@@ -5,7 +5,7 @@ import type { Memory } from '../clause.ts';
 import { flag, gpr, hex, segments, statusFlags } from './bits.ts';
 import type { Difference, Ending, FrameWord, InstructionsGhost, Kind } from './ghost.ts';
 import type { CpuState, SeenSegment, SeenState, Segment } from './vocabulary.ts';
-import { flagsOf, low } from './work.ts';
+import { low } from './work.ts';
 
 /** Selector apart, what a segment register holds; AVL counts, undefined bits of the access rights do not. */
 const accessMask = 0x1f0ff;
@@ -52,14 +52,18 @@ const segmentDiffers = (e: Ending, name: string, expected: Segment, saw: SeenSeg
 const sameSegment = (a: Segment, b: Segment): boolean =>
   a === b || (a.selector === b.selector && a.base === b.base && a.limit === b.limit && a.access === b.access);
 
-const compareFlags = (e: Ending, before: CpuState, saw: bigint, kindOfRest: Kind, expected: bigint, mask: number, add: Add): void => {
+const compareFlags = (g: InstructionsGhost, e: Ending, saw: bigint, rest: Kind, expected: bigint, mask: number, add: Add): void => {
   const open = low(e.open.get('rflags') ?? 0n);
   const differs = (low(saw) ^ low(expected)) & mask & ~open;
   if (differs === 0) return;
-  const changed = low(expected) ^ flagsOf(before);
-  const results = differs & (statusFlags | flag.DF);
-  if (results !== 0) add((results & changed) !== 0 ? 'flags' : 'flags.kept', 'rflags', hex(low(expected) & mask), hex(low(saw) & mask));
-  if ((differs & ~results) !== 0) add(kindOfRest, 'rflags', hex(low(expected) & mask), hex(low(saw) & mask));
+  const say = (kind: Kind): void => add(kind, 'rflags', hex(low(expected) & mask), hex(low(saw) & mask));
+  const status = statusFlags | flag.DF;
+  const mnemonic = g.expected.instruction?.form.mnemonic;
+  const silent = !e.fault && (mnemonic === 'POPF' || mnemonic === 'IRET');
+  const others = differs & ~e.flagsWritten;
+  if ((differs & e.flagsWritten) !== 0) say('flags');
+  if ((others & flag.RF) !== 0) say(rest);
+  else if (others !== 0) say(silent && rest !== 'handler' ? 'flags.silent' : (others & status) !== 0 ? 'flags.kept' : rest);
 };
 
 const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: CpuState, add: Add): void => {
@@ -76,7 +80,7 @@ const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: Cp
   if (state.rip !== undefined && state.rip !== e.s.rip && !e.open.has('rip')) add(delivered ? 'handler' : 'rip', 'rip', e.s.rip, state.rip);
   if (state.rflags !== undefined) {
     const mask = g.system ? 0x3fffff & ~(delivered ? 0 : flag.RF) : statusFlags | flag.DF;
-    compareFlags(e, before, state.rflags, delivered ? 'handler' : 'flags', e.s.rflags, mask, add);
+    compareFlags(g, e, state.rflags, delivered ? 'handler' : 'flags.kept', e.s.rflags, mask, add);
   }
   if (!g.system) return;
   for (const name of segments) {
@@ -131,7 +135,7 @@ export const word = (memory: Memory, at: number, size: number): bigint | undefin
   const whole = size === 8 ? memory.u64(a) : size === 4 ? memory.u32(a) : memory.u16(a);
   return whole === undefined ? undefined : BigInt(whole);
 };
-const frame = (e: Ending, before: CpuState, memory: Memory, add: Add): void => {
+const frame = (g: InstructionsGhost, e: Ending, memory: Memory, add: Add): void => {
   if (e.frame === undefined) return;
   const { size, words } = e.frame;
   for (const [name, at] of words) {
@@ -144,7 +148,7 @@ const frame = (e: Ending, before: CpuState, memory: Memory, add: Add): void => {
       loose = (loose << 8n) | BigInt(e.loose.get(at + k) ?? 0);
     }
     if (((expected ^ saw) & ~loose) === 0n) continue;
-    if (name === 'rflags') compareFlags(e, before, saw, 'frame.flags', expected, size === 2 ? 0xffff : 0x3fffff, add);
+    if (name === 'rflags') compareFlags(g, e, saw, 'frame.flags', expected, size === 2 ? 0xffff : 0x3fffff, add);
     else add(frameKind[name], `saved ${name}`, expected, saw);
   }
 };
@@ -198,7 +202,7 @@ export const differences = (
   if (e.by !== 'shutdown') {
     registers(g, e, state, before, add);
     if (g.system) systemRegisters(e, state, before, add);
-    frame(e, before, memory, add);
+    frame(g, e, memory, add);
   }
   if (e.by !== 'shutdown') bytes(g, e, before, memory, add);
   if (seesPorts) ports(g, e, add);

@@ -30,7 +30,16 @@ export const complete = (w: Work, run: CpuStimulus): Ending => {
   }
   if (mnemonic !== 'IRET' && mnemonic !== 'SYSRET') s.rflags &= ~BigInt(flag.RF);
   if (s.shadow === before.shadow && mnemonic !== 'STI' && !loadsSs(w)) s.shadow = 'none';
-  const parts = { s, stores: w.stores, loose: w.loose, marks: w.marks, open: w.open, ports: w.ports, frame: undefined };
+  const parts = {
+    s,
+    stores: w.stores,
+    loose: w.loose,
+    marks: w.marks,
+    open: w.open,
+    ports: w.ports,
+    flagsWritten: w.flagsWritten,
+    frame: undefined,
+  };
   const stepping = (flagsOf(before) & flag.TF) !== 0;
   if (stepping && systemCalls.has(mnemonic)) {
     // SYSCALL that masks TF is followed by no trap; what happens where TF stays set or is restored is left open.
@@ -40,7 +49,11 @@ export const complete = (w: Work, run: CpuStimulus): Ending => {
     const completed = { ...s };
     s.dr6 |= BS;
     leave(w, 'dr6', 0xfn);
-    return arrive(w, { vector: 1, software: false, rip: s.rip, flags: flagsOf(s) }, { ...told, rule: 'step.trap', completed });
+    return arrive(
+      w,
+      { vector: 1, software: false, rip: s.rip, flags: w.between ? flagsOf(s) | flag.RF : flagsOf(s) },
+      { ...told, rule: 'step.trap', completed },
+    );
   }
   const { interrupt } = run;
   if (interrupt !== undefined && interrupt.after <= 1) {

@@ -33,6 +33,8 @@ export interface Instruction {
   readonly immediate: bigint;
   /** Second immediate: level of ENTER, selector of a far pointer. */
   readonly second: number;
+  /** 66H stands before it. */
+  readonly sizePrefix: boolean;
   /** Not valid in the mode it stands in. */
   readonly wrongMode: boolean;
 }
@@ -249,6 +251,7 @@ export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered
     address,
     immediate,
     second,
+    sizePrefix: big,
     wrongMode: wrong,
   };
 };

@@ -92,29 +92,34 @@ const deliver8086 = (w: Work, e: Occurrence): Frame => {
 };
 
 /** New stack pointer and, outside IA-32e mode, stack segment for a privilege level, from the TSS. SDM volume 3, Stack Switching; 64-Bit Mode Stack Switching. */
-const innerStack = (w: Work, level: number, ext: number): { readonly segment: Segment; readonly pointer: bigint } => {
+export const innerStack = (
+  w: Work,
+  level: number,
+  ext: number,
+  rule: string = 'deliver.stack',
+): { readonly segment: Segment; readonly pointer: bigint } => {
   const { tr } = w.s;
   const wide = (tr.access & 8) !== 0;
   const at = wide ? level * 8 + 4 : level * 4 + 2;
   const tooSmall = at + (wide ? 7 : 3) > tr.limit;
-  if (tooSmall) raise({ vector: 10, error: named(tr.selector) | ext, rule: 'deliver.stack' });
+  if (tooSmall) raise({ vector: 10, error: named(tr.selector) | ext, rule });
   const base = tr.base + BigInt(at);
   const pointer = readTable(w, base & 0xffffffffn, wide ? 4 : 2);
   const selector = Number(readTable(w, (base + (wide ? 4n : 2n)) & 0xffffffffn, 2));
-  const bad = (): never => raise({ vector: 10, error: named(selector) | ext, rule: 'deliver.stack' });
-  if (isNull(selector)) raise({ vector: 10, error: ext, rule: 'deliver.stack' });
+  const bad = (): never => raise({ vector: 10, error: named(selector) | ext, rule });
+  if (isNull(selector)) raise({ vector: 10, error: ext, rule });
   const d = lookup(w, selector);
   if (d === undefined || rplOf(selector) !== level || d.dpl !== level || !isWritable(d)) bad();
   const found = d as Descriptor;
-  if (!found.present) ss('deliver.stack', named(selector) | ext);
+  if (!found.present) ss(rule, named(selector) | ext);
   markAccessed(w, found);
   return { segment: loaded(found, selector), pointer };
 };
-const longStack = (w: Work, at: number, ext: number): bigint => {
+export const longStack = (w: Work, at: number, ext: number, rule: string = 'deliver.stack'): bigint => {
   const { tr } = w.s;
-  if (at + 7 > tr.limit) raise({ vector: 10, error: named(tr.selector) | ext, rule: 'deliver.stack' });
+  if (at + 7 > tr.limit) raise({ vector: 10, error: named(tr.selector) | ext, rule });
   const pointer = readTable(w, tr.base + BigInt(at), 8);
-  if (!canonical(w.s, pointer)) ss('deliver.stack', ext);
+  if (!canonical(w.s, pointer)) ss(rule, ext);
   return pointer;
 };
 

@@ -27,7 +27,7 @@ interface Told {
   readonly perhaps: ReadonlyMap<number, number>;
 }
 
-type Kept = Pick<Ending, 's' | 'stores' | 'loose' | 'marks' | 'open' | 'ports' | 'frame'>;
+type Kept = Pick<Ending, 's' | 'stores' | 'loose' | 'marks' | 'open' | 'ports' | 'frame' | 'flagsWritten'>;
 const kept = (w: Work): Kept => ({
   s: w.s,
   stores: w.stores,
@@ -35,6 +35,7 @@ const kept = (w: Work): Kept => ({
   marks: w.marks,
   open: w.open,
   ports: w.ports,
+  flagsWritten: w.flagsWritten,
   frame: undefined,
 });
 /** How the run ends when `a` is delivered over the foretold state. Later faults of delivery are followed to the end. */
@@ -99,12 +100,7 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
       ...(now.error === undefined || !protectedMode(w.before) ? {} : { error: now.error }),
       rip: now.rip,
       stop: now.vector,
-      s: w.s,
-      stores: w.stores,
-      loose: w.loose,
-      marks: w.marks,
-      open: w.open,
-      ports: w.ports,
+      ...kept(w),
       frame,
     };
   }

@@ -29,6 +29,7 @@ export interface Ending {
   /** Bytes that a faulting instruction may have written before it faulted. */
   readonly perhaps: ReadonlyMap<number, number>;
   readonly open: ReadonlyMap<string, bigint>;
+  readonly flagsWritten: number;
   readonly ports: Work['ports'];
   readonly frame: Frame | undefined;
 }
@@ -53,6 +54,7 @@ export type Kind =
   | 'kept'
   | 'flags'
   | 'flags.kept'
+  | 'flags.silent'
   | 'rip'
   | 'segment'
   | 'segment.kept'
@@ -72,6 +74,27 @@ export type Kind =
   | 'accessed'
   | 'descriptor'
   | 'port';
+/** What the permitted ending changes: where a clause about it has something to say. */
+export interface Changes {
+  readonly registers: boolean;
+  readonly flags: boolean;
+  readonly stores: boolean;
+  readonly target: boolean;
+  readonly segments: boolean;
+  readonly descriptors: boolean;
+  readonly system: boolean;
+  readonly ports: boolean;
+}
+export const noChanges: Changes = {
+  registers: false,
+  flags: false,
+  stores: false,
+  target: false,
+  segments: false,
+  descriptors: false,
+  system: false,
+  ports: false,
+};
 export interface Difference {
   readonly kind: Kind;
   readonly what: string;
@@ -93,6 +116,9 @@ export interface InstructionsGhost {
   /** The permitted ending that was seen, and where what was seen differs from it. */
   met: Ending | undefined;
   differences: readonly Difference[];
+  changes: Changes;
+  /** The run starts at CPL 3. */
+  userStart: boolean;
   /** Where the last run stopped, if all of it was seen. */
   last: SeenState | undefined;
 }
@@ -107,5 +133,7 @@ export const initial = (granted: Granted): InstructionsGhost => ({
   exception: undefined,
   met: undefined,
   differences: [],
+  changes: noChanges,
+  userStart: false,
   last: undefined,
 });

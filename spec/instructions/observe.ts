@@ -4,11 +4,12 @@
 import type { Moment } from '../clause.ts';
 import type { Event, EventName, EventOf } from '../vocabulary.ts';
 import { gpr, segments } from './bits.ts';
+import { changesOf } from './changes.ts';
 import { differences, word } from './compare.ts';
 import { expect } from './expect.ts';
-import { type Ending, type InstructionsGhost, nothing } from './ghost.ts';
+import { type Ending, type InstructionsGhost, noChanges, nothing } from './ghost.ts';
 import type { CpuDerived, CpuState, SeenState } from './vocabulary.ts';
-import { ia32e, protectedMode } from './work.ts';
+import { cpl, ia32e, protectedMode } from './work.ts';
 
 const none: readonly Event[] = [];
 /** A state of which every part was seen: what a run without a state goes on from. */
@@ -78,6 +79,7 @@ const stopped = (g: InstructionsGhost, event: EventOf<'cpu.stopped'>, m: Moment<
     }
     if (found.length === 0) break;
   }
+  g.changes = g.met === undefined ? noChanges : changesOf(g.met, before, g.expected.instruction);
   const near = g.met ?? endings.find((e) => e.by === 'event' && e.stop === event.stop);
   const isEvent = g.exception !== undefined || (event.by === 'stop' && near?.by !== 'end');
   const vector = g.exception?.vector ?? event.stop;
@@ -107,6 +109,8 @@ export const observe = (g: InstructionsGhost, m: Moment<InstructionsGhost>): rea
     g.exception = undefined;
     g.met = undefined;
     g.differences = [];
+    g.changes = noChanges;
+    g.userStart = g.state !== undefined && cpl(g.state) === 3;
     g.expected = g.state === undefined ? nothing : expect(event, g.state, m.memory, m.granted, g.cpu);
     return none;
   }

@@ -54,8 +54,12 @@ export interface Work {
   also: Fault[];
   /** State as it was before the instruction except for what a repeated string instruction had done when it faulted. */
   progress: boolean;
+  /** Flags that the instruction writes, defined or not. */
+  flagsWritten: number;
   /** The instruction has set RIP itself. */
   moved: boolean;
+  /** It stops after an iteration that is not its last. */
+  between: boolean;
   /** A repeated string instruction. */
   repeats: boolean;
   /** RIP of the instruction that an event now belongs to, where that is no longer the first. */
@@ -118,7 +122,9 @@ export const begin = (before: CpuState, memory: Memory, granted: Granted, cpu: G
   ports: [],
   also: [],
   progress: false,
+  flagsWritten: 0,
   moved: false,
+  between: false,
   repeats: false,
   after: undefined,
   halted: false,
@@ -148,6 +154,7 @@ export const setRegister = (w: Work, n: number, size: Size, value: bigint): void
 };
 /** Sets status flags: `value` where `known`, unjudged where `undefinedBits`. */
 export const setFlags = (w: Work, written: number, value: number, undefinedBits = 0): void => {
+  w.flagsWritten |= written | undefinedBits;
   w.s.rflags = BigInt((flagsOf(w.s) & ~written) | (value & written)) & 0xffffffffn;
   if (undefinedBits !== 0) leave(w, 'rflags', BigInt(undefinedBits));
 };

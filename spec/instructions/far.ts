@@ -1,0 +1,88 @@
+// Where a far transfer may go: code segments by privilege, call gates, outer returns; each refusal with its error code.
+// Intel SDM volume 3, Privilege Level Checking When Transferring Program Control Between Code Segments; volume 2, JMP, CALL, RET, IRET.
+
+import type { SegmentName } from './bits.ts';
+import {
+  type Descriptor,
+  isCode,
+  isConforming,
+  isNull,
+  isWritable,
+  loaded,
+  lookup,
+  markAccessed,
+  named,
+  rplOf,
+  unusable,
+} from './descriptors.ts';
+import type { Segment } from './vocabulary.ts';
+import { canonical, cpl, gp, ia32e, leave, np, ss as stackFault, v86, type Work } from './work.ts';
+
+/** CS in real-address and virtual-8086 mode; the limit stays. */
+export const go8086 = (w: Work, selector: number, offset: bigint): void => {
+  if (offset > BigInt(w.s.cs.limit)) gp('far.offset');
+  w.s.cs = { ...w.s.cs, selector, base: BigInt(selector) << 4n };
+  if (!v86(w.s)) leave(w, 'cs.access');
+  w.s.rip = offset;
+  w.moved = true;
+};
+const long = (d: Descriptor): boolean => (d.access & 0x2000) !== 0;
+const big = (d: Descriptor): boolean => (d.access & 0x4000) !== 0;
+export const isLong: (d: Descriptor) => boolean = long;
+
+/** The code segment of a direct far JMP or CALL. */
+export const direct = (w: Work, selector: number, d: Descriptor): void => {
+  const level = cpl(w.s);
+  const refused = isConforming(d) ? d.dpl > level : rplOf(selector) > level || d.dpl !== level;
+  if (refused) gp('far.privilege', named(selector));
+  if (ia32e(w.s) && long(d) && big(d)) gp('far.type', named(selector));
+  if (!d.present) np('far.present', named(selector));
+};
+/** The offset lies in the new segment, or is canonical. */
+export const within = (w: Work, d: Descriptor, offset: bigint): void => {
+  const segment = loaded(d, 0);
+  if (ia32e(w.s) && long(d)) {
+    if (!canonical(w.s, offset)) gp('far.offset');
+  } else if (offset > BigInt(segment.limit)) gp('far.offset');
+};
+/** CS and RIP take their new values; RPL is the privilege level. */
+export const enter = (w: Work, d: Descriptor, selector: number, level: number, offset: bigint): void => {
+  markAccessed(w, d);
+  w.s.cs = loaded(d, (selector & ~3) | level);
+  w.s.rip = offset;
+  w.moved = true;
+};
+/** The code segment that a far return or IRET names. */
+export const returned = (w: Work, selector: number): Descriptor => {
+  const level = cpl(w.s);
+  if (isNull(selector)) gp('far.null');
+  const d = lookup(w, selector) ?? gp('far.limit', named(selector));
+  const rpl = rplOf(selector);
+  if (!isCode(d)) gp('far.type', named(selector));
+  if (rpl < level || (isConforming(d) ? d.dpl > rpl : d.dpl !== rpl)) gp('return.privilege', named(selector));
+  if (ia32e(w.s) && long(d) && big(d)) gp('far.type', named(selector));
+  if (!d.present) np('far.present', named(selector));
+  return d;
+};
+/** The stack segment of a return: RPL and DPL are those of the new level. */
+export const returnedStack = (w: Work, selector: number, level: number, toLong: boolean): Segment => {
+  if (isNull(selector)) {
+    if (!toLong || level === 3 || rplOf(selector) !== level) gp('return.stack');
+    return { ...unusable(selector), access: 0x10000 | (level << 5) };
+  }
+  const d = lookup(w, selector) ?? gp('return.stack', named(selector));
+  if (rplOf(selector) !== level || d.dpl !== level || !isWritable(d)) gp('return.stack', named(selector));
+  if (!d.present) stackFault('return.stack', named(selector));
+  markAccessed(w, d);
+  return loaded(d, selector);
+};
+/** Data segments that the outer level may not use become null. */
+export const dropPrivileged = (w: Work, level: number): void => {
+  for (const name of ['es', 'ds', 'fs', 'gs'] as const satisfies readonly SegmentName[]) {
+    const segment = w.s[name];
+    if ((segment.access & 0x10000) !== 0 || (segment.access & 0x10) === 0) continue;
+    const dpl = (segment.access >> 5) & 3;
+    const conforming = (segment.access & 0xc) === 0xc;
+    if (dpl < level && !conforming) w.s[name] = unusable(0);
+  }
+};

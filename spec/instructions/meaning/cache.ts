@@ -1,0 +1,41 @@
+// Caches, translations and waiting: instructions whose effect is not in registers or memory, and what they refuse.
+// Intel SDM volume 2: INVD, WBINVD, INVLPG, INVPCID, CLFLUSH, MONITOR, MWAIT, WAIT/FWAIT, PAUSE, LFENCE, MFENCE, SFENCE.
+
+import { load } from '../access.ts';
+import { cr0 } from '../bits.ts';
+import { memoryPlace } from '../operands.ts';
+import { canonical, gp, low, raise, register, undecided } from '../work.ts';
+import type { Meaning, Meanings } from './meaning.ts';
+import { nothing } from './move.ts';
+
+const INVPCID: Meaning = (w) => {
+  const type = register(w, w.i.reg, w.i.code === 64 ? 8 : 4);
+  const descriptor = load(w, memoryPlace(w, 16, 'read', 0n, 1), 16);
+  if (type > 3n) gp('cache.invpcid');
+  if (type <= 1n) {
+    if ((descriptor & 0xffffffffffffffffn) >> 12n !== 0n) gp('cache.invpcid');
+    if (type === 0n && !canonical(w.s, descriptor >> 64n)) gp('cache.invpcid');
+    if ((low(w.s.cr4) & 0x20000) === 0 && (descriptor & 0xfffn) !== 0n) gp('cache.invpcid');
+  } else if ((descriptor & 0xffffffffffffffffn) >> 12n !== 0n) undecided('reserved bits of a descriptor that the type does not use');
+};
+export const cache: Meanings = {
+  NOP: nothing,
+  PAUSE: nothing,
+  INVD: nothing,
+  WBINVD: nothing,
+  INVLPG: nothing,
+  INVPCID,
+  CLFLUSH: (w) => {
+    memoryPlace(w, 1, 'read');
+  },
+  LFENCE: nothing,
+  MFENCE: nothing,
+  SFENCE: nothing,
+  MONITOR: () => undecided('what MONITOR arms'),
+  MWAIT: () => undecided('how long MWAIT waits'),
+  WAIT: (w) => {
+    const both = cr0.MP | cr0.TS;
+    if (!w.system) undecided('CR0 of the host');
+    if ((low(w.s.cr0) & both) === both) raise({ vector: 7, rule: 'cache.nm' });
+  },
+};

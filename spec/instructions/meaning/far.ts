@@ -1,0 +1,186 @@
+// Far JMP, CALL and RET, through call gates too, in every mode.
+// Intel SDM volume 2: JMP—Jump, CALL—Call Procedure, RET—Return From Procedure; volume 3, Call Gates; Stack Switching.
+
+import { load, place, linearOf, save } from '../access.ts';
+import { ones } from '../bits.ts';
+import {
+  type Descriptor,
+  isCode,
+  isConforming,
+  isNull,
+  lookup,
+  markAccessed,
+  named,
+  rplOf,
+  unusable,
+  upperOf,
+  loaded,
+} from '../descriptors.ts';
+import { innerStack, longStack } from '../deliver.ts';
+import { direct, dropPrivileged, enter, go8086, isLong, returned, returnedStack, within } from '../far.ts';
+import { memoryPlace } from '../operands.ts';
+import { moveStack, peek, push, pushSelector, setStack } from '../stack.ts';
+import { canonical, cpl, gp, ia32e, like8086, np, ofSystem, undecided, type Work } from '../work.ts';
+import type { Meaning, Meanings } from './meaning.ts';
+
+interface Target {
+  readonly selector: number;
+  readonly offset: bigint;
+}
+const targetOf = (w: Work): Target => {
+  const size = w.i.operandSize;
+  if (w.i.form.operands[0]?.at === 'A') return { selector: w.i.second, offset: w.i.immediate & ones(size) };
+  if (size === 8 && w.cpu.vendor !== 'intel') undecided('REX.W before a far pointer');
+  const offset = load(w, memoryPlace(w, size, 'read'), size);
+  return { offset, selector: Number(load(w, memoryPlace(w, 2, 'read', BigInt(size)), 2)) };
+};
+const following = (w: Work): bigint => w.s.rip + BigInt(w.i.length);
+
+interface Gate {
+  readonly size: 2 | 4 | 8;
+  readonly selector: number;
+  readonly offset: bigint;
+  readonly parameters: number;
+  readonly target: Descriptor;
+}
+/** The target of a far transfer that is no code segment. */
+const gateOf = (w: Work, selector: number, d: Descriptor, call: boolean): Gate => {
+  const wide = ia32e(w.s);
+  const level = cpl(w.s);
+  if (!wide && (d.type === 5 || d.type === 1 || d.type === 9) && !d.s) {
+    if (d.dpl < level || d.dpl < rplOf(selector)) gp('gate.privilege', named(selector));
+    undecided('a task switch');
+  }
+  if (d.s || !(d.type === 12 || (!wide && d.type === 4))) gp('far.type', named(selector));
+  if (d.dpl < level || rplOf(selector) > d.dpl) gp('gate.privilege', named(selector));
+  if (!d.present) np('gate.present', named(selector));
+  const upper = wide ? upperOf(w, lookup(w, selector, 16) ?? gp('far.limit', named(selector))) : 0n;
+  if (((upper >> 40n) & 0x1fn) !== 0n) gp('far.type', named(selector));
+  const code = Number((d.raw >> 16n) & 0xffffn);
+  if (isNull(code)) gp('gate.target');
+  const target = lookup(w, code) ?? gp('gate.target', named(code));
+  if (!isCode(target)) gp('gate.target', named(code));
+  if (call || isConforming(target) ? target.dpl > level : target.dpl !== level) gp('gate.target', named(code));
+  if (wide && (target.access & 0x6000) !== 0x2000) gp('gate.target', named(code));
+  if (!target.present) np('gate.target', named(code));
+  const size = wide ? 8 : d.type === 12 ? 4 : 2;
+  const offset = (d.raw & 0xffffn) | (size > 2 ? (d.raw >> 32n) & 0xffff0000n : 0n) | (wide ? (upper & 0xffffffffn) << 32n : 0n);
+  return { size, selector: code, offset, parameters: Number((d.raw >> 32n) & 0x1fn), target };
+};
+const find = (w: Work, selector: number): Descriptor => {
+  ofSystem(w, 'the descriptor tables');
+  if (isNull(selector)) gp('far.null');
+  return lookup(w, selector) ?? gp('far.limit', named(selector));
+};
+const JMPF: Meaning = (w) => {
+  const { selector, offset } = targetOf(w);
+  if (like8086(w.s)) {
+    go8086(w, selector, offset);
+    return;
+  }
+  const d = find(w, selector);
+  if (isCode(d)) {
+    direct(w, selector, d);
+    within(w, d, offset);
+    enter(w, d, selector, cpl(w.s), offset);
+    return;
+  }
+  const gate = gateOf(w, selector, d, false);
+  within(w, gate.target, gate.offset);
+  enter(w, gate.target, gate.selector, cpl(w.s), gate.offset);
+};
+const CALLF: Meaning = (w) => {
+  const { selector, offset } = targetOf(w);
+  const size = w.i.operandSize;
+  const back = following(w);
+  if (like8086(w.s)) {
+    pushSelector(w, w.s.cs.selector, size);
+    push(w, back & ones(size), size);
+    go8086(w, selector, offset);
+    return;
+  }
+  const d = find(w, selector);
+  const level = cpl(w.s);
+  if (isCode(d)) {
+    direct(w, selector, d);
+    pushSelector(w, w.s.cs.selector, size);
+    push(w, back & ones(size), size);
+    within(w, d, offset);
+    enter(w, d, selector, level, offset);
+    return;
+  }
+  const gate = gateOf(w, selector, d, true);
+  if (isConforming(gate.target) || gate.target.dpl === level) {
+    pushSelector(w, w.s.cs.selector, gate.size);
+    push(w, back & ones(gate.size), gate.size);
+    within(w, gate.target, gate.offset);
+    enter(w, gate.target, gate.selector, level, gate.offset);
+    return;
+  }
+  inward(w, gate, back);
+};
+/** A call to a more privileged level: the stack of that level, with the old one and the parameters copied onto it. */
+const inward = (w: Work, gate: Gate, back: bigint): void => {
+  const { s } = w;
+  const level = gate.target.dpl;
+  const { size } = gate;
+  const old = { ss: s.ss, rsp: s.rsp, cs: s.cs };
+  const parameters: bigint[] = [];
+  if (size === 8) {
+    const pointer = longStack(w, 4 + 8 * level, 0, 'gate.stack');
+    if (!canonical(s, gate.offset)) gp('far.offset');
+    s.cs = loaded(gate.target, (gate.selector & ~3) | level);
+    s.ss = { ...unusable(level), access: 0x10000 | (level << 5) };
+    s.rsp = pointer;
+  } else {
+    for (let k = gate.parameters - 1; k >= 0; k--) parameters.push(peek(w, BigInt(k * size), size));
+    const { segment, pointer } = innerStack(w, level, 0, 'gate.stack');
+    within(w, gate.target, gate.offset);
+    s.ss = segment;
+    setStack(w, pointer);
+  }
+  const check = (value: bigint, loose = 0n): void => {
+    const at = (s.rsp - BigInt(size)) & ones(size === 8 ? 8 : (s.ss.access & 0x4000) !== 0 ? 4 : 2);
+    const linear = linearOf(w, 2, at, size, 'write');
+    save(w, place(w, linear, size, { write: true }), size, value, loose);
+    moveStack(w, -BigInt(size));
+  };
+  const loose = ones(size) & ~0xffffn;
+  check(BigInt(old.ss.selector), loose);
+  check(old.rsp & ones(size));
+  for (const parameter of parameters) check(parameter);
+  check(BigInt(old.cs.selector), loose);
+  check(back & ones(size));
+  markAccessed(w, gate.target);
+  enter(w, gate.target, gate.selector, level, gate.offset);
+};
+const RETF: Meaning = (w) => {
+  const size = w.i.operandSize;
+  const release = w.i.form.operands.length > 0 ? w.i.immediate & 0xffffn : 0n;
+  const offset = peek(w, 0n, size);
+  const selector = Number(peek(w, BigInt(size), size) & 0xffffn);
+  if (like8086(w.s)) {
+    go8086(w, selector, offset);
+    moveStack(w, BigInt(2 * size) + release);
+    return;
+  }
+  ofSystem(w, 'the descriptor tables');
+  const level = rplOf(selector);
+  const d = returned(w, selector);
+  if (level === cpl(w.s)) {
+    within(w, d, offset);
+    enter(w, d, selector, level, offset);
+    moveStack(w, BigInt(2 * size) + release);
+    return;
+  }
+  const above = BigInt(2 * size) + release;
+  const pointer = peek(w, above, size);
+  const stackSelector = Number(peek(w, above + BigInt(size), size) & 0xffffn);
+  const segment = returnedStack(w, stackSelector, level, ia32e(w.s) && isLong(d));
+  within(w, d, offset);
+  enter(w, d, selector, level, offset);
+  w.s.ss = segment;
+  setStack(w, pointer + release);
+  dropPrivileged(w, level);
+};
+export const far: Meanings = { JMPF, CALLF, RETF };

@@ -1,0 +1,24 @@
+// INT n, INT3, INTO and INT1: the event that they are, and what virtual-8086 mode asks before.
+// Intel SDM volume 2, INT n/INTO/INT3/INT1—Call to Interrupt Procedure.
+
+import { flag } from '../bits.ts';
+import { flagsOf, type Work } from '../work.ts';
+import { ioplIn8086 } from './flag.ts';
+import type { Meanings } from './meaning.ts';
+
+const software = (w: Work, vector: number): void => {
+  w.event = { vector, software: true };
+};
+export const interrupt: Meanings = {
+  INT: (w) => {
+    ioplIn8086(w, 'interrupt.iopl');
+    software(w, Number(w.i.immediate & 0xffn));
+  },
+  INT3: (w) => software(w, 3),
+  INTO: (w) => {
+    if ((flagsOf(w.s) & flag.OF) !== 0) software(w, 4);
+  },
+  INT1: (w) => {
+    w.event = { vector: 1, software: false };
+  },
+};

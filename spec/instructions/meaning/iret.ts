@@ -1,0 +1,87 @@
+// IRET: which flags it loads, which it drops silently, and where it returns to: the same level, an outer one, or virtual-8086 mode.
+// Intel SDM volume 2, IRET/IRETD/IRETQ—Interrupt Return.
+
+import { flag, ones, statusFlags } from '../bits.ts';
+import { rplOf } from '../descriptors.ts';
+import { dropPrivileged, enter, go8086, isLong, returned, returnedStack, within } from '../far.ts';
+import { moveStack, peek, setStack } from '../stack.ts';
+import type { Segment } from '../vocabulary.ts';
+import { cpl, flagsOf, gp, ia32e, in64, like8086, low, ofSystem, protectedMode, undecided, v86, type Work } from '../work.ts';
+import { changeable, ioplIn8086 } from './flag.ts';
+import type { Meaning } from './meaning.ts';
+
+/** Flags from the image, as far as the level that executes IRET may change them. */
+const loadFlags = (w: Work, image: number, size: number): number => {
+  let bits = changeable(w, size);
+  if (size !== 2) {
+    bits |= flag.RF;
+    if (protectedMode(w.s) && cpl(w.s) === 0) bits |= flag.VIF | flag.VIP;
+  }
+  w.flagsWritten |= bits;
+  return (flagsOf(w.s) & ~bits) | (image & bits) | 2;
+};
+const eightySix = (selector: number): Segment => ({ selector, base: BigInt(selector) << 4n, limit: 0xffff, access: 0xf3 });
+
+export const IRET: Meaning = (w) => {
+  const size = w.i.operandSize;
+  const { s } = w;
+  if (protectedMode(s) && v86(s)) ioplIn8086(w, 'flag.iopl');
+  else if (protectedMode(s) && (flagsOf(s) & flag.NT) !== 0) {
+    if (ia32e(s)) gp('return.nested');
+    undecided('a return from a nested task');
+  }
+  const word = (n: number): bigint => peek(w, BigInt(n * size), size);
+  const offset = word(0);
+  const selector = Number(word(1) & 0xffffn);
+  const image = low(word(2));
+  if (like8086(s)) {
+    const flags = loadFlags(w, image, size);
+    go8086(w, selector, offset);
+    moveStack(w, BigInt(3 * size));
+    s.rflags = BigInt(flags);
+    return;
+  }
+  ofSystem(w, 'the descriptor tables');
+  const level = cpl(s);
+  if (size !== 2 && (image & flag.VM) !== 0 && level === 0 && !ia32e(s)) {
+    to8086(w, offset, selector, image);
+    return;
+  }
+  const d = returned(w, selector);
+  const next = rplOf(selector);
+  const flags = loadFlags(w, image, size);
+  if (next === level && !in64(s)) {
+    within(w, d, offset);
+    enter(w, d, selector, next, offset);
+    moveStack(w, BigInt(3 * size));
+  } else {
+    const pointer = word(3);
+    const segment = returnedStack(w, Number(word(4) & 0xffffn), next, ia32e(s) && isLong(d));
+    within(w, d, offset);
+    enter(w, d, selector, next, offset);
+    s.ss = segment;
+    if (in64(s)) s.rsp = pointer;
+    else setStack(w, pointer & ones(size));
+    if (next > level) dropPrivileged(w, next);
+  }
+  s.rflags = BigInt(flags);
+};
+const to8086 = (w: Work, offset: bigint, selector: number, image: number): void => {
+  const { s } = w;
+  const word = (n: number): bigint => peek(w, BigInt(n * 4), 4);
+  const [rsp, ss, es, ds, fs, gs] = [3, 4, 5, 6, 7, 8].map(word) as [bigint, bigint, bigint, bigint, bigint, bigint];
+  if (offset > 0xffffn) gp('far.offset');
+  const bits =
+    statusFlags | flag.TF | flag.IF | flag.DF | flag.IOPL | flag.NT | flag.RF | flag.VM | flag.AC | flag.VIF | flag.VIP | flag.ID;
+  w.flagsWritten |= bits;
+  s.rflags = BigInt((image & bits) | 2);
+  s.cs = eightySix(selector);
+  s.rip = offset;
+  w.moved = true;
+  s.rsp = rsp;
+  s.ss = eightySix(Number(ss & 0xffffn));
+  s.es = eightySix(Number(es & 0xffffn));
+  s.ds = eightySix(Number(ds & 0xffffn));
+  s.fs = eightySix(Number(fs & 0xffffn));
+  s.gs = eightySix(Number(gs & 0xffffn));
+};

@@ -1,0 +1,69 @@
+// Model-specific registers that the state names, their reserved bits, and XCR0. Others are not judged.
+// Intel SDM volume 4; volume 3, Extended Feature Enable Register; volume 2: RDMSR, WRMSR, XGETBV, XSETBV.
+
+import { cr0, cr4, efer } from '../bits.ts';
+import type { CpuState } from '../vocabulary.ts';
+import { canonical, gp, has, low, ofSystem, setRegister, ud, undecided, type Work } from '../work.ts';
+import type { Meaning, Meanings } from './meaning.ts';
+
+interface Msr {
+  readonly name: keyof CpuState | 'fs' | 'gs';
+  /** Must hold a canonical address. */
+  readonly address?: true;
+}
+const msrs: Readonly<Record<number, Msr>> = {
+  372: { name: 'sysenterCs' },
+  373: { name: 'sysenterEsp', address: true },
+  374: { name: 'sysenterEip', address: true },
+  3221225600: { name: 'efer' },
+  3221225601: { name: 'star' },
+  3221225602: { name: 'lstar', address: true },
+  3221225603: { name: 'cstar', address: true },
+  3221225604: { name: 'sfmask' },
+  3221225728: { name: 'fs', address: true },
+  3221225729: { name: 'gs', address: true },
+  3221225730: { name: 'kernelGsBase', address: true },
+  3221225731: { name: 'tscAux' },
+};
+const find = (w: Work): Msr => msrs[low(w.s.rcx)] ?? undecided('a model-specific register that the state does not name');
+const RDMSR: Meaning = (w) => {
+  const { name } = find(w);
+  if (name === 'tscAux' && !has(w, 'rdtscp')) undecided('IA32_TSC_AUX, which may be absent');
+  const value = name === 'fs' || name === 'gs' ? w.s[name].base : (w.s[name] as bigint);
+  setRegister(w, 0, 4, value & 0xffffffffn);
+  setRegister(w, 2, 4, value >> 32n);
+};
+const toEfer = (w: Work, value: bigint): void => {
+  const known = efer.SCE | efer.LME | efer.LMA | efer.NXE;
+  const next = low(value);
+  if ((value & 0xfffffffffffff2fen & ~0xf000n) !== 0n) gp('msr.reserved');
+  if ((next & ~known) !== 0) undecided('bits of IA32_EFER of which support is not known');
+  if ((next & efer.NXE) !== 0 && !has(w, 'nx')) gp('msr.reserved');
+  if ((next & efer.SCE) !== 0 && !has(w, 'syscall')) undecided('EFER.SCE, which may be absent');
+  const now = low(w.s.efer);
+  if (((now ^ next) & efer.LME) !== 0 && (low(w.s.cr0) & cr0.PG) !== 0) gp('msr.lme');
+  if (((now ^ next) & efer.LMA) !== 0) undecided('a write that would change EFER.LMA');
+  w.s.efer = value;
+  w.walks.clear();
+};
+const WRMSR: Meaning = (w) => {
+  const { name, address } = find(w);
+  if (name === 'tscAux' && !has(w, 'rdtscp')) undecided('IA32_TSC_AUX, which may be absent');
+  const value = ((w.s.rdx & 0xffffffffn) << 32n) | (w.s.rax & 0xffffffffn);
+  if (address && !canonical(w.s, value)) gp('msr.canonical');
+  if (name === 'efer') toEfer(w, value);
+  else if (name === 'fs' || name === 'gs') w.s[name] = { ...w.s[name], base: value };
+  else if (name === 'tscAux') {
+    if (value >> 32n !== 0n) gp('msr.reserved');
+    w.s.tscAux = value;
+  } else if (name === 'sysenterCs' || name === 'sfmask') {
+    if (value >> 32n !== 0n) undecided(`the upper half of ${name}`);
+    w.s[name] = value;
+  } else w.s[name as 'star'] = value;
+};
+const extended: Meaning = (w) => {
+  ofSystem(w, 'CR4.OSXSAVE');
+  if (!has(w, 'xsave') || (low(w.s.cr4) & cr4.OSXSAVE) === 0) ud('ud.feature');
+  undecided('the value of XCR0');
+};
+export const msr: Meanings = { RDMSR, WRMSR, XGETBV: extended, XSETBV: extended };

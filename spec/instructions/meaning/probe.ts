@@ -1,0 +1,54 @@
+// Instructions that ask whether a selector could be used: ZF, and what they read from the descriptor. None of them faults for the selector.
+// Intel SDM volume 2: LAR, LSL, VERR/VERW, ARPL; volume 3, Checking Access Rights; Adjusting Access Rights.
+
+import { flag, ones } from '../bits.ts';
+import { type Descriptor, isConforming, isNull, isReadable, isWritable, limitOf, lookup, rplOf } from '../descriptors.ts';
+import { assign, value } from '../operands.ts';
+import { cpl, ia32e, leave, ofSystem, setFlags, type Work } from '../work.ts';
+import { gpr } from '../bits.ts';
+import type { Meaning, Meanings } from './meaning.ts';
+
+/** System types that LAR and LSL accept, outside IA-32e mode and in it. */
+const rights = { legacy: new Set([1, 2, 3, 4, 5, 9, 11, 12]), long: new Set([2, 9, 11, 12]) };
+const limits = { legacy: new Set([1, 2, 3, 9, 11]), long: new Set([2, 9, 11]) };
+
+const visible = (w: Work, selector: number, system?: typeof rights): Descriptor | undefined => {
+  ofSystem(w, 'the descriptor tables');
+  if (isNull(selector)) return undefined;
+  const d = lookup(w, selector);
+  if (d === undefined) return undefined;
+  if (!d.s && system?.[ia32e(w.s) ? 'long' : 'legacy'].has(d.type) !== true) return undefined;
+  if (d.s && isConforming(d)) return d;
+  return cpl(w.s) > d.dpl || rplOf(selector) > d.dpl ? undefined : d;
+};
+const zero = (w: Work, on: boolean): void => setFlags(w, flag.ZF, on ? flag.ZF : 0);
+const LAR: Meaning = (w) => {
+  const d = visible(w, Number(value(w, 1) & 0xffffn), rights);
+  zero(w, d !== undefined);
+  if (d === undefined) return;
+  const size = w.i.operandSize;
+  assign(w, 0, (d.raw >> 32n) & 0xf0ff00n & ones(size));
+  // Bits 19:16 of the second doubleword are not part of the rights.
+  if (size !== 2) leave(w, gpr[w.i.reg] as string, 0xf0000n);
+};
+const LSL: Meaning = (w) => {
+  const d = visible(w, Number(value(w, 1) & 0xffffn), limits);
+  zero(w, d !== undefined);
+  if (d !== undefined) assign(w, 0, BigInt(limitOf(d.raw)) & ones(w.i.operandSize));
+};
+const VERR: Meaning = (w) => {
+  const d = visible(w, Number(value(w, 0) & 0xffffn));
+  zero(w, d !== undefined && isReadable(d));
+};
+const VERW: Meaning = (w) => {
+  const d = visible(w, Number(value(w, 0) & 0xffffn));
+  zero(w, d !== undefined && isWritable(d));
+};
+const ARPL: Meaning = (w) => {
+  const destination = value(w, 0);
+  const source = value(w, 1);
+  const raised = (destination & 3n) < (source & 3n);
+  if (raised) assign(w, 0, (destination & ~3n) | (source & 3n));
+  zero(w, raised);
+};
+export const probe: Meanings = { LAR, LSL, VERR, VERW, ARPL };

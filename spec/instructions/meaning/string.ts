@@ -1,0 +1,113 @@
+// String instructions, alone and repeated: which elements, which registers, and what stands when one of them faults.
+// Intel SDM volume 2: MOVS, CMPS, STOS, LODS, SCAS, REP/REPE/REPZ/REPNE/REPNZ; INS and OUTS share the frame.
+
+import { readAt, writeAt } from '../access.ts';
+import { flag, ones, statusFlags, type Size } from '../bits.ts';
+import { flagsOf, leave, register, setRegister, undecided, type Work } from '../work.ts';
+import { subtracted } from './arithmetic.ts';
+import type { Meaning, Meanings } from './meaning.ts';
+
+/** More iterations than this are not foretold. */
+const most = 256;
+const ES = 0;
+const CX = 1;
+const SI = 6;
+const DI = 7;
+
+export interface Element {
+  readonly size: Size;
+  readonly source: number;
+}
+export const elementOf = (w: Work): Element => ({
+  size: w.i.form.mnemonic.endsWith('B') ? 1 : w.i.form.topic === 'io' && w.i.operandSize === 8 ? 4 : w.i.operandSize,
+  source: w.i.override >= 0 ? w.i.override : 3,
+});
+const step = (w: Work, n: number, size: number): void => {
+  const by = (flagsOf(w.s) & flag.DF) === 0 ? BigInt(size) : -BigInt(size);
+  setRegister(w, n, w.i.addressSize, (register(w, n, w.i.addressSize) + by) & ones(w.i.addressSize));
+};
+export const readSource = (w: Work, e: Element): bigint => readAt(w, e.source, register(w, SI, w.i.addressSize), e.size);
+export const readDestination = (w: Work, e: Element): bigint => readAt(w, ES, register(w, DI, w.i.addressSize), e.size);
+export const writeDestination = (w: Work, e: Element, value: bigint): void =>
+  writeAt(w, ES, register(w, DI, w.i.addressSize), e.size, value);
+
+/** `once` does one element; `moves` names the pointers that then move; `ends` tells whether REPE or REPNE stops there. */
+export const repeated =
+  (once: (w: Work, e: Element) => void, moves: readonly (typeof SI | typeof DI)[], compares = false): Meaning =>
+  (w) => {
+    const e = elementOf(w);
+    const all = (): void => {
+      once(w, e);
+      for (const n of moves) step(w, n, e.size);
+    };
+    if (w.i.repeat === 0) {
+      all();
+      return;
+    }
+    w.repeats = true;
+    const size = w.i.addressSize;
+    // With 32-bit addresses in 64-bit mode, whether unmoved registers lose their high halves is not said.
+    if (size === 4 && w.i.code === 64) for (const name of ['rcx', 'rsi', 'rdi'] as const) leave(w, name, ones(8) - ones(4));
+    const stepping = (flagsOf(w.before) & flag.TF) !== 0;
+    const flags = w.s.rflags;
+    for (let k = 0; register(w, CX, size) !== 0n; k++) {
+      if (k === most) undecided(`more than ${most} iterations`);
+      const kept = { s: { ...w.s }, stores: new Map(w.stores), ports: [...w.ports] };
+      try {
+        all();
+      } catch (thrown) {
+        if (typeof thrown === 'object' && thrown !== null && 'faults' in thrown) {
+          // The iterations before stand; comparing ones give the flags back as they were (SDM volume 2, REP).
+          w.s = kept.s;
+          w.s.rflags = flags;
+          w.stores = kept.stores;
+          w.ports = kept.ports;
+          w.progress = k > 0;
+        }
+        throw thrown;
+      }
+      setRegister(w, CX, size, (register(w, CX, size) - 1n) & ones(size));
+      const zero = (flagsOf(w.s) & flag.ZF) !== 0;
+      if (compares && zero !== (w.i.repeat === 0xf3)) return;
+      if (stepping && register(w, CX, size) !== 0n) {
+        // A trap after an iteration that is not the last: the instruction is the next to run, and RF is set in the image.
+        w.moved = true;
+        w.between = true;
+        if (compares) leave(w, 'rflags', BigInt(statusFlags));
+        return;
+      }
+    }
+  };
+const compare = (w: Work, a: bigint, b: bigint, e: Element): void => {
+  subtracted(w, a, b, 0n, e.size);
+};
+const named = (name: string, meaning: Meaning): Meanings => ({ [name]: meaning, [`${name}B`]: meaning });
+export const string: Meanings = {
+  ...named(
+    'MOVS',
+    repeated((w, e) => writeDestination(w, e, readSource(w, e)), [SI, DI]),
+  ),
+  ...named(
+    'CMPS',
+    repeated(
+      (w, e) => {
+        const first = readSource(w, e);
+        compare(w, first, readDestination(w, e), e);
+      },
+      [SI, DI],
+      true,
+    ),
+  ),
+  ...named(
+    'STOS',
+    repeated((w, e) => writeDestination(w, e, register(w, 0, e.size)), [DI]),
+  ),
+  ...named(
+    'LODS',
+    repeated((w, e) => setRegister(w, 0, e.size, readSource(w, e)), [SI]),
+  ),
+  ...named(
+    'SCAS',
+    repeated((w, e) => compare(w, register(w, 0, e.size), readDestination(w, e), e), [DI], true),
+  ),
+};

@@ -1,0 +1,100 @@
+// Descriptor-table and task registers, stored and loaded. Storing reveals the real ones unless UMIP forbids it.
+// Intel SDM volume 2: SGDT, SIDT, SLDT, STR, LGDT, LIDT, LLDT, LTR; volume 3, Control Registers (CR4.UMIP).
+
+import { alignmentChecked, load, save } from '../access.ts';
+import { cr4, ones } from '../bits.ts';
+import { baseOf, type Descriptor, isNull, loaded, lookup, named, unusable, upperOf } from '../descriptors.ts';
+import { writeTable } from '../access.ts';
+import { assign, isMemory, memoryPlace, value } from '../operands.ts';
+import { canonical, cpl, gp, ia32e, low, np, ofSystem, setRegister, undecided, type Work } from '../work.ts';
+import type { Meaning, Meanings } from './meaning.ts';
+
+export const umip = (w: Work): void => {
+  if (cpl(w.s) === 0) return;
+  ofSystem(w, 'CR4.UMIP');
+  if ((low(w.s.cr4) & cr4.UMIP) !== 0) gp('umip.gp');
+};
+const store =
+  (name: 'gdtr' | 'idtr'): Meaning =>
+  (w) => {
+    umip(w);
+    if (alignmentChecked(w)) undecided('how wide the accesses of SGDT and SIDT are');
+    const size = w.i.code === 64 ? 8 : 4;
+    const { base, limit } = w.s[name];
+    const places = memoryPlace(w, 2 + size, 'write', 0n, 1);
+    // With a 16-bit operand the top byte of the base is 0 or stored: the page leaves both.
+    const loose = size === 4 && w.i.operandSize === 2 ? 0xff0000000000n : 0n;
+    save(w, places, 2 + size, BigInt(limit & 0xffff) | ((base & ones(size)) << 16n), loose);
+  };
+const take =
+  (name: 'gdtr' | 'idtr'): Meaning =>
+  (w) => {
+    const size = w.i.code === 64 ? 8 : 4;
+    const image = load(w, memoryPlace(w, 2 + size, 'read', 0n, 1), 2 + size);
+    let base = image >> 16n;
+    if (size === 4 && w.i.operandSize === 2) base &= 0xffffffn;
+    if (size === 8 && !canonical(w.s, base)) gp('table.base');
+    w.s[name] = { base, limit: Number(image & 0xffffn) };
+  };
+const storeSelector =
+  (name: 'ldtr' | 'tr'): Meaning =>
+  (w) => {
+    umip(w);
+    const selector = BigInt(w.s[name].selector);
+    if (!isMemory(w, 0)) {
+      setRegister(w, w.i.rm, w.i.operandSize, selector);
+      return;
+    }
+    const { i } = w;
+    w.i = { ...i, form: { ...i.form, operands: [{ at: 'E', width: 'w' }] } };
+    assign(w, 0, selector);
+    w.i = i;
+  };
+/** A system descriptor of the GDT: 16 bytes in IA-32e mode. */
+const systemDescriptor = (
+  w: Work,
+  selector: number,
+  fits: (type: number) => boolean,
+): { readonly d: Descriptor; readonly base: bigint } => {
+  if ((selector & 4) !== 0) gp('table.selector', named(selector));
+  const wide = ia32e(w.s);
+  const d = lookup(w, selector, wide ? 16 : 8) ?? gp('table.selector', named(selector));
+  if (d.s || !fits(d.type)) gp('table.type', named(selector));
+  if (!d.present) np('table.present', named(selector));
+  let base = baseOf(d.raw);
+  if (wide) {
+    const upper = upperOf(w, d);
+    if (((upper >> 40n) & 0x1fn) !== 0n) gp('table.type', named(selector));
+    base |= (upper & 0xffffffffn) << 32n;
+    if (!canonical(w.s, base)) undecided('a system segment with a base that is not canonical');
+  }
+  return { d, base };
+};
+const LLDT: Meaning = (w) => {
+  const selector = Number(value(w, 0));
+  if (isNull(selector)) {
+    w.s.ldtr = unusable(selector);
+    return;
+  }
+  const { d, base } = systemDescriptor(w, selector, (type) => type === 2);
+  w.s.ldtr = { ...loaded(d, selector), base };
+};
+const LTR: Meaning = (w) => {
+  const selector = Number(value(w, 0));
+  if (isNull(selector)) gp('table.null');
+  const wide = ia32e(w.s);
+  const { d, base } = systemDescriptor(w, selector, (type) => type === 9 || (!wide && type === 1));
+  // The descriptor becomes busy.
+  writeTable(w, d.at + 5n, 1, BigInt((d.access & 0xff) | 2), 'descriptor');
+  w.s.tr = { ...loaded(d, selector), base, access: d.access | 2 };
+};
+export const table: Meanings = {
+  SGDT: store('gdtr'),
+  SIDT: store('idtr'),
+  LGDT: take('gdtr'),
+  LIDT: take('idtr'),
+  SLDT: storeSelector('ldtr'),
+  STR: storeSelector('tr'),
+  LLDT,
+  LTR,
+};
