@@ -82,6 +82,8 @@ export const bench = (cap: bigint = CAP, ecap: bigint = ECAP, more: Partial<VtdM
     see({ do: 'vtd.read', at, width });
     see({ saw: 'vtd.register', at, width, value: BigInt(value) });
   };
+  // Functions with a configuration space make requests once they may master the bus.
+  for (const requester of [0, 2]) see({ do: 'function.config.write', requester, at: 4, width: 2, value: 4 });
   let serial = 1;
   return {
     see,

@@ -27,14 +27,14 @@ export interface Devices {
 export const newDevices = (): Devices => ({ mute: new Set(), invalidations: [], responses: [] });
 const find = (machine: VtdMachine, sourceId: number): number => machine.requesters.findIndex((r) => r.sourceId === sourceId);
 
-/** The unit sends an invalidation request; whether an answer will come. A device that is not there never answers: that is not judged. */
+/** The unit sends an invalidation request; whether an answer will come. Undefined: nobody is there to answer, and what that makes is not judged. */
 export const asked = (
   d: Devices,
   machine: VtdMachine,
   e: { readonly sourceId: number; readonly at: bigint; readonly pages: bigint; readonly pasid?: number },
-): boolean => {
+): boolean | undefined => {
   const requester = find(machine, e.sourceId);
-  if (requester < 0 || machine.requesters[requester]?.can.includes('ats') !== true) return true;
+  if (requester < 0 || machine.requesters[requester]?.can.includes('ats') !== true) return undefined;
   d.invalidations.push({ requester, at: e.at, pages: e.pages, pasid: e.pasid, seen: false });
   return !d.mute.has(requester);
 };

@@ -35,6 +35,8 @@ export interface Pointer {
 export interface Cell {
   readonly register: Register;
   readonly stored: number;
+  /** Of these, the bits whose value is judged. */
+  readonly judged: number;
   readonly zero: number;
   readonly fixed: number | undefined;
   value: number;
@@ -103,6 +105,8 @@ export interface VtdGhost {
   arrivals: Seen[];
   /** Own events whose message arrived since the last settle. */
   readonly ownArrived: Set<'fault' | 'completion' | 'page'>;
+  /** Alignment of the protected regions, found by writing ones to their base. */
+  readonly alignment: Map<number, bigint>;
   /** PRS of PMEN_REG has had time to follow EPM. */
   pmenRested: boolean;
   /** Lower halves of registers whose upper half carries a command. */
@@ -119,6 +123,7 @@ const cellsOf = (a: Abilities): Map<number, Cell> => {
       cells.set(register.at + i, {
         register,
         stored: low32(register.stored >> shift),
+        judged: low32((register.judged ?? register.stored) >> shift),
         zero: low32(register.zero >> shift),
         fixed: register.fixed === undefined ? undefined : low32(register.fixed >> shift),
         // Interrupt masks are set by reset.
@@ -165,6 +170,7 @@ export const initial = (granted: Granted): VtdGhost => {
     sent: [],
     arrivals: [],
     ownArrived: new Set(),
+    alignment: new Map(),
     pmenRested: true,
     lower: new Map(),
     asking: undefined,

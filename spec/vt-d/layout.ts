@@ -140,6 +140,8 @@ export interface Register {
   readonly width: 4 | 8;
   /** Read-write bits. */
   readonly stored: bigint;
+  /** Where the unit chooses how many of them it keeps: those it must. */
+  readonly judged?: bigint;
   /** Reserved and write-only bits: read as zero. */
   readonly zero: bigint;
   /** Read-only bits whose value never changes. */
@@ -187,6 +189,16 @@ export const registersOf = (a: Abilities): readonly Register[] => {
       { name: 'PQA_REG', at: PQA, width: 8, stored: page | mask(2, 0), zero: mask(11, 3) },
       { name: 'PRS_REG', at: PRS, width: 4, stored: 0n, zero: mask(31, 2) },
       ...eventRegisters('PE', PECTL, a),
+    );
+  if (a.plmr)
+    list.push(
+      { name: 'PLMBASE_REG', at: PLMBASE, width: 4, stored: all32, judged: 0n, zero: 0n },
+      { name: 'PLMLIMIT_REG', at: PLMLIMIT, width: 4, stored: all32, judged: 0n, zero: 0n },
+    );
+  if (a.phmr)
+    list.push(
+      { name: 'PHMBASE_REG', at: PHMBASE, width: 8, stored: all64, judged: 0n, zero: 0n },
+      { name: 'PHMLIMIT_REG', at: PHMLIMIT, width: 8, stored: all64, judged: 0n, zero: 0n },
     );
   if (a.plmr || a.phmr) list.push({ name: 'PMEN_REG', at: PMEN, width: 4, stored: mask(31, 31), zero: mask(30, 1) });
   return list;

@@ -46,3 +46,15 @@ export const agrees = (m: Message, s: Seen): boolean =>
   (m.redirectionHint === undefined || m.redirectionHint === s.redirectionHint);
 export const tell = (m: Message): string =>
   `vector 0x${m.vector.toString(16)}, delivery mode ${m.delivery}, destination 0x${(m.destination >>> 0).toString(16)} ${m.logical ? 'logical' : 'physical'}${m.level === true ? ', level' : ''}`;
+/** Something that may raise any interrupt. */
+export const unknownMessage = (requester: number): Sent => ({
+  by: 'request',
+  requester,
+  form: 'off',
+  may: [],
+  reasons: [],
+  must: false,
+  rules: [],
+  unknown: 'a write to interrupt addresses',
+  arrived: false,
+});

@@ -13,8 +13,10 @@ import type { Fault } from './faults.ts';
 import { configRead, configWritten, functionReset } from './functions.ts';
 import type { VtdGhost } from './ghost.ts';
 import { restart } from './ghost.ts';
-import { FECTL, FSTS, GSTS, ICS, IECTL, PECTL, PRS } from './layout.ts';
+import { FECTL, FSTS, GSTS, ICS, IECTL, PECTL, PHMBASE, PLMBASE, PRS } from './layout.ts';
 import { narrow, rested } from './line.ts';
+import { unknownMessage } from './messages.ts';
+import { interruptRange } from './outcome.ts';
 import { pageRequested, settledDevices } from './pri.ts';
 import { masked, restedQueue } from './queue.ts';
 import { narrowByRecord, narrowByStatus, recordRead } from './records.ts';
@@ -95,6 +97,9 @@ const read = (g: VtdGhost, e: Extract<VtdObservation, { readonly saw: 'vtd.regis
     const at = e.at + i;
     const cell = g.cells.get(at);
     if (cell !== undefined) cell.seen ??= value;
+    // Ones written to a base: those that stick tell its alignment.
+    if ((at === PLMBASE || at === PHMBASE) && cell?.value === 0xffffffff && value !== 0)
+      g.alignment.set(at, BigInt((value & -value) >>> 0));
     const ip = ((value >>> 30) & 1) === 1;
     if (at === GSTS) events.push(...statusRead(g, value));
     else if (at === FSTS) narrowByStatus(g, value);
@@ -141,6 +146,8 @@ const stimulus = (g: VtdGhost, m: Moment<VtdGhost>): readonly Event[] => {
       g.pending = p;
       g.open.push({ pending: p, wrote: false });
       expectWrites(g, m.memory, p);
+      // A write to interrupt addresses is an interrupt request, if it has the size of one.
+      if (e.do === 'dma.write' && p.chunks.some((c) => interruptRange(c.at))) g.sent.push(unknownMessage(e.requester));
       return [];
     }
     case 'msi.send': {

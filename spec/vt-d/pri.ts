@@ -20,6 +20,7 @@ export const pageRequested = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): reado
   const queue = stored64(g, PQA);
   const giveUp = (why: string): readonly Event[] => {
     g.pageQueue.tail = undefined;
+    g.pageQueue.refused = true;
     g.faultsUnknown ??= why;
     return [];
   };

@@ -49,7 +49,8 @@ const carryOut = (g: VtdGhost, d: Descriptor): boolean => {
       return true;
     case 'device': {
       const answers = asked(g.devices, g.machine, d);
-      if (answers) return true;
+      if (answers === true) return true;
+      if (answers === undefined) return carryOut(g, { is: 'unclear', why: 'a device-TLB invalidation of a device that is not there' });
       q.timeout = d.sourceId;
       stop(g, 'ite');
       q.unknown = 'a device-TLB invalidation that is not answered';

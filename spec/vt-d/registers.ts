@@ -31,7 +31,7 @@ const cellChecks = (g: VtdGhost, at: number, c: Cell, value: number, list: VtdCh
     if (c.seen !== undefined) list.push(check('vt-d.register.read-only', c.seen === value >>> 0, hex(c.seen), got));
   }
   // Bit 4 of the tail is reserved where descriptors are wide.
-  const stored = name === 'IQT_REG' && g.queue.width === 32 ? c.stored & ~0x10 : c.stored;
+  const stored = name === 'IQT_REG' && g.queue.width === 32 ? c.judged & ~0x10 : c.judged;
   if (stored !== 0)
     list.push(
       check(c.written ? 'vt-d.register.read-write' : 'vt-d.register.reset', ((value ^ c.value) & stored) === 0, hex(c.value & stored), got),

@@ -44,16 +44,22 @@ export const translating = (g: VtdGhost): boolean | string => {
     return 'whether a command has taken effect';
   return status(g, TES);
 };
-const within = (g: VtdGhost, at: bigint): boolean => {
-  const align = (x: bigint): bigint => x & ~0xfffn;
+/** Whether an address lies in a protected region; undefined: its alignment, which the unit chooses, was not asked for. */
+const within = (g: VtdGhost, at: bigint): boolean | undefined => {
+  const inside = (base: bigint, limit: bigint, align: bigint | undefined): boolean | undefined => {
+    const n = align ?? 4096n;
+    const from = base & ~(n - 1n);
+    const to = limit | (n - 1n);
+    if (to >= from && at >= from && at <= to) return true;
+    return align === undefined ? undefined : false;
+  };
   const low = (n: number): bigint => BigInt(n >>> 0);
-  const inside = (base: bigint, limit: bigint): boolean => limit >= base && at >= align(base) && at <= (limit | 0xfffn);
-  return (
-    (g.a.plmr && inside(low(stored32(g, PLMBASE)), low(stored32(g, PLMLIMIT)))) ||
-    (g.a.phmr && inside(stored64(g, PHMBASE), stored64(g, PHMLIMIT)))
-  );
+  const list: (boolean | undefined)[] = [];
+  if (g.a.plmr) list.push(inside(low(stored32(g, PLMBASE)), low(stored32(g, PLMLIMIT)), g.alignment.get(PLMBASE)));
+  if (g.a.phmr) list.push(inside(stored64(g, PHMBASE), stored64(g, PHMLIMIT), g.alignment.get(PHMBASE)));
+  return list.includes(true) ? true : list.includes(undefined) ? undefined : false;
 };
-/** The protected memory regions are on. What their alignment makes of base and limit is the unit's own. */
+/** The protected memory regions are on. */
 const protecting = (g: VtdGhost): boolean => (g.a.plmr || g.a.phmr) && (stored32(g, PMEN) & 0x80000000) !== 0;
 
 /** Without translation: the address itself, unless a protected region stands in the way. */
@@ -61,8 +67,11 @@ const untranslated = (g: VtdGhost, q: Request): Result => {
   const r = newResult();
   if (q.pasid !== undefined || q.kind !== 'untranslated') r.unknown = 'a request with PASID or translation while translation is off';
   else if (interruptRange(q.at)) put(r, { kind: 'block', reason: any, fpd: false });
-  else if (protecting(g) && within(g, q.at)) put(r, { kind: 'block', reason: protectedRegion, fpd: false });
-  else put(r, { kind: 'reach', at: q.at, size: page, read: true, write: true, domain: undefined });
+  else {
+    const safe = protecting(g) ? within(g, q.at) : false;
+    if (safe !== false) put(r, { kind: 'block', reason: protectedRegion, fpd: false });
+    if (safe !== true) put(r, { kind: 'reach', at: q.at, size: page, read: true, write: true, domain: undefined });
+  }
   return r;
 };
 /** A function that does not exist makes no requests: whatever it is told to do reaches nothing. */
@@ -127,7 +136,7 @@ export const prepare = (g: VtdGhost, memory: Memory, e: MemoryRequest): Pending 
     // Nobody says what answers where no memory is.
     if (reaches.some((o) => o.at + BigInt(n) > BigInt(memory.size))) blocks.push({ kind: 'block', reason: silent, fpd: false });
     // With translation on, protected regions may still be enforced.
-    if (on === true && protecting(g) && reaches.some((o) => within(g, o.at)))
+    if (on === true && protecting(g) && reaches.some((o) => within(g, o.at) !== false))
       blocks.push({ kind: 'block', reason: protectedRegion, fpd: false });
     chunks.push({ at, offset, length: n, reaches, blocks, excluded });
     offset += n;
@@ -158,8 +167,8 @@ export const faultsOf = (
       list.push({
         fault: {
           sourceId: p.sourceId,
-          read: e.do === 'dma.atomic' ? undefined : e.do === 'dma.read',
-          info: c.at & ~0xfffn,
+          read: e.do === 'dma.atomic' || told.some((b) => b.reason === any) ? undefined : e.do === 'dma.read',
+          info: told.some((b) => b.reason === any) ? undefined : c.at & ~0xfffn,
           interrupt: false,
           reasons: reasonsOf(told),
           pasid: e.pasid,

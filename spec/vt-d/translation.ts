@@ -6,6 +6,7 @@ import type { Event } from '../vocabulary.ts';
 import { absent, masters } from './functions.ts';
 import type { VtdGhost } from './ghost.ts';
 import type { Block, Outcome, Reach } from './outcome.ts';
+import { interruptRange } from './outcome.ts';
 import { translating, unitOf } from './request.ts';
 import { tellReasons } from './access.ts';
 import type { VtdCheck, VtdObservation, VtdStimulus } from './vocabulary.ts';
@@ -32,6 +33,9 @@ export const translationAsked = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): re
   const requester = g.machine.requesters[e.requester];
   const on = translating(g);
   let unknown: string | undefined = requester === undefined ? 'a requester that the machine does not name' : undefined;
+  // Interrupt addresses are not translated: what a device is told of them is not judged.
+  if (interruptRange(e.at) || interruptRange(e.at + BigInt(e.pages) * 4096n - 1n))
+    unknown ??= 'a translation request for interrupt addresses';
   if (on !== true) unknown ??= 'a translation request while translation is off';
   if (absent(g.functions, g.machine, e.requester) !== false || masters(g.functions, g.machine, e.requester) !== true)
     unknown ??= 'whether the function may make requests';
