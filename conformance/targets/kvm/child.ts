@@ -117,12 +117,12 @@ const serve = async (): Promise<void> => {
   };
   /** Translations are kept by the processor, or by KVM where it shadows the guest's tables; memory that we change behind both makes them stale. */
   let stale = false;
-  const natively = (from: number): boolean => {
+  /** Whether such translations can come to be: any paged run, but where the emulator walks the guest's tables itself. A run that begins in
+   *  emulated ring 0 of IA-32e mode may end in ring 3. */
+  const translates = (from: number): boolean => {
     const s = from + at.sregs;
     if (((words[(s + sregs.cr0) >> 2] as number) & 0x8000_0000) === 0) return false;
-    if (!emulates) return true;
-    const [selector, longMode] = [(words[(s + 12) >> 2] as number) & 3, ((words[(s + 16) >> 2] as number) >>> 24) & 1];
-    return selector === 3 && longMode === 1 && ((words[(s + sregs.efer) >> 2] as number) & 0x400) !== 0;
+    return !emulates || ((words[(s + sregs.efer) >> 2] as number) & 0x400) !== 0;
   };
   const note = (from: number): void => {
     const s = from + at.sregs;
@@ -167,7 +167,7 @@ const serve = async (): Promise<void> => {
         memory.write(where, shared.subarray(from + 16, from + 16 + length));
         special.look(where, length);
       } else {
-        const native = natively(from);
+        const native = translates(from);
         if (native) {
           note(from);
           if (stale) kvm.place(memory.size());

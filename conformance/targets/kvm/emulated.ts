@@ -36,16 +36,32 @@ const not64 = new Set([
   0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37, 0x3f, 0x60, 0x61, 0x82, 0x9a, 0xce, 0xd4, 0xd5, 0xd6, 0xea,
 ]);
 const prefixes = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3]);
+/** Index of the opcode, behind legacy prefixes and REX. */
+const opcodeAt = (bytes: Uint8Array, code64: boolean): { readonly at: number; readonly locked: boolean } => {
+  let at = 0;
+  let locked = false;
+  while (at < 14 && (prefixes.has(bytes[at] ?? 0) || bytes[at] === 0xf0)) {
+    if (bytes[at] === 0xf0) locked = true;
+    at++;
+  }
+  if (code64 && ((bytes[at] ?? 0) & 0xf0) === 0x40) at++;
+  return { at, locked };
+};
+const trapping = new Set([
+  0xcd, 0xcf, 0xca, 0xcb, 0xf1, 0xf4, 0xfa, 0xfb, 0xe4, 0xe5, 0xe6, 0xe7, 0xec, 0xed, 0xee, 0xef, 0x6c, 0x6d, 0x6e, 0x6f,
+]);
+const trapping0f = new Set([
+  0x00, 0x01, 0x02, 0x03, 0x05, 0x06, 0x07, 0x08, 0x09, 0x20, 0x21, 0x22, 0x23, 0x30, 0x32, 0x33, 0x34, 0x35, 0xc7,
+]);
+/** Instructions of 64-bit ring 3 that the module may hand to the emulator after a trap; it raises #UD where the emulator fails. */
+export const mayBeEmulated = (bytes: Uint8Array): boolean => {
+  const { at } = opcodeAt(bytes, true);
+  return bytes[at] === 0x0f ? trapping0f.has(bytes[at + 1] ?? 0) : trapping.has(bytes[at] ?? 0);
+};
 /** Whether these bytes are undefined on every processor: SDM volume 2, UD; Opcode Maps; MOV; Instructions not in 64-bit mode. */
 export const undefinedEverywhere = (bytes: Uint8Array, mode: Kind, code64: boolean): boolean => {
-  let i = 0;
-  let locked = false;
-  while (i < 14 && (prefixes.has(bytes[i] ?? 0) || bytes[i] === 0xf0)) {
-    if (bytes[i] === 0xf0) locked = true;
-    i++;
-  }
-  if (code64 && ((bytes[i] ?? 0) & 0xf0) === 0x40) i++;
-  const [first = 0, second = 0] = bytes.subarray(i);
+  const { at, locked } = opcodeAt(bytes, code64);
+  const [first = 0, second = 0] = bytes.subarray(at);
   if (first === 0x0f) {
     if (second === 0x0b || second === 0xb9 || second === 0xff) return true;
     if (second >= 0x20 && second <= 0x23) return true; // the emulator has MOV to and from control and debug registers whole

@@ -2,7 +2,7 @@
 // Emulation that KVM does not do is unsupported, told with the instruction's bytes; it is never taken for the processor's #UD.
 
 import { exits, type Kvm, run } from '../host/kvm.ts';
-import { frameAt, type Kind, undefinedEverywhere } from './emulated.ts';
+import { frameAt, type Kind, mayBeEmulated, undefinedEverywhere } from './emulated.ts';
 import { at, kind, msrs, regsWords, sregs, sregsWords } from './layout.ts';
 
 export interface Stops {
@@ -175,8 +175,9 @@ export const openVcpu = (kvm: Kvm, emulates: boolean): Vcpu => {
     const base = real || v86 ? BigInt(frame.cs << 4) : code64 ? 0n : BigInt(word(at.sregs));
     const linear = Number(BigInt.asUintN(32, base + frame.rip));
     const bytes = kvm.memory.subarray(linear, linear + 15);
-    if (undefinedEverywhere(bytes, kindOfFrame, code64)) return 'believed';
     const text = [...bytes].map((b) => b.toString(16).padStart(2, '0')).join(' ');
+    if (runsNatively(words, from)) return mayBeEmulated(bytes) ? `KVM raises #UD for what it cannot emulate: ${text}` : 'believed';
+    if (undefinedEverywhere(bytes, kindOfFrame, code64)) return 'believed';
     if (bytes[0] !== 0xcc || frame.rsp === undefined || v86 || frame.ss !== (word(at.sregs + 5 * 24 + 12) & 0xffff) || !gateOpen())
       return `KVM raises #UD for what it cannot emulate: ${text}`;
     // Back to before the INT3, with code and stack segment as asked; the frame that comes has the same bytes of the stack.
@@ -204,7 +205,6 @@ export const openVcpu = (kvm: Kvm, emulates: boolean): Vcpu => {
     run: (words, from, stops, ports) => {
       const refused = load(words, from);
       if (refused !== undefined) return { unsupported: refused };
-      const emulated = emulates && !runsNatively(words, from);
       let ticks = 0;
       for (let entries = 0; ; entries++) {
         const entered = kvm.enter();
@@ -216,7 +216,7 @@ export const openVcpu = (kvm: Kvm, emulates: boolean): Vcpu => {
         const reason = u32(run.reason);
         if (reason === exits.hlt) {
           const ended = halted(stops);
-          if (!emulated || 'unsupported' in ended || ended.stop !== 6 || ended.kind !== kind.stop) return ended;
+          if (!emulates || 'unsupported' in ended || ended.stop !== 6 || ended.kind !== kind.stop) return ended;
           const verdict = undefinedOpcode(words, from);
           if (verdict === 'believed') return ended;
           if (verdict !== 'again') return { unsupported: verdict };
