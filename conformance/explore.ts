@@ -8,7 +8,7 @@ import { createJudge } from './judge.ts';
 import { minimize } from './minimize.ts';
 import type { Program, Suite } from './program.ts';
 import type { CheckResult, Counterexample } from './report/result.ts';
-import { type Played, play, playBlock } from './run.ts';
+import { type Played, playBlock } from './run.ts';
 import { blockOf, programsOf } from './sample.ts';
 import { signatureOf } from './signature.ts';
 import { concluded } from './verdict.ts';

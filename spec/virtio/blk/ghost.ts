@@ -2,7 +2,7 @@
 // Facts only; the rules stand in the files of their sections.
 
 import type { Granted } from '../../units.ts';
-import type { Chain, Segment } from '../vocabulary.ts';
+import type { Chain } from '../vocabulary.ts';
 import type { Content, Disk } from './disk.ts';
 import { newDisk } from './disk.ts';
 import type { FeatureName, FieldName } from './layout.ts';
