@@ -9,6 +9,8 @@ interface Owed {
   /** 0: everything. */
   readonly pages: bigint;
   readonly pasid: number | undefined;
+  /** The device keeps silent: whether it says that it was asked is its own affair. */
+  readonly mute: boolean;
   seen: boolean;
 }
 interface Response {
@@ -35,8 +37,9 @@ export const asked = (
 ): boolean | undefined => {
   const requester = find(machine, e.sourceId);
   if (requester < 0 || machine.requesters[requester]?.can.includes('ats') !== true) return undefined;
-  d.invalidations.push({ requester, at: e.at, pages: e.pages, pasid: e.pasid, seen: false });
-  return !d.mute.has(requester);
+  const mute = d.mute.has(requester);
+  d.invalidations.push({ requester, at: e.at, pages: e.pages, pasid: e.pasid, mute, seen: false });
+  return !mute;
 };
 export const responded = (
   d: Devices,

@@ -15,6 +15,12 @@ export interface Open {
   readonly pending: Pending;
   wrote: boolean;
 }
+const ruleOf: Readonly<Record<Expected['by'], string>> = {
+  dma: 'vt-d.walk.address',
+  status: 'vt-d.queue.wait-status',
+  'page-request': 'vt-d.pri.descriptor',
+  posted: 'vt-d.interrupt.posted',
+};
 const hex = (n: bigint): string => `0x${n.toString(16)}`;
 
 /** The bytes a request may write, at each host address that it may reach. */
@@ -55,14 +61,12 @@ const flags = (g: VtdGhost, memory: Memory, at: bigint): boolean => {
   const now = memory.u64(word);
   if (page === undefined || now === undefined) return false;
   const before = page.words[Number((word >> 3n) & 511n)] as bigint;
-  for (const { pending: p } of g.open)
-    for (const t of p.touched) {
-      if (t.at !== word) continue;
-      const write = p.event.do !== 'dma.read';
-      let may = t.stage === 1 ? (1n << 5n) | (1n << 10n) : g.a.slads ? 1n << 8n : 0n;
-      if (write) may |= t.stage === 1 ? 1n << 6n : g.a.slads ? 1n << 9n : 0n;
-      if ((now & before) === before && ((now ^ before) & ~may) === 0n) return true;
-    }
+  for (const t of g.touched) {
+    if (t.at !== word) continue;
+    let may = t.stage === 1 ? (1n << 5n) | (1n << 10n) : g.a.slads ? 1n << 8n : 0n;
+    if (t.write) may |= t.stage === 1 ? 1n << 6n : g.a.slads ? 1n << 9n : 0n;
+    if ((now & before) === before && ((now ^ before) & ~may) === 0n) return true;
+  }
   return false;
 };
 const matches = (e: Expected, at: bigint, byte: number): boolean => {
@@ -71,6 +75,7 @@ const matches = (e: Expected, at: bigint, byte: number): boolean => {
 };
 /** A request whose outcome is not known may have written anything of its own. */
 const unknowable = (g: VtdGhost, byte: number): boolean =>
+  g.sent.some((s) => s.unknown !== undefined) ||
   g.open.some(
     ({ pending: p }) =>
       p.unknown !== undefined && (p.event.do === 'dma.atomic' || (p.event.do === 'dma.write' && p.event.bytes.includes(byte))),
@@ -192,20 +197,19 @@ export const settledMemory = (g: VtdGhost, memory: Memory): readonly Event[] => 
     const later = g.expected.some((f) => f !== e && f.at < e.at + BigInt(e.bytes.length) && e.at < f.at + BigInt(f.bytes.length));
     if (e.optional === true || later || g.queue.unknown !== undefined || !untouched(g, e.at, e.bytes.length, e.time)) continue;
     checks.push({
-      rule: e.by === 'status' ? 'vt-d.queue.wait-status' : 'vt-d.pri.descriptor',
+      rule: ruleOf[e.by],
       ok: there,
       expected: `bytes at ${hex(e.at)}`,
       got: there ? 'them' : 'others',
     });
   }
-  for (const e of g.expected)
-    if (e.by !== 'dma' && e.seen)
-      checks.push({ rule: e.by === 'status' ? 'vt-d.queue.wait-status' : 'vt-d.pri.descriptor', ok: true, expected: '', got: '' });
+  for (const e of g.expected) if (e.by !== 'dma' && e.seen) checks.push({ rule: ruleOf[e.by], ok: true, expected: '', got: '' });
   checks.push(...flagChecks(g, memory));
   if (checks.length > 0) events.push({ saw: 'vtd.status', checks });
   g.tables.unsure.clear();
   g.expected = [];
   g.overwritten = [];
   g.open = [];
+  g.touched = [];
   return events;
 };

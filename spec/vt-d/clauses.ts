@@ -169,7 +169,7 @@ const interrupts: readonly Clause<VtdGhost>[] = [
     needs: ['vt-d.interrupt'],
     harm: 'wrong-data',
     scope,
-    when: ({ event: e }) => e.reach && e.form === 'remapped' && e.matched !== 'excluded' && e.seen === 'delivered',
+    when: ({ event: e }) => e.reach && (e.form === 'remapped' || e.form === 'posted') && e.matched !== 'excluded' && e.seen === 'delivered',
     holds: ({ event }) => event.matched === 'permitted' || no('fields', event),
   }),
   clause({

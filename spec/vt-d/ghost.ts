@@ -95,6 +95,8 @@ export interface VtdGhost {
   pending: Pending | undefined;
   /** Requests whose effects may still show. */
   open: Open[];
+  /** Table entries that walks may have flagged since memory was last compared. */
+  touched: { readonly at: bigint; readonly stage: 1 | 2; readonly write: boolean }[];
   /** Memory changes are told by comparing, so that one may be told late. */
   readonly compared: boolean;
   expected: Expected[];
@@ -164,6 +166,7 @@ export const initial = (granted: Granted): VtdGhost => {
     functions: newFunctions(),
     pending: undefined,
     open: [],
+    touched: [],
     compared: granted.memory.seen !== 'ordered',
     expected: [],
     overwritten: [],

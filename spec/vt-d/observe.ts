@@ -145,6 +145,7 @@ const stimulus = (g: VtdGhost, m: Moment<VtdGhost>): readonly Event[] => {
       const p = prepare(g, m.memory, e);
       g.pending = p;
       g.open.push({ pending: p, wrote: false });
+      for (const t of p.touched) g.touched.push({ at: t.at, stage: t.stage, write: e.do !== 'dma.read' });
       expectWrites(g, m.memory, p);
       // A write to interrupt addresses is an interrupt request, if it has the size of one.
       if (e.do === 'dma.write' && p.chunks.some((c) => interruptRange(c.at))) g.sent.push(unknownMessage(e.requester));
@@ -154,6 +155,7 @@ const stimulus = (g: VtdGhost, m: Moment<VtdGhost>): readonly Event[] => {
       const sourceId = g.machine.requesters[e.requester]?.sourceId ?? 0;
       const r = interruptRequest(g, m.memory, { requester: e.requester, sourceId, address: e.address, data: e.data, pasid: e.pasid });
       g.sent.push(r.sent);
+      if (r.post !== undefined) g.expected.push({ at: r.post.at, bytes: r.post.bytes, by: 'posted', seen: false, time: g.time });
       if (r.sent.unknown !== undefined) g.faultsUnknown ??= r.sent.unknown;
       else met(g, r, sourceId);
       return [];
@@ -197,6 +199,7 @@ export const observe = (g: VtdGhost, m: Moment<VtdGhost>): readonly Event[] => {
     case 'ats.completion':
       return translated(g, m, e);
     case 'ats.invalidation':
+      if (g.queue.unknown !== undefined) return [];
       return [
         {
           saw: 'vtd.status',
@@ -211,6 +214,7 @@ export const observe = (g: VtdGhost, m: Moment<VtdGhost>): readonly Event[] => {
         },
       ];
     case 'pri.response':
+      if (g.queue.unknown !== undefined) return [];
       return [
         {
           saw: 'vtd.status',

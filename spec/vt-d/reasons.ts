@@ -69,7 +69,7 @@ export const memoryReasons: readonly Reason[] = [
   r(-5, 'bus-master', 'a request of a function whose Bus Master Enable is clear', 'PCI Express Base, Command Register'),
   r(-4, 'absent-function', 'a request of a virtual function that does not exist', general),
 ];
-/** Reasons of interrupt requests. 0x27 and 0x28 concern posted interrupts, which are not judged. */
+/** Reasons of interrupt requests. */
 export const interruptReasons: readonly Reason[] = [
   r(0x20, 'request-reserved', 'a remappable request with reserved data bits set', interrupts),
   r(0x21, 'index', 'an index past the interrupt-remapping table', interrupts),
@@ -78,4 +78,6 @@ export const interruptReasons: readonly Reason[] = [
   r(0x24, 'reserved', 'an entry with reserved bits set', interrupts),
   r(0x25, 'compatibility', 'a compatibility-format request that is not let through', interrupts),
   r(0x26, 'source', 'a request whose source the entry does not name', interrupts),
+  r(0x27, 'posted-access', 'a posted-interrupt descriptor where no memory is', interrupts),
+  r(0x28, 'posted-reserved', 'a posted-interrupt descriptor with reserved bits set', interrupts),
 ];

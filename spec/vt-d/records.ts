@@ -74,12 +74,14 @@ const fits = (f: Fault, s: Shown): readonly Field[] => {
   return list;
 };
 const reasonFits = (f: Fault, s: Shown): boolean => s.reason === undefined || f.reasons.includes(s.reason) || f.reasons.includes(any);
-/** The record that comes nearest to what was shown, by number of fields that fit. */
+/** The record that comes nearest to what was shown: fewest parts that do not fit, then most that do. */
 const nearest = (candidates: readonly Fault[], s: Shown): Fault | undefined => {
   let best: Fault | undefined;
-  let score = -1;
+  let score = -Infinity;
   for (const f of candidates) {
-    const n = fits(f, s).filter((x) => x.ok).length * 2 + (reasonFits(f, s) ? 1 : 0);
+    const parts = fits(f, s);
+    const bad = parts.filter((x) => !x.ok).length + (reasonFits(f, s) ? 0 : 1);
+    const n = parts.length - bad * 100;
     if (n > score) {
       best = f;
       score = n;

@@ -23,7 +23,15 @@ interface Refusal {
   readonly fpd: boolean;
   readonly rule: Kind | undefined;
 }
+/** What a posted interrupt makes of its descriptor, and the notification it sends. */
+interface Post {
+  readonly at: bigint;
+  readonly bytes: Uint8Array;
+  readonly message: Message | undefined;
+  readonly rule: Kind | undefined;
+}
 interface Outcomes {
+  readonly posts: Post[];
   readonly ways: Way[];
   readonly refusals: Refusal[];
   form: Sent['form'];
@@ -65,10 +73,65 @@ export const remapped = (lo: bigint, eime: boolean): Message => ({
   level: bit(lo, 4),
   redirectionHint: bit(lo, 3),
 });
+/** Linux dmar.h (posted-mode fields), posted_intr.h (descriptor): PIR in bits 255:0, ON 256, SN 257, NV 279:272, NDST 319:288. */
+const posted = (
+  g: VtdGhost,
+  memory: Memory,
+  [lo, hi]: readonly [bigint, bigint],
+  eime: boolean,
+  q: InterruptRequest,
+  alive: Kind | undefined,
+  faulty: Kind | undefined,
+  refuse: (reason: number, rule: Kind | undefined) => void,
+  o: Outcomes,
+): void => {
+  const fits = sourceFits(hi, q.sourceId);
+  if ((lo & (mask(7, 2) | mask(13, 12) | mask(37, 24))) !== 0n || (hi & mask(31, 20)) !== 0n || fits === undefined) {
+    refuse(0x24, faulty);
+    if (fits !== true) refuse(0x26, faulty);
+    return;
+  }
+  if (!fits) {
+    refuse(0x26, alive);
+    return;
+  }
+  const at = ((lo >> 38n) << 6n) | ((hi >> 32n) << 32n);
+  const now = memory.read(at, 64);
+  if (now === undefined) {
+    refuse(0x27, alive);
+    return;
+  }
+  if (!memory.known(at, 64) || g.expected.some((e) => e.by === 'posted' && !e.seen && e.at === at)) {
+    o.unknown ??= 'a posted-interrupt descriptor';
+    return;
+  }
+  const control = memory.u64(at + 32n) as bigint;
+  if ((control & (mask(15, 2) | mask(31, 24))) !== 0n || now.subarray(40).some((b) => b !== 0)) {
+    refuse(0x28, alive);
+    return;
+  }
+  const vector = field(lo, 23, 16);
+  const bytes = now.slice();
+  bytes[vector >> 3] = (bytes[vector >> 3] as number) | (1 << (vector & 7));
+  const notifies = !bit(control, 0) && (bit(lo, 14) || !bit(control, 1));
+  if (notifies) bytes[32] = (bytes[32] as number) | 1;
+  const destination = field(control, 63, 32);
+  const message: Message = {
+    vector: field(control, 23, 16),
+    delivery: 0,
+    destination: eime ? destination : (destination >>> 8) & 0xff,
+    logical: false,
+    level: undefined,
+    redirectionHint: undefined,
+  };
+  o.form = 'posted';
+  o.posts.push({ at, bytes, message: notifies ? message : undefined, rule: alive });
+};
 const deliverable = (delivery: number): boolean => delivery !== 3 && delivery !== 6;
 
 const entry = (
   g: VtdGhost,
+  memory: Memory,
   [lo = 0n, hi = 0n]: readonly bigint[],
   until: number,
   index: number,
@@ -89,7 +152,7 @@ const entry = (
     return;
   }
   if (bit(lo, 15)) {
-    if (g.a.posted) o.unknown ??= 'a posted interrupt';
+    if (g.a.posted) posted(g, memory, [lo, hi], eime, q, alive, faulty, refuse, o);
     else refuse(0x24, faulty);
     return;
   }
@@ -132,11 +195,11 @@ const lookUp = (g: VtdGhost, memory: Memory, q: InterruptRequest, o: Outcomes): 
     const list = versions(g.tables, memory, (p.value & mask(g.a.haw - 1, 12)) + BigInt(index * 16), 2);
     if (typeof list === 'string') o.unknown ??= list;
     else if (list === undefined) o.refusals.push({ reason: 0x23, fpd: false, rule: p.until === Infinity ? undefined : 'not-cached' });
-    else for (const v of list) entry(g, v.words, v.until, index, pointer, bit(p.value, 11), q, o);
+    else for (const v of list) entry(g, memory, v.words, v.until, index, pointer, bit(p.value, 11), q, o);
   }
 };
 const decide = (g: VtdGhost, memory: Memory, q: InterruptRequest): Outcomes => {
-  const o: Outcomes = { ways: [], refusals: [], form: 'off', index: undefined, unknown: undefined };
+  const o: Outcomes = { posts: [], ways: [], refusals: [], form: 'off', index: undefined, unknown: undefined };
   const waiting = g.command !== undefined && !g.command.settled && [IRES, IRTPS, CFIS].includes(g.command.bit);
   if (waiting) o.unknown = 'whether a command has taken effect';
   else if (q.address >> 20n !== 0xfeen) o.unknown = 'an interrupt request outside the interrupt address range';
@@ -156,10 +219,11 @@ const decide = (g: VtdGhost, memory: Memory, q: InterruptRequest): Outcomes => {
   return o;
 };
 /** Reasons that FPD in the entry suppresses. */
-const qualified = (reason: number): boolean => reason === 0x22 || reason === 0x24 || reason === 0x26;
+const qualified = (reason: number): boolean => reason === 0x22 || reason === 0x24 || reason === 0x26 || reason === 0x27 || reason === 0x28;
 
 export interface Request {
   readonly sent: Sent;
+  readonly post: { readonly at: bigint; readonly bytes: Uint8Array } | undefined;
   readonly fault: Fault | undefined;
   readonly sure: boolean;
   readonly suppressed: readonly number[];
@@ -173,14 +237,20 @@ export const interruptRequest = (g: VtdGhost, memory: Memory, q: InterruptReques
     ...o.ways.filter((w) => w.rule !== undefined && !permitted.some((p) => same(p.message, w.message))).flatMap((w) => w.rule ?? []),
     ...(refusals.length === 0 ? o.refusals.flatMap((r) => r.rule ?? []) : []),
   ];
+  const live = o.posts.filter((p) => p.rule === undefined);
+  // A posted entry beside other possibilities: which of them it was decides what memory holds.
+  if (o.posts.length > 0 && (live.length !== 1 || o.posts.length > 1 || permitted.length > 0 || o.ways.length > 0 || o.refusals.length > 0))
+    o.unknown ??= 'which of several entries a posted interrupt meets';
+  const post = o.unknown === undefined ? live[0] : undefined;
+  const notice = post?.message;
   const reasons = [...new Set(refusals.map((r) => r.reason))].sort((a, b) => a - b);
   const sent: Sent = {
     by: 'request',
     requester: q.requester,
     form: o.form,
-    may: o.ways,
+    may: notice === undefined ? o.ways : [{ message: notice }],
     reasons,
-    must: o.unknown === undefined && refusals.length === 0 && permitted.length > 0,
+    must: o.unknown === undefined && refusals.length === 0 && (permitted.length > 0 || notice !== undefined),
     rules: [...new Set(kinds)],
     unknown: o.unknown,
     arrived: false,
@@ -201,6 +271,7 @@ export const interruptRequest = (g: VtdGhost, memory: Memory, q: InterruptReques
         };
   return {
     sent,
+    post,
     fault,
     sure: fault !== undefined && permitted.length === 0 && told.length === refusals.length && !reasons.includes(any),
     suppressed: [...new Set(refusals.filter((r) => !told.includes(r)).map((r) => r.reason))],

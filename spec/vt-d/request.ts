@@ -123,6 +123,8 @@ export const prepare = (g: VtdGhost, memory: Memory, e: MemoryRequest): Pending 
           : on === true
             ? walk(unitOf(g, memory), q)
             : untranslated(g, q);
+    // Four bytes written there are an interrupt request.
+    if (q.write && !q.read && length === 4 && interruptRange(at) && e.pasid === undefined) unknown ??= 'a write to interrupt addresses';
     unknown ??= r.unknown;
     touched.push(...r.touched);
     const reaches: Reach[] = [];

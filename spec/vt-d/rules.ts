@@ -150,6 +150,13 @@ export const statusRules: readonly Rule[] = [
   ['vt-d.queue.completion-sent', 'must', 'self-stuck', 'an unmasked completion event is sent', 'Invalidation Event Control Register'],
   ['vt-d.interrupt.asked-for', 'must', 'stray-write', 'no interrupt arrives that nobody sent', 'Interrupt Remapping'],
   [
+    'vt-d.interrupt.posted',
+    'must',
+    'self-stuck',
+    'a posted interrupt sets its bit in the descriptor, and outstanding notification where it notifies',
+    'Posted Interrupt Descriptor',
+  ],
+  [
     'vt-d.walk.accessed',
     'must',
     'wrong-data',

@@ -54,6 +54,7 @@ export const translationAsked = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): re
       kind: 'translation',
     });
     unknown ??= r.unknown;
+    for (const t of r.touched) g.touched.push({ at: t.at, stage: t.stage, write: e.noWrite !== true });
     const list = { at, reaches: [] as Reach[], blocks: [] as Block[], excluded: [] as Outcome[] };
     for (const o of r.outcomes) {
       if (o.killer !== undefined) list.excluded.push(o);
