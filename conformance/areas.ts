@@ -14,6 +14,7 @@ import type { Choice, Suite } from './program.ts';
 import { blkSuite } from './virtio/blk.ts';
 import { mmioSuite } from './virtio/mmio.ts';
 import { pciSuite } from './virtio/pci.ts';
+import { vtdSuite } from './vt-d/suite.ts';
 
 const area = <G>(a: Area<G>): Area<never> => a as unknown as Area<never>;
 const suite = <C extends Choice>(s: Suite<C>): Suite => s as unknown as Suite;
@@ -29,7 +30,7 @@ export const areas: readonly Area<never>[] = [
   area(instructions),
   area(vtd),
 ];
-export const suites: readonly Suite[] = [suite(blkSuite), suite(pciSuite), suite(mmioSuite), suite(instructionsSuite)];
+export const suites: readonly Suite[] = [suite(blkSuite), suite(pciSuite), suite(mmioSuite), suite(instructionsSuite), suite(vtdSuite)];
 
 /** Whether a dotted id is, or lies below, one of the prefixes. No prefixes: everything. */
 export const within = (id: string, prefixes: readonly string[]): boolean =>

@@ -72,8 +72,14 @@ export const silence = (sw: Software, n: number, answers: boolean): void => {
 };
 
 const COMMAND = 0x04;
-const SRIOV = { control: 0x108, initial: 0x10c, number: 0x110, offset: 0x114 } as const;
-/** Bus mastering on and off; look at the identity; virtual functions on and off, also more than there are; reset. */
+export const SRIOV: Readonly<Record<'header' | 'control' | 'initial' | 'number' | 'offset', number>> = {
+  header: 0x100,
+  control: 0x108,
+  initial: 0x10c,
+  number: 0x110,
+  offset: 0x114,
+};
+/** Bus mastering on and off; look at the identity; virtual functions off, on and fewer; reset. */
 export const functionOf = (sw: Software, n: number, what: number, count: number): void => {
   const device = able(sw, n, 'config');
   if (device === undefined) return;
@@ -94,12 +100,16 @@ export const functionOf = (sw: Software, n: number, what: number, count: number)
       get(0, 4);
       return get(COMMAND);
     case 3:
-    case 4:
+    case 4: {
       if (!physical) return;
-      set(SRIOV.number, count);
+      const total = sw.devices.filter((d) => d.requester.physical === requester).length;
+      // NumVFs stands still while they are enabled.
+      set(SRIOV.control, 0);
+      set(SRIOV.number, Math.min(count, total));
       set(SRIOV.control, 9);
       get(SRIOV.control);
       return get(SRIOV.number);
+    }
     case 5:
       if (!physical) return;
       set(SRIOV.control, 0);
@@ -120,6 +130,7 @@ export const startFunctions = (sw: Software): void => {
     const virtual = sw.devices.filter((d) => d.requester.physical === requester).length;
     if (!has(device, 'config')) continue;
     if (virtual > 0) {
+      sw.out.push({ do: 'function.config.read', requester, at: SRIOV.header, width: 4 });
       sw.out.push({ do: 'function.config.write', requester, at: SRIOV.number, width: 2, value: virtual });
       sw.out.push({ do: 'function.config.write', requester, at: SRIOV.control, width: 2, value: 9 });
     }

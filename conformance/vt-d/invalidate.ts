@@ -3,7 +3,7 @@
 
 import { bit, REG } from './bits.ts';
 import type { How } from './choices.ts';
-import { type Device, PAGES, addressOf, fresh, poke, read, type Software, type Space, write } from './software.ts';
+import { type Device, PAGES, addressOf, freshStatus, poke, read, type Software, type Space, write } from './software.ts';
 
 /** One invalidation. `grain`: 1 global, 2 domain (or PASID), 3 device or page. */
 export type Invalidation =
@@ -77,7 +77,7 @@ export const descriptor = (sw: Software, i: Invalidation): readonly [bigint, big
 /** Waits with a status write of a value unlike any before, where `status` says so. */
 export const waiting = (sw: Software, status: boolean, interrupt: boolean): readonly [bigint, bigint] => {
   const at = BigInt(addressOf(PAGES.status) + 4 * (sw.counter % 64));
-  return [5n | flag(interrupt, 4) | flag(status, 5) | bit(6) | (status ? n(fresh(sw), 32) : 0n), status ? at : 0n];
+  return [5n | flag(interrupt, 4) | flag(status, 5) | bit(6) | (status ? n(freshStatus(sw), 32) : 0n), status ? at : 0n];
 };
 
 /** Puts descriptors behind each other and tells the unit. */

@@ -118,10 +118,15 @@ export const able = (sw: Software, n: number, ...abilities: readonly RequesterAb
     n,
   );
 
-/** A value unlike any before it, no byte of which is 0. */
+/** A value unlike any before it; every byte has its top bit set, which no status has. */
 export const fresh = (sw: Software): number => {
   const n = ++sw.counter;
-  return 0x4000_0000 + ((n >> 14) & 0x3f) * 0x1_0000 + 0x80_8000 + ((n >> 7) & 0x7f) * 0x100 + (n & 0x7f) + 0x80;
+  return (0x8080_8080 + ((n >> 14) & 0x3f) * 0x1_0000 + ((n >> 7) & 0x7f) * 0x100 + (n & 0x7f)) >>> 0;
+};
+/** A status unlike any before it; no byte is 0 or has its top bit set, so that it is never taken for a request's. */
+export const freshStatus = (sw: Software): number => {
+  const n = ++sw.counter;
+  return 0x0140_4040 + ((n >> 12) & 0x3f) * 0x1_0000 + ((n >> 6) & 0x3f) * 0x100 + (n & 0x3f);
 };
 
 export const peek = (sw: Software, at: number): bigint => sw.memory.get(at) ?? 0n;
