@@ -10,7 +10,8 @@ import { createJudge } from './judge.ts';
 import { replayOn } from './trace/replay.ts';
 
 export interface Deviation {
-  /** clause | kind | shape, as a counterexample prints it; `*` for the shape where the kind names the whole difference. */
+  /** clause | kind | shape, as a counterexample prints it; `*` for the shape where the kind names the whole difference, `*word*` where the shape
+   *  needs to have that word. */
   readonly signature: string;
   /** Further signatures of the same difference: other shortest programs of it. */
   readonly also?: readonly string[];

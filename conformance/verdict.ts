@@ -35,9 +35,14 @@ const silence = (c: Counterexample): boolean => {
 /** Death and silence count when a second run showed them again; any other finding is its own evidence. */
 const stands = (c: Counterexample): boolean => c.repeated || (c.finding.clause !== 'machine.alive' && !silence(c));
 
-/** By signature; `*` for the shape is for kinds that name the whole difference themselves. */
-const explains = (explained: ReadonlyMap<string, Deviation>, c: Counterexample): Deviation | undefined =>
-  explained.get(c.signature) ?? explained.get(`${c.finding.clause} | ${c.finding.kind} | *`);
+/** By signature; `*` for the shape is for kinds that name the whole difference themselves, `*word*` for shapes that have the word. */
+const explains = (explained: ReadonlyMap<string, Deviation>, c: Counterexample): Deviation | undefined => {
+  const kind = `${c.finding.clause} | ${c.finding.kind} | `;
+  const exact = explained.get(c.signature) ?? explained.get(`${kind}*`);
+  if (exact !== undefined || !c.signature.startsWith(kind)) return exact;
+  const words = c.signature.slice(kind.length).split('+');
+  return words.map((word) => explained.get(`${kind}*${word}*`)).find((d) => d !== undefined);
+};
 
 const clauseResult = (clause: Clause<never>, seen: Seen, explained: ReadonlyMap<string, Deviation>): ClauseResult => {
   const tally = seen.tallies.get(clause.id) ?? { id: clause.id, applied: 0, kept: 0, broken: 0, unknown: 0 };
