@@ -1,7 +1,7 @@
 // npm run mutants -- AREA: the mutation score of an area, and its survivors. Exit 1 below the gate, or where a class is stale.
 // It needs the development dependencies, so it is no command of vmmc.
 
-import { readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { mutatedAreas } from '../conformance/mutants/areas.ts';
 import { classesOf, scoreOf } from '../conformance/mutants/classes.ts';
@@ -37,16 +37,21 @@ const command = new Command('mutants')
   .option('--seed <n>', 'which ones', '1')
   .option('--programs <n>', 'at most so many programs a mutant: quick, and a lower bound of the score')
   .option('--again <report>', 'only the survivors of an earlier --json')
+  .option('--log <file>', 'each outcome as a line of JSON, as soon as it is known')
   .option('--file <name>', 'only mutants of this file below reference/')
   .action(
-    async (area: string, options: { json?: boolean; sample?: string; seed: string; programs?: string; again?: string; file?: string }) => {
+    async (
+      area: string,
+      options: { json?: boolean; sample?: string; seed: string; programs?: string; again?: string; log?: string; file?: string },
+    ) => {
       const whole = [options.sample, options.file, options.again].every((o) => o === undefined);
       const before = options.again === undefined ? undefined : keysOf(options.again);
       const choose = (all: readonly Mutant[]): readonly Mutant[] => {
         const some = all.filter((m) => (options.file === undefined || m.file === options.file) && before?.has(keyOf(m)) !== false);
         return options.sample === undefined ? some : sampled(some, Number(options.sample), Number(options.seed));
       };
-      const outcomes = await tryMutants(area, choose, Number(options.programs ?? Infinity), (done, of) => {
+      const outcomes = await tryMutants(area, choose, Number(options.programs ?? Infinity), (done, of, outcome) => {
+        if (options.log !== undefined) appendFileSync(options.log, `${JSON.stringify(outcome)}\n`);
         if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${of} mutants`);
       });
       const score = scoreOf(outcomes, classesOf(area));

@@ -36,7 +36,8 @@ const checkedOf = 8;
 /** What a reader of the wire would refuse in these lines. */
 const offence = (played: Played, number: number, unsupported: ReadonlySet<string>): string | undefined => {
   for (const line of played.lines) {
-    if (!('event' in line) || !('saw' in line.event)) continue;
+    if (!('event' in line) || 'do' in line.event) continue;
+    if (!('saw' in line.event)) return 'an observation without a name';
     if (line.event.saw === 'unsupported') {
       if (!unsupported.has(line.event.what)) return `unsupported: ${line.event.what}`;
     } else if (number % checkedOf === 0) {
