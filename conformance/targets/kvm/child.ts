@@ -33,8 +33,8 @@ const serve = async (): Promise<void> => {
   });
   if (kvm === undefined) return;
   const emulates = modules.includes('kvm_pvm');
-  const vcpu = openVcpu(kvm, emulates);
   const memory = knownMemory(kvm.memory);
+  const vcpu = openVcpu(kvm, emulates, memory.furnished);
   const entries = kvm.cpuid.readUInt32LE(0);
   const leaves = Array.from({ length: entries }, (_, i) => Array.from({ length: 7 }, (_, k) => kvm.cpuid.readUInt32LE(8 + 40 * i + 4 * k)));
   say({ module: modules.length === 0 ? 'kvm' : modules.join('+'), tellsFailures: kvm.tellsFailures, leaves });

@@ -9,6 +9,8 @@ export interface KnownMemory {
   /** A new machine: every byte becomes what `pristine` holds. */
   readonly furnish: (size: number, pristine: Buffer) => void;
   readonly size: () => number;
+  /** Whether these bytes are as they were furnished. */
+  readonly furnished: (at: number, length: number) => boolean;
   readonly write: (at: number, bytes: Uint8Array) => boolean;
   /** Ranges that differ from what is known, ascending; they are known afterwards. `within`: only in these pages, one bit each. */
   readonly changes: (within?: Uint32Array) => readonly Range[];
@@ -57,6 +59,7 @@ export const knownMemory = (guest: Buffer): KnownMemory => {
   return {
     touched,
     size: () => size,
+    furnished: (at, length) => at + length <= size && guest.compare(clean, at, at + length, at, at + length) === 0,
     furnish: (bytes, pristine) => {
       size = bytes;
       clean = pristine;

@@ -35,7 +35,7 @@ const runsNatively = (words: Uint32Array, from: number): boolean => {
   const [selector, flags] = [words[(from + at.sregs + 12) >> 2] as number, words[(from + at.sregs + 16) >> 2] as number];
   return (selector & 3) === 3 && ((flags >>> 24) & 1) === 1 && ((words[(from + at.sregs + sregs.efer) >> 2] as number) & 0x400) !== 0;
 };
-export const openVcpu = (kvm: Kvm, emulates: boolean): Vcpu => {
+export const openVcpu = (kvm: Kvm, emulates: boolean, furnished: (at: number, length: number) => boolean): Vcpu => {
   const { page } = kvm;
   const pageWords = new Uint32Array(page.buffer, page.byteOffset, page.length >> 2);
   const pageQuads = new BigUint64Array(page.buffer, page.byteOffset, page.length >> 3);
@@ -152,10 +152,17 @@ export const openVcpu = (kvm: Kvm, emulates: boolean): Vcpu => {
   };
   const rip = (): bigint => pageQuads[(run.regs + 128) >> 3] as bigint;
   const long = (): boolean => ((pageQuads[(run.sregs + sregs.efer) >> 3] as bigint) & 0x400n) !== 0n;
+  /** Whether delivery of this vector finds the gate that was furnished. Real mode has no gates that could be wrong. */
+  const gateAsFurnished = (vector: number): boolean => {
+    if (((pageQuads[(run.sregs + sregs.cr0) >> 3] as bigint) & 1n) === 0n) return true;
+    const size = long() ? 16 : 8;
+    const limit = u32(run.sregs + sregs.idt + 8) & 0xffff;
+    return (vector + 1) * size - 1 <= limit && furnished(Number(pageQuads[(run.sregs + sregs.idt) >> 3]) + vector * size, size);
+  };
   const gateOpen = (): boolean => {
     if (((pageQuads[(run.sregs + sregs.cr0) >> 3] as bigint) & 1n) === 0n) return true;
     const gate = Number(pageQuads[(run.sregs + sregs.idt) >> 3]) + 3 * (long() ? 16 : 8);
-    return ((kvm.memory[gate + 5] ?? 0) & 0xe0) === 0xe0;
+    return gateAsFurnished(3) && ((kvm.memory[gate + 5] ?? 0) & 0xe0) === 0xe0;
   };
   /** The #UD that has just been delivered: believed, undone into the #BP of an INT3, or not believed. */
   const undefinedOpcode = (words: Uint32Array, from: number): 'believed' | 'again' | string => {
@@ -206,6 +213,7 @@ export const openVcpu = (kvm: Kvm, emulates: boolean): Vcpu => {
       const refused = load(words, from);
       if (refused !== undefined) return { unsupported: refused };
       let ticks = 0;
+      let injected = false;
       for (let entries = 0; ; entries++) {
         const entered = kvm.enter();
         if (entered === 'interrupted') {
@@ -216,10 +224,19 @@ export const openVcpu = (kvm: Kvm, emulates: boolean): Vcpu => {
         const reason = u32(run.reason);
         if (reason === exits.hlt) {
           const ended = halted(stops);
-          if (!emulates || 'unsupported' in ended || ended.stop !== 6 || ended.kind !== kind.stop) return ended;
+          if (!emulates || 'unsupported' in ended || ended.kind !== kind.stop) return ended;
+          // What we had KVM deliver stands for INT3 only where it arrives: a fault in between would save another RIP.
+          if (injected && ended.stop !== 3) return { unsupported: 'an INT3 that KVM cannot emulate, and whose delivery fails' };
+          if (ended.stop !== 6) {
+            const followsUd = ended.stop === 8 || (ended.stop >= 10 && ended.stop <= 13);
+            return followsUd && !gateAsFurnished(6)
+              ? { unsupported: 'KVM may have raised #UD for what it cannot emulate, by a gate that is not open' }
+              : ended;
+          }
           const verdict = undefinedOpcode(words, from);
           if (verdict === 'believed') return ended;
           if (verdict !== 'again') return { unsupported: verdict };
+          injected = true;
           continue;
         }
         if (reason === exits.shutdown) {
@@ -230,6 +247,7 @@ export const openVcpu = (kvm: Kvm, emulates: boolean): Vcpu => {
           const int3 = u32(run.exit) === 1 && page[run.exit + 16] !== 0 && page[run.exit + 17] === 0xcc;
           if (!int3 || !emulates || !gateOpen()) return { unsupported: failure() };
           breakpoint(rip());
+          injected = true;
           pageQuads[run.dirtyRegs >> 3] = 5n; // registers and events
           continue;
         }
