@@ -160,3 +160,10 @@ test('the process leaves the exit code', () => {
   const ran = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8', timeout: 25_000 });
   expect(ran).toMatchObject({ status: 2, stdout: expect.stringContaining('ends after line 30') });
 });
+test('the README names commands that exist, all of them', async () => {
+  const readme = readFileSync(join(root, 'README.md'), 'utf8');
+  const named = new Set(Array.from(readme.matchAll(/^vmmc ([a-z]+)/gm), (m) => m[1]));
+  const { out } = await vmmc('--help');
+  const offered = Array.from(out.matchAll(/^ {2}([a-z]+) /gm), (m) => m[1]).filter((name) => name !== 'help');
+  expect([...named].sort()).toEqual(offered.sort());
+});
