@@ -7,6 +7,7 @@ import { play } from '../run.ts';
 import { programsOf } from '../sample.ts';
 import { targetOver } from '../targets/ref/ref.ts';
 import { load } from './bundle.ts';
+import { deaths, homes } from './homes.ts';
 import type { Fault } from './fault.ts';
 
 export interface Row {
@@ -23,14 +24,15 @@ export interface Row {
 export const budget = 4000;
 const seed = 1;
 
-/** Where what the fault edits belongs: the face of a bus, or else the area of the clause; a death is shown by the rings. */
+/** Where what the fault edits belongs, by the tables beside the catalogue: its home, the area of its clause, or where its death shows. */
 export const areaOf = (fault: Fault): string => {
-  if (/virtio\/(?:pci|msix)/.test(fault.file)) return 'virtio.pci';
-  if (/virtio\/mmio/.test(fault.file)) return 'virtio.mmio';
+  const stands = ([file]: readonly [string, string]): boolean => fault.file.startsWith(file);
+  const home = homes.find(stands)?.[1];
+  if (home !== undefined) return home;
   const area = areas.find((a) =>
     (a as { readonly clauses: readonly { readonly id: string }[] }).clauses.some((c) => c.id === fault.killedBy),
   );
-  return area === undefined || area.id === 'machine' ? 'virtio.split' : area.id;
+  return area === undefined || area.id === 'machine' ? (deaths.find(stands)?.[1] ?? 'machine') : area.id;
 };
 
 export const row = async (fault: Fault): Promise<Row> => {
