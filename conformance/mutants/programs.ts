@@ -85,7 +85,11 @@ export const planFor = async (area: MutatedArea, { code }: Instrumented): Promis
     for (const l of lines) if ('event' in l && 'saw' in l.event && l.event.saw === 'unsupported') unsupported.add(l.event.what);
     if (findings.length > 0 || refused !== undefined || broke !== undefined)
       throw faultError(`the reference itself does not pass: ${findings[0]?.clause ?? refused ?? broke}`);
-    for (const id of mutantSwitch.reached) reaching.get(id)?.push(number) ?? reaching.set(id, [number]);
+    for (const id of mutantSwitch.reached) {
+      const numbers = reaching.get(id);
+      if (numbers === undefined) reaching.set(id, [number]);
+      else numbers.push(number);
+    }
   }
   mutantSwitch.reached = undefined;
   const all = places.map((_, i) => i);
