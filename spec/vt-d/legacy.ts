@@ -40,6 +40,7 @@ const translate = (
   const aw = field(hi, 2, 0);
   const domain = field(hi, 23, 8);
   // Requests that a good entry refuses may meet a cached one; an entry that is wrong itself is not cached.
+  if (killer === undefined && domain >= a.domains) r.unknown ??= 'a domain-id past ND';
   const refuse = (...reasons: number[]): void => block(r, reasons, fpd, reasons.includes(0x03) ? faulty : killer);
   const plain = q.kind === 'untranslated';
   if (tt === 3 || (tt === 1 && !a.dt) || (tt === 2 && !a.pt)) {

@@ -105,6 +105,7 @@ const translate = (u: Unit, f: Found, r: Result): void => {
   const [q0 = 0n, q1 = 0n, q2 = 0n] = words;
   const domain = field(q1, 15, 0);
   const pgtt = field(q0, 8, 6);
+  if (killer === undefined && domain >= u.a.domains) r.unknown ??= 'a domain-id past ND';
   const blocked = (reasons: readonly number[], k: Kind | undefined): void => block(r, reasons, fpd, k);
   if (q.execute && !bit(q2, 1)) blocked([0x5c], killer);
   if (f.privileged && q.pasid !== undefined && !bit(q2, 0)) blocked([0x5d], killer);

@@ -36,6 +36,7 @@ export const translationAsked = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): re
   // Interrupt addresses are not translated: what a device is told of them is not judged.
   if (interruptRange(e.at) || interruptRange(e.at + BigInt(e.pages) * 4096n - 1n))
     unknown ??= 'a translation request for interrupt addresses';
+  if (e.execute === true) unknown ??= 'a translation request with execute permission';
   if (on !== true) unknown ??= 'a translation request while translation is off';
   if (absent(g.functions, g.machine, e.requester) !== false || masters(g.functions, g.machine, e.requester) !== true)
     unknown ??= 'whether the function may make requests';
