@@ -84,10 +84,11 @@ export const run = (c: Cpu, blocks: Blocks, stops: StopRange | undefined, limit:
           c.attention = 1;
         }
         if (c.apic !== undefined) c.apic.tick(c.done);
-        const single = c.attention !== 0;
-        if (single) {
+        let single = false;
+        if (c.attention !== 0) {
           const ended = boundary(c);
           if (ended !== undefined) return ended;
+          single = c.attention !== 0;
         }
         const at = c.code === 64 ? c.ipLo : (c.seg[CS].lo + c.ipLo) | 0;
         if (stops !== undefined && c.ipHi === stops.hi) {
