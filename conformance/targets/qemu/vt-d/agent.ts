@@ -81,6 +81,9 @@ const common: readonly number[] = [
   [0x89, 0x04, 0x8d, ...u32(logAt + log.entries)], // mov [entries + 4 ecx], eax
   ...increment(logAt + log.count),
   ...store(local(EOI), 0),
+  // QEMU forgets an 8259A request that waits while an APIC interrupt is taken; masking and unmasking the line makes it ask again.
+  ...outb(0x21, 0xff),
+  ...outb(0x21, 0xff & ~(1 << barrierLine)),
   [0x5a, 0x59, 0x58, 0xcf], // pop edx, ecx, eax; iretd
 ].flat();
 const stub = (vector: number): readonly number[] => {
