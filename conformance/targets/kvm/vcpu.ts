@@ -2,7 +2,7 @@
 // Emulation that KVM does not do is unsupported, told with the instruction's bytes; it is never taken for the processor's #UD.
 
 import { exits, type Kvm, run } from '../host/kvm.ts';
-import { frameAt, type Kind, mayBeEmulated, undefinedEverywhere } from './emulated.ts';
+import { type Frame, frameAt, type Kind, mayBeEmulated, undefinedEverywhere } from './emulated.ts';
 import { at, kind, msrs, regsWords, sregs, sregsWords } from './layout.ts';
 
 export interface Stops {
@@ -30,8 +30,17 @@ const eventFlagsAt = run.events + 20;
 const eventFlags = 5;
 
 /** `emulates`: this module runs all but 64-bit ring 3 in KVM's software emulator (emulated.ts). */
-/** Whether the module lets the processor itself run this request's first instruction: 64-bit code in ring 3. */
+const ssAt = run.sregs + 5 * 24;
+interface Origin {
+  readonly frame: Frame;
+  readonly kind: Kind;
+  readonly code64: boolean;
+  readonly bytes: Uint8Array;
+  readonly text: string;
+}
+/** Whether the module lets the processor itself run this request's first instruction: 64-bit code in ring 3, without an interrupt shadow. */
 const runsNatively = (words: Uint32Array, from: number): boolean => {
+  if (words[(from + at.shadow) >> 2] !== 0) return false;
   const [selector, flags] = [words[(from + at.sregs + 12) >> 2] as number, words[(from + at.sregs + 16) >> 2] as number];
   return (selector & 3) === 3 && ((flags >>> 24) & 1) === 1 && ((words[(from + at.sregs + sregs.efer) >> 2] as number) & 0x400) !== 0;
 };
@@ -164,33 +173,46 @@ export const openVcpu = (kvm: Kvm, emulates: boolean, furnished: (at: number, le
     const gate = Number(pageQuads[(run.sregs + sregs.idt) >> 3]) + 3 * (long() ? 16 : 8);
     return gateAsFurnished(3) && ((kvm.memory[gate + 5] ?? 0) & 0xe0) === 0xe0;
   };
-  /** The #UD that has just been delivered: believed, undone into the #BP of an INT3, or not believed. */
-  const undefinedOpcode = (words: Uint32Array, from: number): 'believed' | 'again' | string => {
+  /** Where the exception that has just been delivered came from, and the bytes there; undefined where that cannot be told. */
+  const origin = (words: Uint32Array, from: number, errorCode: boolean): Origin | undefined => {
     const word = (offset: number): number => words[(from + offset) >> 2] as number;
     const real = (word(at.sregs + sregs.cr0) & 1) === 0;
     const v86 = (word(at.regs + 136) & 0x20000) !== 0;
     const kindOfFrame: Kind = long() ? 'long' : real ? 'real' : v86 ? 'v86' : 'protected';
-    const ss = run.sregs + 5 * 24;
-    const frame = frameAt(
-      kvm.memory,
-      Number(BigInt.asUintN(32, (pageQuads[ss >> 3] as bigint) + (pageQuads[(run.regs + 48) >> 3] as bigint))),
-      kindOfFrame,
-    );
-    const csAsked = word(at.sregs + 12) & 0xffff;
-    if (frame === undefined || (!real && !v86 && frame.cs !== csAsked)) return 'KVM cannot emulate an instruction';
+    const top = Number(BigInt.asUintN(32, (pageQuads[ssAt >> 3] as bigint) + (pageQuads[(run.regs + 48) >> 3] as bigint)));
+    const slot = kindOfFrame === 'long' ? 8 : 4;
+    const frame = frameAt(kvm.memory, errorCode && kindOfFrame !== 'real' ? top + slot : top, kindOfFrame);
+    if (frame === undefined || (!real && !v86 && frame.cs !== (word(at.sregs + 12) & 0xffff))) return undefined;
     const code64 = ((word(at.sregs + 16) >>> 24) & 1) === 1 && long();
     const base = real || v86 ? BigInt(frame.cs << 4) : code64 ? 0n : BigInt(word(at.sregs));
     const linear = Number(BigInt.asUintN(32, base + frame.rip));
     const bytes = kvm.memory.subarray(linear, linear + 15);
     const text = [...bytes].map((b) => b.toString(16).padStart(2, '0')).join(' ');
-    if (runsNatively(words, from)) return mayBeEmulated(bytes) ? `KVM raises #UD for what it cannot emulate: ${text}` : 'believed';
-    if (undefinedEverywhere(bytes, kindOfFrame, code64)) return 'believed';
-    if (bytes[0] !== 0xcc || frame.rsp === undefined || v86 || frame.ss !== (word(at.sregs + 5 * 24 + 12) & 0xffff) || !gateOpen())
+    return { frame, kind: kindOfFrame, code64, bytes, text };
+  };
+  /** Where the emulator's #UD for what it cannot do may itself have failed to be delivered, and what arrived is the failure. */
+  const mayFollow = (words: Uint32Array, from: number, vector: number): Ended | undefined => {
+    if (runsNatively(words, from) || (vector !== 8 && (vector < 10 || vector > 14))) return undefined;
+    const tss = Number(pageQuads[(run.sregs + 6 * 24) >> 3]);
+    const real = ((pageQuads[(run.sregs + sregs.cr0) >> 3] as bigint) & 1n) === 0n;
+    const sure = real || (vector !== 8 && gateAsFurnished(6) && furnished(tss, 0x68) && origin(words, from, true)?.bytes[0] !== 0xcc);
+    return sure ? undefined : { unsupported: 'what follows where KVM raises #UD for what it cannot emulate, and cannot deliver it' };
+  };
+  /** The #UD that has just been delivered: believed, undone into the #BP of an INT3, or not believed. */
+  const undefinedOpcode = (words: Uint32Array, from: number): 'believed' | 'again' | string => {
+    const came = origin(words, from, false);
+    if (came === undefined) return 'KVM cannot emulate an instruction';
+    const { frame, bytes, text, code64 } = came;
+    if (bytes[0] !== 0xcc && runsNatively(words, from))
+      return mayBeEmulated(bytes) ? `KVM raises #UD for what it cannot emulate: ${text}` : 'believed';
+    if (undefinedEverywhere(bytes, came.kind, code64)) return 'believed';
+    const ssAsked = (words[(from + at.sregs + 5 * 24 + 12) >> 2] as number) & 0xffff;
+    if (bytes[0] !== 0xcc || frame.rsp === undefined || came.kind === 'v86' || frame.ss !== ssAsked || !gateOpen())
       return `KVM raises #UD for what it cannot emulate: ${text}`;
     // Back to before the INT3, with code and stack segment as asked; the frame that comes has the same bytes of the stack.
     for (let i = 0; i < 6; i++) {
       pageWords[(run.sregs >> 2) + i] = words[((from + at.sregs) >> 2) + i] as number;
-      pageWords[(ss >> 2) + i] = words[((from + at.sregs + 5 * 24) >> 2) + i] as number;
+      pageWords[(ssAt >> 2) + i] = words[((from + at.sregs + 5 * 24) >> 2) + i] as number;
     }
     pageQuads[(run.regs + 48) >> 3] = frame.rsp;
     pageQuads[(run.regs + 136) >> 3] = frame.rflags & ~0x10000n;
@@ -227,12 +249,7 @@ export const openVcpu = (kvm: Kvm, emulates: boolean, furnished: (at: number, le
           if (!emulates || 'unsupported' in ended || ended.kind !== kind.stop) return ended;
           // What we had KVM deliver stands for INT3 only where it arrives: a fault in between would save another RIP.
           if (injected && ended.stop !== 3) return { unsupported: 'an INT3 that KVM cannot emulate, and whose delivery fails' };
-          if (ended.stop !== 6) {
-            const followsUd = ended.stop === 8 || (ended.stop >= 10 && ended.stop <= 13);
-            return followsUd && !gateAsFurnished(6)
-              ? { unsupported: 'KVM may have raised #UD for what it cannot emulate, by a gate that is not open' }
-              : ended;
-          }
+          if (ended.stop !== 6) return mayFollow(words, from, ended.stop) ?? ended;
           const verdict = undefinedOpcode(words, from);
           if (verdict === 'believed') return ended;
           if (verdict !== 'again') return { unsupported: verdict };
