@@ -18,6 +18,8 @@ interface Physical {
   stride: number | undefined;
   /** Extended space was written before the capability was seen: virtual functions may be there or not. */
   unsure: boolean;
+  /** The driver broke a rule of the capability: what exists is not known until the function is reset. */
+  muddled: boolean;
 }
 export interface Functions {
   readonly physical: Map<number, Physical>;
@@ -36,6 +38,7 @@ const physicalOf = (f: Functions, i: number): Physical => {
       offset: undefined,
       stride: undefined,
       unsure: false,
+      muddled: false,
     };
     f.physical.set(i, p);
   }
@@ -59,14 +62,16 @@ export const absent = (f: Functions, machine: VtdMachine, i: number): boolean | 
   if (physical === undefined) return false;
   const p = f.physical.get(physical);
   // Without a look at the capability nobody knows where it stands and what reset left in it.
-  if (p?.at === undefined || p.unsure) return undefined;
+  if (p?.at === undefined || p.unsure || p.muddled) return undefined;
   if (!p.enabled) return true;
   return p.count === undefined ? undefined : ordinal(machine, i) >= p.count;
 };
+/** Virtual functions that the machine names. */
+const present = (machine: VtdMachine, physical: number): number => machine.requesters.filter((r) => r.physical === physical).length;
 /** Whether a function may make requests: those without a configuration space always may; undefined: not known. */
 export const masters = (f: Functions, machine: VtdMachine, i: number): boolean | undefined =>
   machine.requesters[i]?.can.includes('config') === true ? f.master.get(i) : true;
-export const configWritten = (f: Functions, e: Write): void => {
+export const configWritten = (f: Functions, machine: VtdMachine, e: Write): void => {
   // Command register, bit 2.
   if (e.at <= 4 && e.at + e.width > 4) f.master.set(e.requester, ((e.value >>> ((4 - e.at) * 8)) & 4) !== 0);
   const p = physicalOf(f, e.requester);
@@ -75,8 +80,21 @@ export const configWritten = (f: Functions, e: Write): void => {
     return;
   }
   const at = e.at - p.at;
-  if (at <= CONTROL && at + e.width > CONTROL) p.enabled = ((e.value >>> ((CONTROL - at) * 8)) & 1) === 1;
-  if (at === COUNT && !p.enabled) p.count = e.value & 0xffff;
+  if (at < COUNT + 2 && at + e.width > COUNT) {
+    // Forbidden while functions exist: what becomes of them is not known.
+    if (p.enabled) p.muddled = true;
+    else p.count = at === COUNT ? e.value & 0xffff : undefined;
+  }
+  if (at > CONTROL || at + e.width <= CONTROL) return;
+  const on = ((e.value >>> ((CONTROL - at) * 8)) & 1) === 1;
+  // TotalVFs that was never read may be less than what was asked for.
+  if (on && p.count !== undefined && p.count > (p.total ?? present(machine, e.requester))) p.muddled = true;
+  if (on === p.enabled) return;
+  p.enabled = on;
+  // Virtual functions come out of reset.
+  machine.requesters.forEach((r, k) => {
+    if (r.physical === e.requester) f.master.set(k, false);
+  });
 };
 export const functionReset = (f: Functions, machine: VtdMachine, i: number): void => {
   f.master.set(i, false);
@@ -88,6 +106,7 @@ export const functionReset = (f: Functions, machine: VtdMachine, i: number): voi
   p.enabled = false;
   p.count = 0;
   p.unsure = false;
+  p.muddled = false;
 };
 const half = (e: Read, from: number, at: number): number | undefined => {
   const k = at - from;
@@ -122,12 +141,12 @@ export const configRead = (f: Functions, machine: VtdMachine, e: Read): readonly
   const at = (n: number): number | undefined => half(e, base, n);
   const control = at(CONTROL);
   if (control !== undefined && p.unsure) p.enabled = (control & 1) === 1;
-  else if (control !== undefined)
+  else if (control !== undefined && !p.muddled)
     checks.push(check('vt-d.sriov.enable', `VF Enable ${p.enabled ? 1 : 0}`, hex(control), ((control & 1) === 1) === p.enabled));
   p.total = at(TOTAL) ?? p.total;
   const count = at(COUNT);
   if (count !== undefined) {
-    if (p.count !== undefined && !p.unsure && (p.total === undefined || p.count <= p.total))
+    if (p.count !== undefined && !p.unsure && !p.muddled && (p.total === undefined || p.count <= p.total))
       checks.push(check('vt-d.sriov.count', hex(p.count), hex(count), count === p.count));
     p.count = count;
   }

@@ -169,7 +169,7 @@ const stimulus = (g: VtdGhost, m: Moment<VtdGhost>): readonly Event[] => {
     case 'pri.request':
       return pageRequested(g, m, e);
     case 'function.config.write':
-      configWritten(g.functions, e);
+      configWritten(g.functions, g.machine, e);
       return [];
     case 'function.reset':
       functionReset(g.functions, g.machine, e.requester);

@@ -9,6 +9,7 @@ import { allSince, dropped } from './caches.ts';
 import type { Descriptor } from './descriptors.ts';
 import { descriptor } from './descriptors.ts';
 import { queueFailed } from './faults.ts';
+import { absent } from './functions.ts';
 import type { VtdGhost } from './ghost.ts';
 import { stored32, stored64 } from './ghost.ts';
 import { FECTL, IECTL, IQA, IQT, bit, field, mask } from './layout.ts';
@@ -48,7 +49,8 @@ const carryOut = (g: VtdGhost, d: Descriptor): boolean => {
       q.flight.push({ kind: 'invalidate', what: d.what, time: g.time });
       return true;
     case 'device': {
-      const answers = asked(g.devices, g.machine, d);
+      const i = g.machine.requesters.findIndex((r) => r.sourceId === d.sourceId);
+      const answers = i >= 0 && absent(g.functions, g.machine, i) !== false ? undefined : asked(g.devices, g.machine, d);
       if (answers === true) return true;
       if (answers === undefined) return carryOut(g, { is: 'unclear', why: 'a device-TLB invalidation of a device that is not there' });
       q.timeout = d.sourceId;
