@@ -146,6 +146,8 @@ export interface Cpu {
   debug: number;
   /** Set by an instruction after which TF does not trap: it went through the IDT, or cleared TF in a system call. */
   untraced: boolean;
+  /** Set by a task switch that is past the point of no return: an exception is saved with the instruction pointer as it is. */
+  moved: boolean;
   watches: readonly Watch[];
   halted: boolean;
   shutdown: boolean;
@@ -252,6 +254,7 @@ export const createCpu = (ram: Ram, port: Cpu['port']): Cpu => {
     shadow: 0,
     debug: 0,
     untraced: false,
+    moved: false,
     watches: [],
     halted: false,
     shutdown: false,

@@ -205,6 +205,7 @@ export const exception = (c: Cpu, vector: number, error: number, source: Source,
   let [now, code, from, rf] = [vector, error, source, resume];
   // More than a handful of benign ones in a row only happens where none can be delivered.
   for (let n = 0; n < 8; n++) {
+    c.moved = false;
     try {
       deliver(c, now, c.protect ? code : -1, from, rf);
       return;

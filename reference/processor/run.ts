@@ -130,8 +130,10 @@ export const run = (c: Cpu, blocks: Blocks, stops: StopRange | undefined, limit:
     } catch (thrown) {
       if (inside) {
         inside = false;
-        c.ipLo = c.op.lo;
-        c.ipHi = c.op.hi;
+        if (!c.moved) {
+          c.ipLo = c.op.lo;
+          c.ipHi = c.op.hi;
+        }
         c.left -= count + 1;
         c.done += count;
       }
@@ -139,6 +141,7 @@ export const run = (c: Cpu, blocks: Blocks, stops: StopRange | undefined, limit:
       ram.codeChanged = false;
       c.debug &= ~15;
       c.shadow = 0;
+      c.moved = false;
       exception(c, thrown.vector, thrown.error, 'exception', thrown.resume);
       c.attention = 1;
     }
@@ -160,8 +163,10 @@ const step = (c: Cpu, blocks: Blocks, at: number): void => {
   try {
     op.run(c);
   } catch (thrown) {
-    c.ipLo = op.lo;
-    c.ipHi = op.hi;
+    if (!c.moved) {
+      c.ipLo = op.lo;
+      c.ipHi = op.hi;
+    }
     c.debug = before;
     throw thrown;
   }

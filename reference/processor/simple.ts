@@ -21,8 +21,10 @@ const trap = (insn: Insn, vector: number, source: 'software' | 'exception'): Run
       deliver(c, vector, -1, source, false);
       c.untraced = true;
     } catch (thrown) {
-      c.ipLo = lo;
-      c.ipHi = hi;
+      if (!c.moved) {
+        c.ipLo = lo;
+        c.ipHi = hi;
+      }
       throw thrown;
     }
   };
