@@ -5,5 +5,16 @@ import { virtioBasicFaults } from './virtio-basic.ts';
 import { virtioBlkFaults } from './virtio-blk.ts';
 import { virtioSplitFaults } from './virtio-split.ts';
 import { virtioTransportFaults } from './virtio-transport.ts';
+import { vtdFaults } from './vt-d.ts';
+import { vtdQueueFaults } from './vt-d-queue.ts';
+import { vtdWalkFaults } from './vt-d-walks.ts';
 
-export const faults: readonly Fault[] = [...virtioBasicFaults, ...virtioSplitFaults, ...virtioBlkFaults, ...virtioTransportFaults];
+export const faults: readonly Fault[] = [
+  ...virtioBasicFaults,
+  ...virtioSplitFaults,
+  ...virtioBlkFaults,
+  ...virtioTransportFaults,
+  ...vtdFaults,
+  ...vtdQueueFaults,
+  ...vtdWalkFaults,
+];
