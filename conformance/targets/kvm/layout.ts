@@ -3,7 +3,7 @@
 
 /** Control page: progress that survives the child, and what it says about itself. */
 export const control = { programs: 0, runs: 4, error: 8, greeting: 12, text: 64 } as const;
-export const controlBytes = 16384;
+const controlBytes = 16384;
 export const requestAt: number = controlBytes;
 export const requestBytes: number = 4 << 20;
 export const recordAt: number = requestAt + requestBytes;

@@ -3,7 +3,8 @@
 
 import { exits, type Kvm, run } from '../host/kvm.ts';
 import { type Frame, frameAt, type Kind, mayBeEmulated, undefinedEverywhere } from './emulated.ts';
-import { at, kind, msrs, regsWords, sregs, sregsWords } from './layout.ts';
+import { at, kind, regsWords, sregs, sregsWords } from './layout.ts';
+import { slowRegisters } from './slow-registers.ts';
 
 export interface Stops {
   readonly at: number;
@@ -52,64 +53,12 @@ export const openVcpu = (kvm: Kvm, emulates: boolean, furnished: (at: number, le
   const u32 = (offset: number): number => pageWords[offset >> 2] as number;
   pageQuads[run.validRegs >> 3] = BigInt(everySync);
 
-  // MSRs as KVM lists them: only those it takes. What is not there reads as 0 and cannot be asked for.
-  const list = Buffer.alloc(8 + 16 * msrs.length);
-  const listWords = new Uint32Array(list.buffer, list.byteOffset, list.length >> 2);
-  const present = msrs.filter((index) => {
-    listWords.set([1, 0, index, 0, 0, 0]);
-    return kvm.getMsrs(list) === 1;
-  });
-  const asked = Buffer.alloc(list.length);
-  const askedWords = new Uint32Array(asked.buffer, asked.byteOffset, asked.length >> 2);
-  for (const words of [listWords, askedWords]) {
-    words.fill(0);
-    words[0] = present.length;
-    for (const [i, index] of present.entries()) words[2 + 4 * i] = index;
-  }
-  const places = present.map((index) => msrs.indexOf(index));
-  kvm.getMsrs(list);
-
-  const debug = Buffer.alloc(128);
-  const debugWords = new Uint32Array(debug.buffer, debug.byteOffset, 32);
-  kvm.getDebugRegs(debug);
-
-  const debugAsked = new Uint32Array(12).fill(0xffff_ffff);
-  const loadMsrs = (words: Uint32Array, from: number): boolean => {
-    let same = true;
-    for (const [i, place] of places.entries()) {
-      const w = (from + at.msrs + 8 * place) >> 2;
-      const to = 4 + 4 * i;
-      if (askedWords[to] === words[w] && askedWords[to + 1] === words[w + 1]) continue;
-      same = false;
-      askedWords[to] = words[w] as number;
-      askedWords[to + 1] = words[w + 1] as number;
-    }
-    if (same) return true;
-    const taken = kvm.setMsrs(asked);
-    kvm.getMsrs(list);
-    if (taken === present.length) return true;
-    askedWords[4] = ~(askedWords[4] as number); // ask again next time
-    return false;
-  };
-  const loadDebug = (words: Uint32Array, from: number): boolean => {
-    const w = (from + at.debug) >> 2;
-    let same = true;
-    for (let i = 0; i < 12; i++)
-      if (debugAsked[i] !== words[w + i]) {
-        same = false;
-        debugWords[i] = debugAsked[i] = words[w + i] as number;
-      }
-    if (same) return true;
-    const taken = kvm.setDebugRegs(debug);
-    kvm.getDebugRegs(debug);
-    if (!taken) debugAsked[0] = ~(debugAsked[0] as number);
-    return taken;
-  };
+  const slow = slowRegisters(kvm);
   const load = (words: Uint32Array, from: number): string | undefined => {
     const breakpoints = (words[(from + at.debug + 40) >> 2] as number) & 0xff;
     if (emulates && breakpoints !== 0) return 'breakpoints in DR7';
-    if (!loadMsrs(words, from)) return 'KVM refuses these model-specific registers';
-    if (!loadDebug(words, from)) return 'KVM refuses these debug registers';
+    const refused = slow.load(words, from);
+    if (refused !== undefined) return refused;
     const [regsFrom, sregsFrom] = [(from + at.regs) >> 2, (from + at.sregs) >> 2];
     for (let i = 0; i < regsWords; i++) pageWords[(run.regs >> 2) + i] = words[regsFrom + i] as number;
     for (let i = 0; i < sregsWords; i++) pageWords[(run.sregs >> 2) + i] = words[sregsFrom + i] as number;
@@ -280,28 +229,10 @@ export const openVcpu = (kvm: Kvm, emulates: boolean, furnished: (at: number, le
       }
     },
     read: (words, to, readMsrs, readDebug) => {
-      if (readMsrs) {
-        kvm.getMsrs(list);
-        for (let i = 0; i < places.length; i++) {
-          askedWords[4 + 4 * i] = listWords[4 + 4 * i] as number;
-          askedWords[5 + 4 * i] = listWords[5 + 4 * i] as number;
-        }
-      }
-      if (readDebug) {
-        kvm.getDebugRegs(debug);
-        debugAsked.set(debugWords.subarray(0, 12));
-      }
       const [regsTo, sregsTo] = [(to + at.regs) >> 2, (to + at.sregs) >> 2];
       for (let i = 0; i < regsWords; i++) words[regsTo + i] = pageWords[(run.regs >> 2) + i] as number;
       for (let i = 0; i < sregsWords; i++) words[sregsTo + i] = pageWords[(run.sregs >> 2) + i] as number;
-      const w = (to + at.debug) >> 2;
-      for (let i = 0; i < 12; i++) words[w + i] = debugWords[i] as number;
-      words.fill(0, (to + at.msrs) >> 2, (to + at.shadow) >> 2);
-      for (const [i, place] of places.entries()) {
-        const m = (to + at.msrs + 8 * place) >> 2;
-        words[m] = listWords[4 + 4 * i] as number;
-        words[m + 1] = listWords[5 + 4 * i] as number;
-      }
+      slow.read(words, to, readMsrs, readDebug);
       words[(to + at.shadow) >> 2] = page[shadowAt] as number;
     },
   };

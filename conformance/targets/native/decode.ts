@@ -6,7 +6,7 @@ import type { Answer, Gpa } from '../../../spec/units.ts';
 import type { MemoryChanged, Observation } from '../../../spec/vocabulary.ts';
 import type { Records } from '../kvm/decode.ts';
 import { at, kind, recordAt, recordBytes, sregs } from '../kvm/layout.ts';
-import { ended } from './runner.ts';
+import { ended } from './runner-frame.ts';
 
 const withError = new Set([8, 10, 11, 12, 13, 14, 17]);
 const PF = 14;
