@@ -88,15 +88,15 @@ const queueHead = (g: VtdGhost, value: number, list: VtdCheck[]): void => {
   const { queue: q } = g;
   if (q.unknown !== undefined) return;
   const head = q.head * q.width;
-  if (q.rested) {
+  if (q.rested || (value & 0x7fff0) === head) {
     const rule = q.error !== undefined ? 'vt-d.queue.error-head' : q.enabled ? 'vt-d.queue.head' : 'vt-d.queue.head-reset';
     list.push(check(rule, (value & 0x7fff0) === head, `IQH ${hex(head)}`, hex(value)));
   }
 };
 const errorRecord = (g: VtdGhost, value: number, list: VtdCheck[]): void => {
   const { error, errorRule, rested, unknown } = g.queue;
-  if (error === undefined || !rested || unknown !== undefined) return;
   const code = value & 0xf;
+  if (error === undefined || unknown !== undefined || (!rested && (code === 0 || !error.includes(code)))) return;
   list.push(check('vt-d.queue.error-info', error.includes(code), `IQEI ${error.join(' or ')} (${errorRule})`, hex(value)));
 };
 

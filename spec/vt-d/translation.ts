@@ -5,6 +5,7 @@ import type { Moment } from '../clause.ts';
 import type { Event } from '../vocabulary.ts';
 import { absent, masters } from './functions.ts';
 import type { VtdGhost } from './ghost.ts';
+import { bit } from './layout.ts';
 import type { Block, Outcome, Reach } from './outcome.ts';
 import { interruptRange } from './outcome.ts';
 import { translating, unitOf } from './request.ts';
@@ -55,7 +56,7 @@ export const translationAsked = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): re
       kind: 'translation',
     });
     unknown ??= r.unknown;
-    for (const t of r.touched) g.touched.push({ at: t.at, stage: t.stage, write: e.noWrite !== true });
+    for (const t of r.touched) g.touched.push({ at: t.at, stage: t.stage, write: e.noWrite !== true || !bit(g.a.ecap, 33) });
     const list = { at, reaches: [] as Reach[], blocks: [] as Block[], excluded: [] as Outcome[] };
     for (const o of r.outcomes) {
       if (o.killer !== undefined) list.excluded.push(o);
