@@ -50,7 +50,7 @@ export const factsOf = (leaves: readonly Leaf[]): CpuFacts => {
 
 /** What a processor lacks for a machine, or undefined. */
 export const missing = (facts: CpuFacts, features: readonly CpuFeature[], paging: string): string | undefined => {
-  const wanted = paging === '5-level' ? [...features, 'la57' as const] : features;
+  const wanted = [...new Set(paging === '5-level' ? [...features, 'la57' as const] : features)];
   const lacks = wanted.filter((f) => !facts.has.includes(f));
   return lacks.length === 0 ? undefined : `the processor has no ${lacks.join(', ')}`;
 };

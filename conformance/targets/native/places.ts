@@ -17,9 +17,6 @@ export const sharedBytes: number = writableAt + (1 << 16);
 
 /** Lowest address that the kernel lets a process map by default is below it (vm.mmap_min_addr), and guest code starts here. */
 export const lowest = 0x10000;
-/** What is unmapped before a machine is mapped: the guest's addresses. */
-export const windowBytes: number = guestMax;
-
 export const codeBase = 0x3a57_9c41_0000n;
 export const dataBase: bigint = codeBase + 0x10_0000n;
 export const dataBytes = 0x4_0000;

@@ -95,7 +95,7 @@ export const work = (a: Assembler): void => {
   }
   a.label('machine'); // count u32 at 8, then from 16 on: address, length, protection, offset
   a.set('rdi', place.lowest);
-  a.set('rsi', place.windowBytes - place.lowest);
+  a.set('rsi', place.guestMax - place.lowest);
   a.syscall(sys.munmap);
   a.load('r12', 'r15', v.request);
   a.load('r13', 'r12', 8, 4);
