@@ -105,7 +105,7 @@ const rows: readonly Row[] = [
 ];
 
 describe('64-bit integer instructions', () => {
-  test.each(rows)('%s', (_name, code, before, after, flags, defined = ALL) => {
+  test.each(rows.map((row) => ({ name: row[0], row })))('$name', ({ row: [, code, before, after, flags, defined = ALL] }) => {
     const p = play({ mode: 'long64', code, state: before });
     // INT3 follows, as a trap: the saved RIP is one past it.
     expect(p.vector).toBe(3);

@@ -139,7 +139,10 @@ const decodeRun = (c: Cpu, bytes: Uint8Array, ops: Op[], most: number): number =
       const insn = instruction.isInvalid ? undefined : insnOf(instruction, code, lo, hi);
       const entry = insn && entryOf(insn);
       if (entry?.starts === true && ops.length > 0) break;
-      const op = insn === undefined ? invalid(lo, hi) : compile(insn, entry, instruction);
+      const op =
+        insn === undefined
+          ? invalid(lo, hi, instruction.length >= LONGEST && tooLong(code, bytes.subarray(used + 1, used + 1 + LONGEST)))
+          : compile(insn, entry, instruction);
       ops.push(op);
       used = decoder.position;
       [lo, hi] = [op.nextLo, op.nextHi];
@@ -151,7 +154,27 @@ const decodeRun = (c: Cpu, bytes: Uint8Array, ops: Op[], most: number): number =
     decoder.free();
   }
 };
-const invalid = (lo: number, hi: number): Op => ({ run: ud, lo, hi, nextLo: lo, nextHi: hi, jumps: true, ends: true });
+const invalid = (lo: number, hi: number, long: boolean): Op => ({
+  run: long ? () => gp() : ud,
+  lo,
+  hi,
+  nextLo: lo,
+  nextHi: hi,
+  jumps: true,
+  ends: true,
+});
+/** An instruction of fifteen bytes and more is invalid to the decoder, whatever it is: told apart by what it is without its first prefix. */
+const tooLong = (code: 16 | 32 | 64, rest: Uint8Array): boolean => {
+  const { Decoder, DecoderError, DecoderOptions } = iced();
+  const decoder = new Decoder(code, rest, DecoderOptions.None);
+  const shorter = decoder.decode();
+  try {
+    return decoder.lastError === DecoderError.NoMoreBytes || shorter.length >= LONGEST;
+  } finally {
+    shorter.free();
+    decoder.free();
+  }
+};
 const compile = (insn: Insn, entry: Entry | undefined, instruction: Instruction): Op => {
   const { lo, hi, nextLo, nextHi } = insn;
   if (entry !== undefined)

@@ -4,7 +4,7 @@
 import { read16, read32, read64 } from './access.ts';
 import { GP, NP, SS_FAULT } from './bits.ts';
 import { canonical } from './branch.ts';
-import { CS, type Cpu, READABLE, type Seg, SS } from './cpu.ts';
+import { CS, type Cpu, READABLE, SS } from './cpu.ts';
 import {
   accessed,
   type Descriptor,
