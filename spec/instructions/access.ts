@@ -2,7 +2,7 @@
 // Intel SDM volume 3, Limit Checking; Type Checking; volume 1, Canonical Addressing; volume 3, Interrupt 17—Alignment Check Exception.
 
 import { cr0, flag, gpr, ones, segments } from './bits.ts';
-import { type Access, foretell, physical, translate } from './paging.ts';
+import { type Access, foretell, physical, surround, translate } from './paging.ts';
 import type { Segment } from './vocabulary.ts';
 import {
   canonical,
@@ -39,13 +39,31 @@ const outside = (w: Work, segment: Segment, offset: bigint, size: number): boole
   return last > limit;
 };
 
+/** The faults of an access, none where it has none. */
+export const faultsOf = (access: () => unknown): readonly Fault[] => {
+  try {
+    access();
+    return [];
+  } catch (thrown) {
+    if (typeof thrown === 'object' && thrown !== null && 'faults' in thrown)
+      return (thrown as { readonly faults: readonly Fault[] }).faults;
+    throw thrown;
+  }
+};
 /** Linear address of an access of `size` bytes at an offset in a segment register. `stack`: made by an implicit stack reference. */
 export const linearOf = (w: Work, n: number, offset: bigint, size: number, use: Use): bigint => {
   const segment = w.s[segments[n] as 'es'];
   const fault = (rule: string): never => (n === SS ? stackFault(rule) : gp(rule));
   if (in64(w.s)) {
     const linear = BigInt.asUintN(64, offset + (n >= 4 ? segment.base : 0n));
-    if (!canonical(w.s, linear) || !canonical(w.s, BigInt.asUintN(64, linear + BigInt(size - 1)))) fault('operand.canonical');
+    if (!canonical(w.s, linear)) fault('operand.canonical');
+    if (!canonical(w.s, BigInt.asUintN(64, linear + BigInt(size - 1)))) {
+      // The first part may fault for its page before the second is found not canonical: the order is open.
+      const faults = faultsOf(() =>
+        translate(w, linear, use === 'read' ? { write: false } : { write: true, ...(use === 'modify' ? { both: true } : {}) }),
+      );
+      raise({ vector: n === SS ? 12 : 13, error: 0, rule: 'operand.canonical' }, ...faults);
+    }
     return linear;
   }
   if (protectedMode(w.s) && !like8086(w.s)) {
@@ -115,6 +133,7 @@ export const readTable = (w: Work, linear: bigint, size: number): bigint =>
   load(w, place(w, linear, size, { write: false, implicit: true }), size);
 export const writeTable = (w: Work, linear: bigint, size: number, value: bigint, mark?: 'descriptor'): void => {
   const places = place(w, linear, size, { write: true, implicit: true });
+  if (mark !== undefined) surround(w, places[0] as number);
   save(w, places, size, value);
   if (mark !== undefined) w.marks.set(places[0] as number, mark);
 };

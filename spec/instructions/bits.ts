@@ -104,9 +104,9 @@ export type SegmentName = 'es' | 'cs' | 'ss' | 'ds' | 'fs' | 'gs';
 export const segments: readonly SegmentName[] = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'];
 export type Size = 1 | 2 | 4 | 8;
 
-const masks: readonly bigint[] = [0n, 0xffn, 0xffffn, 0n, 0xffffffffn, 0n, 0n, 0n, 0xffffffffffffffffn];
-/** All ones of `size` bytes. */
-export const ones = (size: number): bigint => masks[size] ?? (1n << BigInt(size * 8)) - 1n;
+const masks: readonly bigint[] = Array.from({ length: 17 }, (_, size) => (1n << BigInt(size * 8)) - 1n);
+/** All ones of `size` bytes, at most 16. */
+export const ones = (size: number): bigint => masks[size] as bigint;
 /** The sign bit of `size` bytes. */
 export const top = (size: number): bigint => (ones(size) >> 1n) + 1n;
 /** `value` cut to `size` bytes and read as two's complement. */

@@ -166,6 +166,7 @@ const bytes = (g: InstructionsGhost, e: Ending, before: CpuState, memory: Memory
       const where = at + k;
       if (e.stores.has(where) || e.perhaps.has(where)) continue;
       const saw = seen[k] as number;
+      if (e.around.get(where) === saw) continue;
       // An accessed flag may be set ahead of need (SDM volume 3, Accessed and Dirty Flags).
       if (paging && (where & 3) === 0 && (saw & 0x21) === 0x21 && tablePage(before, e, where)) continue;
       add('stray', `byte ${hex(where)}`, 'unchanged', saw);

@@ -35,6 +35,7 @@ export const complete = (w: Work, run: CpuStimulus): Ending => {
     stores: w.stores,
     loose: w.loose,
     marks: w.marks,
+    around: w.around,
     open: w.open,
     ports: w.ports,
     flagsWritten: w.flagsWritten,

@@ -4,7 +4,7 @@
 import { flag } from './bits.ts';
 import { deliver } from './deliver.ts';
 import type { Ending, Frame } from './ghost.ts';
-import { type Draft, type Fault, flagsOf, protectedMode, type Raised, undecided, type Work } from './work.ts';
+import { type Draft, type Fault, flagsOf, leave, protectedMode, type Raised, undecided, type Work } from './work.ts';
 
 /** #DE, #TS, #NP, #SS, #GP (and #CP). SDM volume 3, table Interrupt and Exception Classes. */
 const contributory = new Set([0, 10, 11, 12, 13, 21]);
@@ -27,12 +27,13 @@ interface Told {
   readonly perhaps: ReadonlyMap<number, number>;
 }
 
-type Kept = Pick<Ending, 's' | 'stores' | 'loose' | 'marks' | 'open' | 'ports' | 'frame' | 'flagsWritten'>;
+type Kept = Pick<Ending, 's' | 'stores' | 'loose' | 'marks' | 'around' | 'open' | 'ports' | 'frame' | 'flagsWritten'>;
 const kept = (w: Work): Kept => ({
   s: w.s,
   stores: w.stores,
   loose: w.loose,
   marks: w.marks,
+  around: w.around,
   open: w.open,
   ports: w.ports,
   flagsWritten: w.flagsWritten,
@@ -78,6 +79,8 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
       const combined = combine(now, next.vector);
       if (combined === 'shutdown') return { ...told, rule, by: 'shutdown', ...kept(w) };
       const fault = (flagsOf(w.s) & ~flag.RF) | flag.RF;
+      // #DF is an abort: RF of its image is not said.
+      if (combined === 'double') leave(w, 'rflags', BigInt(flag.RF));
       now =
         combined === 'double'
           ? { vector: 8, error: 0, software: false, rip, flags, ...(next.cr2 === undefined ? {} : { cr2: next.cr2 }) }

@@ -26,6 +26,7 @@ export interface Ending {
   readonly stores: ReadonlyMap<number, number>;
   readonly loose: ReadonlyMap<number, number>;
   readonly marks: Work['marks'];
+  readonly around: Work['around'];
   /** Bytes that a faulting instruction may have written before it faulted. */
   readonly perhaps: ReadonlyMap<number, number>;
   readonly open: ReadonlyMap<string, bigint>;

@@ -52,9 +52,14 @@ export const foretell = (w: Work, at: number, value: number, loose = 0): void =>
   if (loose !== 0) w.loose.set(at, loose);
   else if (w.loose.size !== 0) w.loose.delete(at);
 };
+/** The quadword around a byte, as it was. */
+export const surround = (w: Work, at: number): void => {
+  for (let k = at & ~7; k < (at & ~7) + 8; k++) w.around.set(k, byteAt(w, k));
+};
 const setFlag = (w: Work, at: number, bit: number): void => {
   const now = byteAt(w, at);
   if ((now & bit) !== bit) {
+    surround(w, at);
     foretell(w, at, now | bit);
     w.marks.set(at, 'accessed');
   }

@@ -45,6 +45,8 @@ export interface Work {
   stores: Map<number, number>;
   /** Why a byte is foretold, where it is not the instruction's own store. */
   marks: Map<number, 'accessed' | 'descriptor' | 'frame'>;
+  /** Bytes beside those, as they were: an entry may be written back whole. */
+  around: Map<number, number>;
   /** Bits of those bytes that are not judged. */
   loose: Map<number, number>;
   /** Bits of the state that are not judged; segments by the name of a part: 'cs.limit'. */
@@ -117,6 +119,7 @@ export const begin = (before: CpuState, memory: Memory, granted: Granted, cpu: G
   i: undefined as unknown as Instruction,
   stores: new Map(),
   marks: new Map(),
+  around: new Map(),
   loose: new Map(),
   open: new Map(),
   ports: [],

@@ -1,10 +1,10 @@
 // Bit tests and scans. A bit offset in a register reaches beyond the operand, in both directions.
 // Intel SDM volume 2: BT, BTS, BTR, BTC, BSF, BSR.
 
-import { load, save } from '../access.ts';
+import { faultsOf, load, save } from '../access.ts';
 import { flag, gpr, ones, signed, statusFlags } from '../bits.ts';
 import { assign, isMemory, memoryPlace, update, value } from '../operands.ts';
-import { leave, setFlags, undecided, type Work } from '../work.ts';
+import { leave, type Raised, raise, setFlags, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 type Change = (old: bigint, bit: bigint) => bigint;
@@ -28,7 +28,8 @@ const tested =
         // A narrower access may be made (BT—Bit Test, note on memory operands): only where all of them fault alike is a fault owed.
         if (typeof thrown !== 'object' || thrown === null || !('faults' in thrown)) throw thrown;
         const byte = unit * BigInt(size) + (((at & (bits - 1n)) >> 3n) & 7n);
-        memoryPlace(w, 1, change === undefined ? 'read' : 'modify', byte);
+        const narrow = faultsOf(() => memoryPlace(w, 1, change === undefined ? 'read' : 'modify', byte));
+        if (narrow.length > 0) raise(...(thrown as Raised).faults, ...narrow);
         return undecided('a bit test whose access may be narrower');
       }
       const old = load(w, places, size);

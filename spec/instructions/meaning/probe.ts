@@ -3,7 +3,7 @@
 
 import { flag, ones } from '../bits.ts';
 import { type Descriptor, isConforming, isNull, isReadable, isWritable, limitOf, lookup, rplOf } from '../descriptors.ts';
-import { assign, value } from '../operands.ts';
+import { assign, isMemory, memoryPlace, value } from '../operands.ts';
 import { cpl, ia32e, leave, ofSystem, setFlags, type Work } from '../work.ts';
 import { gpr } from '../bits.ts';
 import type { Meaning, Meanings } from './meaning.ts';
@@ -49,6 +49,11 @@ const ARPL: Meaning = (w) => {
   const source = value(w, 1);
   const raised = (destination & 3n) < (source & 3n);
   if (raised) assign(w, 0, (destination & ~3n) | (source & 3n));
+  else if (isMemory(w, 0)) {
+    // A destination that cannot be written faults all the same; whether it is written back is not said.
+    memoryPlace(w, 2, 'modify');
+    for (const [at, mark] of w.marks) if (mark === 'accessed') w.loose.set(at, 0x40);
+  }
   zero(w, raised);
 };
 export const probe: Meanings = { LAR, LSL, VERR, VERW, ARPL };
