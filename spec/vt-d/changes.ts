@@ -76,6 +76,7 @@ const matches = (e: Expected, at: bigint, byte: number): boolean => {
 /** A request whose outcome is not known may have written anything of its own. */
 const unknowable = (g: VtdGhost, byte: number): boolean =>
   g.sent.some((s) => s.unknown !== undefined) ||
+  (g.a.prs && g.pageQueue.tail === undefined) ||
   g.open.some(
     ({ pending: p }) =>
       p.unknown !== undefined && (p.event.do === 'dma.atomic' || (p.event.do === 'dma.write' && p.event.bytes.includes(byte))),
