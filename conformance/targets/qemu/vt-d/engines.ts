@@ -84,18 +84,30 @@ export const listEngine = (registers: number): ListEngine => ({
   },
 });
 
+/** Runs commands and gives their answers. */
+export type Run = (commands: readonly string[]) => readonly string[];
 interface CardEngine {
-  setUp(): readonly string[];
+  /** Runs what brings the card to the transfer state: the relative address it takes has to be read. */
+  setUp(run: Run): void;
   /** Up to 512 bytes below 4 GiB. */
   read(at: bigint, length: number): Access | Refused;
   write(at: bigint, bytes: Uint8Array): Access | Refused;
 }
-const SD = { address: 0x00, block: 0x04, argument: 0x08, mode: 0x0c, data: 0x20, power: 0x29, clock: 0x2c, statusEnable: 0x34 } as const;
+const SD = {
+  address: 0x00,
+  block: 0x04,
+  argument: 0x08,
+  mode: 0x0c,
+  response: 0x10,
+  data: 0x20,
+  power: 0x29,
+  clock: 0x2c,
+  statusEnable: 0x34,
+} as const;
 const response = { none: 0, long: 1, short: 2 } as const;
 const withData = 0x38 | response.short;
 /** Transfer mode: DMA enable, block count enable, from card to host. */
 const MODE = { dma: 1, count: 2, toHost: 0x10 } as const;
-const cardAddress = 0x4567_0000; // QEMU's card takes this relative address first
 
 /** A card whose disk neither stores nor clears: a block read from it is the block last written to it. */
 export const cardEngine = (registers: number): CardEngine => {
@@ -138,9 +150,9 @@ export const cardEngine = (registers: number): CardEngine => {
     return bytes;
   };
   return {
-    setUp: () => {
+    setUp: (run) => {
       blockLength = 0;
-      return [
+      const answers = run([
         `writeb ${registers + SD.power} 15`,
         `writew ${registers + SD.clock} 5`,
         `writel ${registers + SD.statusEnable} 0xffffffff`,
@@ -150,8 +162,10 @@ export const cardEngine = (registers: number): CardEngine => {
         ...command(41, 0x00ff_8000, response.short),
         ...command(2, 0, response.long),
         ...command(3, 0, response.short),
-        ...command(7, cardAddress, response.short),
-      ];
+        `readl ${registers + SD.response}`,
+      ]);
+      const relative = Number(BigInt(answers.at(-1) ?? 0) & 0xffff_0000n);
+      run(command(7, relative, response.short));
     },
     read: (at, length) => {
       const cannot = fits(at, length);

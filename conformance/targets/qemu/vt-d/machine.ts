@@ -3,7 +3,7 @@
 
 import path from 'node:path';
 import type { MachineConfig } from '../../../../spec/units.ts';
-import type { VtdMachine } from '../../../../spec/vt-d/vocabulary.ts';
+import type { RequesterAbility, VtdMachine } from '../../../../spec/vt-d/vocabulary.ts';
 import { launch, type Running } from '../launch.ts';
 import { type GuestMemory, openMemory } from '../memory.ts';
 import { qmpOver } from '../qmp.ts';
@@ -73,6 +73,23 @@ export const wantedVtd = (config: MachineConfig, vtd: VtdMachine, properties: Re
   return { key: args('').join(' '), memory, vtd, stations, args };
 };
 
+/** With translation off, a request is seen to do what it says: another QEMU's devices may need more to work. */
+const works = (s: Station, n: number, can: readonly RequesterAbility[], qtest: Qtest, memory: GuestMemory): boolean => {
+  const sample = Uint8Array.of(0x11 + n, 0x22 + n, 0x33 + n, 0x44 + n);
+  if (can.includes('write')) {
+    const written = s.write(0x1004n, sample);
+    if ('refused' in written) return false;
+    qtest.lines(written.commands);
+    memory.copy();
+    const [change] = memory.difference();
+    if (change?.at !== 0x1004n || !change.bytes.every((b, i) => b === sample[i])) return false;
+  }
+  if (!can.includes('read.bytes')) return true;
+  memory.write(0x2008n, sample);
+  const read = s.read(0x2008n, sample.length);
+  return !('refused' in read) && read.fetched?.(qtest.lines(read.commands)).every((b, i) => b === sample[i]) === true;
+};
+
 /** Starts it. A QEMU that refuses its arguments, or builds another unit, is a machine that cannot be had. */
 export const startVtd = (binary: string, want: WantedVtd, watchdog: Watchdog): VtdQemu | Unsupported => {
   const running = launch(binary, { ram: want.memory, log: logSize }, want.args, watchdog, interruptFirmware(logSlot));
@@ -107,13 +124,15 @@ export const startVtd = (binary: string, want: WantedVtd, watchdog: Watchdog): V
         const answer = qmp.execute('system_reset');
         if ('error' in answer) return false;
         // The reset is done before the main loop reads the next command.
-        qtest.lines(want.stations.flatMap((s) => s.setUp()));
+        for (const s of want.stations) s.setUp(qtest.lines);
         running.trim();
         return interrupts.ready();
       },
       close,
     };
-    return interrupts.ready() ? machine : (close(), { unsupported: 'the processor does not start' });
+    if (!interrupts.ready() || !machine.restart()) return close(), { unsupported: 'the processor does not start' };
+    const idle = want.stations.findIndex((s, n) => !works(s, n, want.vtd.requesters[n]?.can ?? [], qtest, memory));
+    return idle < 0 ? machine : (close(), { unsupported: `the devices of requester ${idle} do not do what they are told` });
   } catch (error) {
     const died = running.ended();
     close();
