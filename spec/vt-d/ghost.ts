@@ -77,6 +77,8 @@ export interface VtdGhost {
   iva: bigint;
   readonly tables: Tables;
   readonly caches: Caches;
+  /** By domain-id: the tables that walks used under it, and when last. */
+  readonly domains: Map<number, Map<string, number>>;
   roots: Pointer[];
   interruptTables: Pointer[];
   faults: FaultState[];
@@ -152,6 +154,7 @@ export const initial = (granted: Granted): VtdGhost => {
     iva: 0n,
     tables: newTables(),
     caches: newCaches(),
+    domains: new Map(),
     roots: [{ value: 0n, until: Infinity }],
     interruptTables: [{ value: 0n, until: Infinity }],
     faults: firstFaults(a.records),

@@ -4,7 +4,7 @@
 import { contextSince, iotlbSince } from './caches.ts';
 import { bit, field, mask } from './layout.ts';
 import type { Request, Result, Unit } from './outcome.ts';
-import { any, block, interruptRange, killed, killedFault, put } from './outcome.ts';
+import { any, block, interruptRange, killed, killedFault, put, shares } from './outcome.ts';
 import { legacyReasons, secondStage } from './second-stage.ts';
 import type { Version } from './tables.ts';
 import { versions } from './tables.ts';
@@ -41,6 +41,7 @@ const translate = (
   const domain = field(hi, 23, 8);
   // Requests that a good entry refuses may meet a cached one; an entry that is wrong itself is not cached.
   if (killer === undefined && domain >= a.domains) r.unknown ??= 'a domain-id past ND';
+  if (killer === undefined) shares(u, r, domain, `${lo & ~3n}/${aw}`, iotlbSince(u.caches, domain, -1n, false).time);
   const refuse = (...reasons: number[]): void => block(r, reasons, fpd, reasons.includes(0x03) ? faulty : killer);
   const plain = q.kind === 'untranslated';
   if (tt === 3 || (tt === 1 && !a.dt) || (tt === 2 && !a.pt)) {

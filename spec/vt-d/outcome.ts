@@ -56,6 +56,9 @@ export interface Unit {
   readonly memory: Memory;
   readonly tables: Tables;
   readonly caches: Caches;
+  /** By domain-id: the tables that walks used under it, and when last. */
+  readonly domains: Map<number, Map<string, number>>;
+  readonly time: number;
   /** Root pointers in use and formerly in use, the present one first. */
   readonly roots: readonly { readonly value: bigint; readonly until: number }[];
 }
@@ -97,3 +100,18 @@ export const block = (r: Result, reasons: readonly number[], fpd: boolean, kille
 };
 /** FEEx_xxxxH: interrupt requests, never memory. */
 export const interruptRange = (at: bigint): boolean => at >> 20n === 0xfeen;
+
+/** Translations are tagged by domain-id: entries that name one domain-id and different tables, against the rule, share what is cached. */
+export const shares = (u: Unit, r: Result, domain: number, table: string, dropped: number): void => {
+  let tables = u.domains.get(domain);
+  if (tables === undefined) {
+    tables = new Map();
+    u.domains.set(domain, tables);
+  }
+  tables.set(table, u.time);
+  for (const [other, last] of tables) {
+    if (other === table) continue;
+    if (last > dropped) r.unknown ??= 'a domain-id that names several tables';
+    else tables.delete(other);
+  }
+};

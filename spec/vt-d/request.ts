@@ -37,7 +37,15 @@ export interface Pending {
 const page = 4096n;
 const chunksKept = 16;
 
-export const unitOf = (g: VtdGhost, memory: Memory): Unit => ({ a: g.a, memory, tables: g.tables, caches: g.caches, roots: g.roots });
+export const unitOf = (g: VtdGhost, memory: Memory): Unit => ({
+  a: g.a,
+  memory,
+  tables: g.tables,
+  caches: g.caches,
+  domains: g.domains,
+  time: g.time,
+  roots: g.roots,
+});
 /** Whether translation is on, or why that is not known. */
 export const translating = (g: VtdGhost): boolean | string => {
   if (g.command !== undefined && !g.command.settled && (g.command.bit === TES || g.command.bit === RTPS))

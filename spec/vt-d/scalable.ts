@@ -6,7 +6,7 @@ import { contextSince, iotlbSince, pasidSince, piotlbSince } from './caches.ts';
 import { firstStage } from './first-stage.ts';
 import { bit, field, mask } from './layout.ts';
 import type { Request, Result, Unit } from './outcome.ts';
-import { any, block, interruptRange, killed, killedFault, put } from './outcome.ts';
+import { any, block, interruptRange, killed, killedFault, put, shares } from './outcome.ts';
 import type { Leaf } from './second-stage.ts';
 import { scalableReasons, secondStage } from './second-stage.ts';
 import type { Version } from './tables.ts';
@@ -106,6 +106,11 @@ const translate = (u: Unit, f: Found, r: Result): void => {
   const domain = field(q1, 15, 0);
   const pgtt = field(q0, 8, 6);
   if (killer === undefined && domain >= u.a.domains) r.unknown ??= 'a domain-id past ND';
+  if (killer === undefined) {
+    // First-stage translations are tagged by PASID too; what lies behind them is a second stage of the domain.
+    const table = pgtt === 1 ? `${f.pasid}: ${q2}` : `${q0 & ~3n}`;
+    shares(u, r, pgtt === 1 ? domain + 0x10000 * (f.pasid + 1) : domain, table, iotlbSince(u.caches, domain, -1n, false).time);
+  }
   const blocked = (reasons: readonly number[], k: Kind | undefined): void => block(r, reasons, fpd, k);
   if (q.execute && !bit(q2, 1)) blocked([0x5c], killer);
   if (f.privileged && q.pasid !== undefined && !bit(q2, 0)) blocked([0x5d], killer);
