@@ -157,6 +157,7 @@ const step = (c: Cpu, blocks: Blocks, at: number): void => {
   const block: Block = blockAt(c, blocks, at, c.ipHi, true);
   c.flags &= ~RF;
   c.shadow = 0;
+  c.untraced = false;
   const op = block.ops[0]!;
   c.op = op;
   const before = c.debug;
@@ -179,6 +180,5 @@ const step = (c: Cpu, blocks: Blocks, at: number): void => {
   // Only the first of several instructions that load SS holds events off.
   if (shadow === SHADOW_MOV_SS && c.shadow === SHADOW_MOV_SS) c.shadow = 0;
   if (tf !== 0 && c.shadow !== SHADOW_MOV_SS && !c.untraced) c.debug |= DR6_BS;
-  c.untraced = false;
   c.attention = 1;
 };
