@@ -5,7 +5,7 @@ import type { Target } from '../spec/units.ts';
 import type { Area } from '../spec/clause.ts';
 import { createJudge, type Finding } from './judge.ts';
 import type { Choice, Program, Suite } from './program.ts';
-import { type Line, play } from './run.ts';
+import { type Line, play, playBlock } from './run.ts';
 
 export interface Minimal {
   readonly program: Program;
@@ -56,6 +56,24 @@ export const minimize = async (
     shrinks++;
     return true;
   };
+  /** The first of them that still shows the finding. Asked all at once where the target has that: a start costs more than a program. */
+  const attemptFirst = async (list: readonly (readonly Choice[])[]): Promise<boolean> => {
+    if (suite.oblivious !== true || target.runAll === undefined) {
+      for (const fewer of list) if (await attempt(fewer)) return true;
+      return false;
+    }
+    const programs = list.slice(0, triesLimit - tries).map((fewer) => ({ ...program, choices: fewer }));
+    tries += programs.length;
+    for await (const { program: tried, played } of playBlock(target, suite, programs, judge)) {
+      const again = played.findings.find((f) => same(f, finding));
+      if (again === undefined) continue;
+      best = { finding: again, lines: played.lines, stimuli: played.stimuli };
+      choices = tried.choices;
+      shrinks++;
+      return true;
+    }
+    return false;
+  };
   const remove = async (): Promise<void> => {
     for (let size = Math.ceil(choices.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2))
       for (let start = choices.length - size; start >= -size + 1 && tries < triesLimit; start -= size) {
@@ -71,13 +89,9 @@ export const minimize = async (
         again = false;
         const choice = choices[i];
         if (choice === undefined) break;
-        for (const simpler of suite.simpler(choice)) {
-          if (await attempt([...choices.slice(0, i), simpler, ...choices.slice(i + 1)])) {
-            again = true;
-            any = true;
-            break;
-          }
-        }
+        const [head, tail] = [choices.slice(0, i), choices.slice(i + 1)];
+        again = await attemptFirst(suite.simpler(choice).map((simpler) => [...head, simpler, ...tail]));
+        any ||= again;
       }
     }
     return any;

@@ -9,7 +9,7 @@ romimage: file=run.rom
 vgaromimage: file=vga.rom
 magic_break: enabled=1
 log: run.log
-panic: action=fatal
+panic: action=report
 error: action=ignore
 info: action=ignore
 debug: action=ignore

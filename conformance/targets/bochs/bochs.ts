@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Target } from '../../../spec/units.ts';
 import { bochsrc } from '../../agents/bochsrc.ts';
 import { rom, romRoom } from '../../agents/image.ts';
-import { control, controlAt, controlSize, ramSize, results } from '../../agents/map.ts';
+import { ramSize, results, vars } from '../../agents/map.ts';
 import type { Ran, Runner } from '../agent/batch.ts';
 import { runProcess, workFolder } from '../agent/process.ts';
 import { agentTarget } from '../agent/target.ts';
@@ -18,6 +18,9 @@ const deadline = 30_000;
 const usualModel = 'corei7_icelake_u';
 /** Bytes that a result can have at most is not known before; the file is cut to what the agent says it wrote. */
 const resultRoom = (cases: number): number => Math.min(cases * 4096 + 65_536, 24 << 20);
+
+/** The agent's variables from `nextCase`: mapped in every program's own page tables, which the debugger reads through. */
+const progressSize = 0x30;
 
 /** Bochs has no option that only prints its version; help prints it first. */
 const versionOf = (): string | undefined => {
@@ -43,28 +46,29 @@ const runnerOf = (model: string, folder: string): Runner => {
     room: romRoom,
     run: async (machine, cases): Promise<Ran> => {
       writeFileSync(at('run.rom'), rom(machine, cases));
-      for (const name of ['control', 'results']) rmSync(at(name), { force: true });
+      for (const name of ['progress', 'results', 'run.log']) rmSync(at(name), { force: true });
       const rc = [
         'c',
-        `writemem "control" 0x${control.toString(16)} ${controlSize}`,
+        `writemem "progress" 0x${vars.nextCase.toString(16)} ${progressSize}`,
         `writemem "results" 0x${results.toString(16)} ${resultRoom(cases.length)}`,
         'quit',
         '',
       ];
       writeFileSync(at('rc'), rc.join('\n'));
       // SIGINT stops the guest and lets the debugger go on with its script.
+      const began = performance.now();
       const ended = await runProcess(binary, ['-q', '-f', 'bochsrc', '-rc', 'rc'], {
         cwd: folder,
         deadline,
         polite: 'SIGINT',
         env: { TERM: 'xterm' },
       });
+      if (process.env['DBG']) console.log(cases.length, performance.now() - began, ended.code, ended.late);
       if (ended.error !== undefined) return { finished: 0, results: undefined, ended: { broke: ended.error } };
-      const said = existsSync(at('control')) ? readFileSync(at('control')) : undefined;
-      const whole = said !== undefined && said.length === controlSize && said.readUInt32LE(controlAt.done) === 1;
-      if (whole) return { finished: cases.length, results: readFileSync(at('results')), ended: 'shutdown' };
-      // The mark of progress is read through the mapping of whatever ran; without it nothing is known of where it stopped.
-      const progress = said?.length === controlSize && said.readUInt32LE(controlAt.magic) !== 0 ? said.readUInt32LE(controlAt.progress) : 0;
+      const said = existsSync(at('progress')) ? readFileSync(at('progress')) : undefined;
+      const left = said?.length === progressSize ? said.readUInt32LE(vars.casesLeft - vars.nextCase) : undefined;
+      if (left === 0) return { finished: cases.length, results: readFileSync(at('results')), ended: 'shutdown' };
+      const progress = left === undefined ? 0 : cases.length - left;
       const log = existsSync(at('run.log')) ? readFileSync(at('run.log'), 'latin1').trim().split('\n').at(-1) : '';
       const broke = ended.code !== 0 && !ended.late ? { broke: `Bochs exited ${ended.code ?? 'by a signal'}: ${log}` } : undefined;
       return { finished: progress, results: undefined, ended: broke ?? (ended.late ? 'hang' : 'shutdown') };
