@@ -66,8 +66,11 @@ const compareFlags = (g: InstructionsGhost, e: Ending, saw: bigint, rest: Kind, 
   else if (others !== 0) say(silent && rest !== 'handler' ? 'flags.silent' : (others & status) !== 0 ? 'flags.kept' : rest);
 };
 
-const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: CpuState, add: Add): void => {
+const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: CpuState, memory: Memory, add: Add): void => {
   const delivered = e.frame !== undefined;
+  const image = e.frame?.words.get('rflags');
+  // Where the frame was seen, its image tells of the instruction, and the running flags of delivery alone.
+  const told = image !== undefined && memory.known(BigInt(image), e.frame?.size ?? 2);
   for (const name of gpr) {
     const saw = state[name];
     if (saw === undefined) continue;
@@ -80,7 +83,9 @@ const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: Cp
   if (state.rip !== undefined && state.rip !== e.s.rip && !e.open.has('rip')) add(delivered ? 'handler' : 'rip', 'rip', e.s.rip, state.rip);
   if (state.rflags !== undefined) {
     const mask = g.system ? 0x3fffff & ~(delivered ? 0 : flag.RF) : statusFlags | flag.DF;
-    compareFlags(g, e, state.rflags, delivered ? 'handler' : 'flags.kept', e.s.rflags, mask, add);
+    if (!told) compareFlags(g, e, state.rflags, delivered ? 'handler' : 'flags.kept', e.s.rflags, mask, add);
+    else if (((low(state.rflags) ^ low(e.s.rflags)) & mask & ~low(e.open.get('rflags') ?? 0n)) !== 0)
+      add('handler', 'rflags', low(e.s.rflags) & mask, low(state.rflags) & mask);
   }
   if (!g.system) return;
   for (const name of segments) {
@@ -201,7 +206,7 @@ export const differences = (
     list.push({ kind, what, expected: show(expected), saw: show(saw) });
   };
   if (e.by !== 'shutdown') {
-    registers(g, e, state, before, add);
+    registers(g, e, state, before, memory, add);
     if (g.system) systemRegisters(e, state, before, add);
     frame(g, e, memory, add);
   }

@@ -29,6 +29,8 @@ export interface Occurrence {
   readonly rip: bigint;
   /** RFLAGS image. */
   readonly flags: number;
+  /** An abort: what is saved of the program is undefined. */
+  readonly abort?: true;
 }
 interface Push {
   readonly word: FrameWord;
@@ -75,6 +77,7 @@ const pushAll = (
 /** In real-address mode: the IVT, a 16-bit frame on the running stack. */
 const deliver8086 = (w: Work, e: Occurrence): Frame => {
   const { s } = w;
+  if (w.open.has('rsp')) undecided('a stack pointer that is not defined');
   if (e.vector * 4 + 3 > s.idtr.limit) gp('deliver.limit', e.vector * 8 + 2);
   const entry = readTable(w, (s.idtr.base + BigInt(e.vector * 4)) & 0xffffffffn, 4);
   const pushes: Push[] = [
@@ -129,6 +132,7 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
   if (!w.system) return undecided("the IDT is the host's own");
   if (!protectedMode(s)) return deliver8086(w, e);
   const long = ia32e(s);
+  if (w.open.has('rsp') && !(v86(s) || cpl(s) > 0)) undecided('a stack pointer that is not defined');
   const ext = e.software ? 0 : 1;
   const gateError = e.vector * 8 + 2 + ext;
   const entrySize = long ? 16 : 8;
@@ -178,13 +182,19 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
   });
   const pushes: Push[] = [];
   if (v86(s)) for (const name of ['gs', 'fs', 'ds', 'es'] as const) pushes.push(selectorWord(name, s[name].selector));
-  if (long || inner) pushes.push(selectorWord('ss', s.ss.selector), { word: 'rsp', value: s.rsp & ones(size) });
+  if (long || inner)
+    pushes.push(selectorWord('ss', s.ss.selector), {
+      word: 'rsp',
+      value: s.rsp & ones(size),
+      loose: (w.open.get('rsp') ?? 0n) & ones(size),
+    });
   pushes.push({ word: 'rflags', value: BigInt(e.flags) & ones(size) }, selectorWord('cs', s.cs.selector), {
     word: 'rip',
     value: e.rip & ones(size),
   });
   if (e.error !== undefined)
     pushes.push({ word: 'error', value: BigInt(e.error === 'any' ? 0 : e.error), ...(e.error === 'any' ? { loose: ones(size) } : {}) });
+  const saved = e.abort ? pushes.map((p) => (p.word === 'error' ? p : { ...p, loose: ones(size) })) : pushes;
   const was = s.rflags;
   const oldSs = s.ss;
   const oldCs = s.cs;
@@ -195,7 +205,7 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
   if (inner && long) s.ss = { ...segment, access: 0x10000 | (newLevel << 5) };
   let pushed: ReturnType<typeof pushAll>;
   try {
-    pushed = pushAll(w, s.ss, pointer, width, size, pushes, inner && !long ? named(segment.selector) | ext : ext);
+    pushed = pushAll(w, s.ss, pointer, width, size, saved, inner && !long ? named(segment.selector) | ext : ext);
   } catch (thrown) {
     s.rflags = was;
     s.ss = oldSs;

@@ -4,7 +4,7 @@
 import { flag } from './bits.ts';
 import { deliver } from './deliver.ts';
 import type { Ending, Frame } from './ghost.ts';
-import { type Draft, type Fault, flagsOf, leave, protectedMode, type Raised, undecided, type Work } from './work.ts';
+import { type Draft, type Fault, flagsOf, protectedMode, type Raised, undecided, type Work } from './work.ts';
 
 /** #DE, #TS, #NP, #SS, #GP (and #CP). SDM volume 3, table Interrupt and Exception Classes. */
 const contributory = new Set([0, 10, 11, 12, 13, 21]);
@@ -17,6 +17,7 @@ export interface Arrival {
   readonly software: boolean;
   /** External: an interrupt, no exception. */
   readonly external?: true;
+  readonly abort?: true;
   readonly rip: bigint;
   readonly flags: number;
 }
@@ -70,6 +71,7 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
         software: now.software,
         rip,
         flags,
+        ...(now.abort === undefined ? {} : { abort: now.abort }),
       });
     } catch (thrown) {
       if (!isRaised(thrown)) throw thrown;
@@ -79,11 +81,9 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
       const combined = combine(now, next.vector);
       if (combined === 'shutdown') return { ...told, rule, by: 'shutdown', ...kept(w) };
       const fault = (flagsOf(w.s) & ~flag.RF) | flag.RF;
-      // #DF is an abort: RF of its image is not said.
-      if (combined === 'double') leave(w, 'rflags', BigInt(flag.RF));
       now =
         combined === 'double'
-          ? { vector: 8, error: 0, software: false, rip, flags, ...(next.cr2 === undefined ? {} : { cr2: next.cr2 }) }
+          ? { vector: 8, error: 0, software: false, abort: true, rip, flags, ...(next.cr2 === undefined ? {} : { cr2: next.cr2 }) }
           : {
               vector: next.vector,
               ...(next.error === undefined ? {} : { error: next.error }),

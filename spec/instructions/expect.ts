@@ -29,6 +29,7 @@ const faulting = (w: Work, fault: Fault): Ending => {
   const fresh: Work = {
     ...begin(w.before, w.memory, w.granted, w.cpu),
     i: w.i,
+    around: new Map(w.around),
     ...(w.progress ? { s: { ...w.s, rip: w.before.rip }, stores: new Map(w.stores), ports: w.ports } : {}),
   };
   // DR6 and CR2 apart, a fault changes nothing before delivery.
