@@ -86,7 +86,8 @@ const gateEdit = (d: Desk, vector: number, how: number): void => {
     [2, at.selectors.kernelData],
     [2, at.selectors.code1],
     [2, at.selectors.absentCode],
-    [2, at.selectors.conforming0],
+    // A handler that stays at the level of the interrupted code could not run at a stop, which is supervisor code.
+    [2, d.cpl === 0 ? at.selectors.conforming0 : 0],
     [4, 1],
     [3, 0x10],
   ];
