@@ -79,10 +79,10 @@ const accessFlag =
 export const flagOperations: Entries = ending({
   Cli: () => cli,
   Sti: () => sti,
-  Pushfw: pushf,
+  Pushf: pushf,
   Pushfd: pushf,
   Pushfq: pushf,
-  Popfw: popf,
+  Popf: popf,
   Popfd: popf,
   Popfq: popf,
   Clac: accessFlag(false),

@@ -1,13 +1,14 @@
 // Decides the instructions without operands to speak of: flag operations, no-operations, software interrupts, HLT.
 // SDM volume 2, CLC STC CMC CLD STD NOP INT n INT3 INT1 INTO UD0 UD1 UD2 HLT.
 
+import { read8 } from './access.ts';
 import { BP, DB, DF, OF_TRAP } from './bits.ts';
-import { type Entries, jumping, plain } from './entry.ts';
+import { type Build, type Entries, jumping, plain } from './entry.ts';
 import { deliver } from './events.ts';
 import { gp, ud } from './fault.ts';
 import { carry, setCarry } from './flags.ts';
 import type { Insn } from './insn.ts';
-import type { Run } from './operands.ts';
+import { loadAddress, type Run } from './operands.ts';
 import { softwareInterrupt } from './software-interrupt.ts';
 
 const nothing: Run = () => {};
@@ -47,6 +48,11 @@ const into = (insn: Insn): Run => {
     }
   };
 };
+/** Checked as a load of a byte is; there is no cache to flush. */
+const touch: Build = (insn) => {
+  const at = loadAddress(insn, { kind: 'memory', size: 8 });
+  return (c) => void read8(c, at(c));
+};
 const hlt: Run = (c) => {
   if (c.cpl !== 0) gp();
   c.halted = true;
@@ -62,7 +68,7 @@ export const simple: Entries = {
     Lfence: () => nothing,
     Mfence: () => nothing,
     Sfence: () => nothing,
-    Clflush: () => nothing,
+    Clflush: touch,
     Prefetchnta: () => nothing,
     Prefetcht0: () => nothing,
     Prefetcht1: () => nothing,
