@@ -73,14 +73,11 @@ const matches = (e: Expected, at: bigint, byte: number): boolean => {
   const i = at - e.at;
   return i >= 0n && i < BigInt(e.bytes.length) && e.bytes[Number(i)] === byte;
 };
-/** A request whose outcome is not known may have written anything of its own. */
-const unknowable = (g: VtdGhost, byte: number): boolean =>
+/** A request whose way is not known may have flagged any entry, and a write may be anywhere. */
+const unknowable = (g: VtdGhost): boolean =>
   g.sent.some((s) => s.unknown !== undefined) ||
   (g.a.prs && g.pageQueue.tail === undefined) ||
-  g.open.some(
-    ({ pending: p }) =>
-      p.unknown !== undefined && (p.event.do === 'dma.atomic' || (p.event.do === 'dma.write' && p.event.bytes.includes(byte))),
-  );
+  g.open.some(({ pending: p }) => p.unknown !== undefined);
 
 const explain = (g: VtdGhost, memory: Memory, at: bigint, bytes: Uint8Array, events: Event[]): boolean => {
   let last: Expected | undefined;
@@ -101,7 +98,7 @@ const explain = (g: VtdGhost, memory: Memory, at: bigint, bytes: Uint8Array, eve
       see(g, last, events);
       continue;
     }
-    if (flags(g, memory, where) || unknowable(g, byte) || g.queue.unknown !== undefined) continue;
+    if (flags(g, memory, where) || unknowable(g) || g.queue.unknown !== undefined) continue;
     const from = g.open.findLast(({ pending: p }) => p.event.do === 'dma.write' && p.event.bytes.includes(byte));
     if (from === undefined) fine = false;
     else if (!from.wrote) {
