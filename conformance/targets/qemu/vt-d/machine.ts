@@ -70,7 +70,8 @@ export const wantedVtd = (config: MachineConfig, vtd: VtdMachine, properties: Re
       ['-device', unit, '-device', `ivshmem-plain,memdev=log,addr=${logSlot}`, '-device', 'pc-testdev'],
       ...stations.flatMap((s) => s.args),
     ].flat();
-  return { key: args('').join(' '), memory, vtd, stations, args };
+  // Registers that no property makes are part of what was asked for.
+  return { key: [vtd.cap, vtd.ecap, ...args('')].join(' '), memory, vtd, stations, args };
 };
 
 /** With translation off, a request is seen to do what it says: another QEMU's devices may need more to work. */
