@@ -15,8 +15,8 @@ export interface InterruptLog {
   clear(): void;
   /** Waits until the processor is ready. False: it is not within the bound. */
   ready(): boolean;
-  /** Waits for the answer to one more barrier. False: no answer within the bound. */
-  barrier(): boolean;
+  /** Waits for the answer to one more barrier. False: no answer within the bound, in ms. */
+  barrier(within?: number): boolean;
   /** What came since the last look, in order. */
   take(): readonly Interrupt[];
   close(): void;
@@ -37,12 +37,12 @@ export const openLog = (file: string): InterruptLog => {
     fs.readSync(fd, bytes, 0, log.entries, 0);
     return bytes.readUInt32LE(at);
   };
-  const comes = (at: number, value: number): boolean => {
+  const comes = (at: number, value: number, within = bound): boolean => {
     const started = performance.now();
     for (let i = 0; word(at) < value; i++) {
       if (i < spins) continue;
       Atomics.wait(cell, 0, 0, pause);
-      if (performance.now() - started > bound) return false;
+      if (performance.now() - started > within) return false;
     }
     return true;
   };
@@ -53,7 +53,7 @@ export const openLog = (file: string): InterruptLog => {
       fs.writeSync(fd, Buffer.alloc(log.entries), 0, log.entries, 0);
     },
     ready: () => comes(log.ready, 1),
-    barrier: () => comes(log.barriers, ++barriers),
+    barrier: (within) => comes(log.barriers, ++barriers, within),
     take: () => {
       const count = word(log.count);
       if (count === taken) return [];

@@ -10,7 +10,7 @@ import { qmpOver } from '../qmp.ts';
 import { type Qtest, qtestOver } from '../qtest.ts';
 import type { Watchdog } from '../watchdog.ts';
 import { interruptFirmware, logSize } from './agent.ts';
-import { type InterruptLog, openLog } from './interrupts.ts';
+import { barrier, type InterruptLog, openLog } from './interrupts.ts';
 import { differs, remappingUnit } from './profile.ts';
 import { logSlot, type Station, station } from './requesters.ts';
 
@@ -30,6 +30,9 @@ export interface VtdQemu {
   close(): void;
 }
 type Unsupported = { readonly unsupported: string };
+
+const resets = 6;
+const patience = 300; // ms
 
 /** Above it a PC has holes: video memory, option ROMs, firmware. */
 const memoryMax = 0xa_0000;
@@ -121,13 +124,19 @@ export const startVtd = (binary: string, want: WantedVtd, watchdog: Watchdog): V
       armed: false,
       restart: () => {
         machine.armed = false;
-        interrupts.clear();
-        const answer = qmp.execute('system_reset');
-        if ('error' in answer) return false;
-        // The reset is done before the main loop reads the next command.
-        for (const s of want.stations) s.setUp(qtest.lines);
-        running.trim();
-        return interrupts.ready();
+        // Now and then QEMU comes out of a reset with LINT0 masked although the firmware has set it: then barriers go unanswered, and it is reset again.
+        for (let tries = 0; tries < resets; tries++) {
+          interrupts.clear();
+          const answer = qmp.execute('system_reset');
+          if ('error' in answer) return false;
+          // The reset is done before the main loop reads the next command.
+          for (const s of want.stations) s.setUp(qtest.lines);
+          running.trim();
+          if (!interrupts.ready()) return false;
+          qtest.lines(barrier);
+          if (interrupts.barrier(patience)) return true;
+        }
+        return false;
       },
       close,
     };
