@@ -27,6 +27,10 @@ export interface Raise {
   readonly vector: number;
   readonly at: number;
 }
+/** Deliveries past the limit that may still lead to a stop. */
+const MOST_IN_A_ROW = 16;
+/** A run ends when twice as many numbers have been logged as there are stores: address and length of each. */
+const MOST_STORES = 1 << 21;
 const end = (by: End['by'], stop = 0): End => ({ by, stop });
 
 /** What is to be done before the next instruction. Gives an end, or undefined; sets `attention` again where the next one goes alone. */
@@ -95,7 +99,7 @@ export const run = (c: Cpu, blocks: Blocks, stops: StopRange | undefined, limit:
           const from = (at - stops.lo) >>> 0;
           if (from < span && from % stops.stride === 0 && reached(c, blocks, at)) return end('stop', from / stops.stride);
         }
-        if (c.left <= 0) return end('limit');
+        if (c.left <= 0 || ram.log.entries.length > MOST_STORES) return end('limit');
         if (single) {
           c.left--;
           step(c, blocks, at);
@@ -134,10 +138,12 @@ export const run = (c: Cpu, blocks: Blocks, stops: StopRange | undefined, limit:
           c.ipLo = c.op.lo;
           c.ipHi = c.op.hi;
         }
-        c.left -= count + 1;
+        c.left -= count;
         c.done += count;
       }
       if (!isFault(thrown)) throw thrown;
+      // Handlers that cannot even be fetched must end too, though a stop is reached without an instruction.
+      if (--c.left < -MOST_IN_A_ROW) return end('limit');
       ram.codeChanged = false;
       c.debug &= ~15;
       c.shadow = 0;
