@@ -124,6 +124,7 @@ export const duties: readonly Duty<VtdGhost>[] = [
       const enables = at <= 8 && at + e.width > 8 && ((e.value >>> ((8 - at) * 8)) & 1) === 1;
       return !enables || p.count === undefined || p.total === undefined || p.count <= p.total || not(`at most ${p.total}`, `${p.count}`);
     },
-    taints: ({ event }) => `vtd/function:${event.requester}`,
+    // Which virtual functions there are decides which requests the unit gets: nothing is owed of it any more.
+    taints,
   }),
 ];
