@@ -3,7 +3,7 @@
 
 import { CR4_UMIP } from './bits.ts';
 import { placeOf } from './arithmetic.ts';
-import { read16, read32, read64 } from './access.ts';
+import { read16, read32, read64, write16 } from './access.ts';
 import { CS, type Cpu, READABLE, SS } from './cpu.ts';
 import {
   type Descriptor,
@@ -23,7 +23,7 @@ import { type Build, type Entries, ending, plain } from './entry.ts';
 import { gp, ud } from './fault.ts';
 import { setZero } from './flags.ts';
 import { unprotected } from './mode.ts';
-import { getOf, linear, offsetOf, setOf } from './operands.ts';
+import { getOf, linear, offsetOf, setOf, storeAddress } from './operands.ts';
 import { lldt, loadSegment, ltr } from './segment-load.ts';
 import { drop, peek, wordSize } from './stack.ts';
 
@@ -155,17 +155,21 @@ const verify =
       setZero(c, d !== undefined && isSegment(d) && allowed(d));
     };
   };
+/** The destination's segment must be writable in any case; its page only where the RPL is raised and stored. */
 const arpl: Build = (insn) => {
-  const place = placeOf(insn, 0);
+  const o = insn.ops[0]!;
+  const address = o.kind === 'memory' ? storeAddress(insn, o) : undefined;
+  const place = address === undefined ? placeOf(insn, 0) : { load: read16, store: write16 };
   const source = getOf(insn, 1, 16);
   return (c) => {
     if (unprotected(c)) ud();
-    const at = place.at(c);
+    const at = address === undefined ? 0 : address(c);
     const value = place.load(c, at);
     const rpl = source(c) & 3;
     const raised = (value & 3) < rpl;
+    const next = (value & ~3) | rpl;
+    if (raised) place.store(c, at, next, 0);
     setZero(c, raised);
-    if (raised) place.store(c, at, (value & ~3) | rpl, 0);
   };
 };
 
