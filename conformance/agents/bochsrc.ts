@@ -3,7 +3,7 @@
 /** Files are in the folder that Bochs runs in. `vga.rom` must exist, any 512 bytes. */
 export const bochsrc = (model: string, megabytes: number): string => `config_interface: textconfig
 display_library: term
-cpu: model=${model}, count=1, ips=50000000, reset_on_triple_fault=0, cpuid_limit_winnt=0
+cpu: model=${model}, count=1, ips=50000000, reset_on_triple_fault=1, cpuid_limit_winnt=0
 memory: guest=${megabytes}, host=${megabytes}
 romimage: file=run.rom
 vgaromimage: file=vga.rom

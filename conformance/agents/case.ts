@@ -4,7 +4,7 @@
 import type { CpuMachine, CpuState, Segment, SeenState } from '../../spec/instructions/vocabulary.ts';
 import type { Answer, Gpa, MachineConfig } from '../../spec/units.ts';
 import type { Observation, Stimulus } from '../../spec/vocabulary.ts';
-import { agentCode, agentCodeEnd, caseAt, caseHeader, compared, kinds, resultHeader, stateAt, stateSize, withMsrs } from './map.ts';
+import { agentCode, agentCodeEnd, caseAt, caseHeader, compared, ends, kinds, resultHeader, stateAt, stateSize, withMsrs } from './map.ts';
 
 /** A case that can be given to an agent. */
 export interface AgentCase {
@@ -209,13 +209,19 @@ export const decodeResult = (
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const size = view.getUint32(at, true);
   const raw = view.getUint16(at + 4, true);
-  const stop = raw >> 8 === 1 ? 256 : raw & 0xff;
+  const ended = raw >> 8;
+  const stop = ended === ends.last ? 256 : raw & 0xff;
   const { mode } = machine.cpu as CpuMachine;
   const msrs = (new DataView(given.bytes.buffer, given.bytes.byteOffset).getUint32(caseAt.flags, true) & withMsrs) !== 0;
   const { stops } = machine.cpu as CpuMachine;
   const rip = stops.at + BigInt(stops.stride * stop);
   const state: SeenState = { ...decodeState(view, at + resultHeader, mode, msrs), rip };
   const writes = changes(view, at + resultHeader + stateSize, at + size, given.memory);
+  if (ended === ends.late) return { answer: { saw: [{ saw: 'cpu.stopped', by: 'limit', state: {} }] }, next: at + size };
+  if (ended === ends.shutdown) {
+    const shutdown: Observation = { saw: 'cpu.stopped', by: 'shutdown', state: {} };
+    return { answer: { saw: writes.length > 0 ? [{ saw: 'memory.changed', writes }, shutdown] : [shutdown] }, next: at + size };
+  }
   const after = given.memory.slice();
   for (const w of writes) after.set(w.bytes, Number(w.at));
   if (inAgent(mode, stop, state, after)) return { answer: { unsupported: 'a state that the agent cannot load' }, next: at + size };

@@ -5,19 +5,24 @@
 import type { Assembler } from './assembler.ts';
 import {
   agentCode,
+  agentCodeEnd,
   agentStack,
   before,
   compared,
   control,
   controlAt,
   controlSize,
+  ends,
   magic,
+  ownGdt,
+  ownGdtLimit,
   ownPml4,
   pristine,
   results,
   vars,
 } from './map.ts';
 import { EFER } from './launch.ts';
+import { emitWatchdog } from './watchdog.ts';
 
 /** Offsets in the payload: what the host put together. */
 export const payloadAt = { magic: 0, agentSize: 4, control: 0x40, agent: 0x1000, image: 0x11000 } as const;
@@ -47,6 +52,7 @@ export const emitUnpack = (a: Assembler): void => {
     [0xa1, 0xff],
   ] as const)
     a.put(0xb0, value, 0xe6, port); // all lines of both interrupt controllers masked
+  emitResume(a);
   copy(payloadAt.control, control, controlSize);
   copy(payloadAt.image, 0, compared);
   copy(payloadAt.image, pristine, compared);
@@ -79,6 +85,7 @@ export const emitUnpack = (a: Assembler): void => {
   a.memory([0xc7], 0, vars.index, { imm: le32(0) });
   a.memory([0xc7], 0, vars.index + 4, { imm: le32(0) });
   a.memory([0xc7], 0, vars.stop, { imm: le32(0) });
+  a.label('enterLong');
   a.memory([0x0f, 0x01], 2, vars.ownGdtr);
   imm32(a, 0, 0x220);
   a.put(0x0f, 0x22, 0xe0); // CR4: PAE, OSFXSR
@@ -110,8 +117,45 @@ export const emitStartBody = (a: Assembler): void => {
   for (const field of [0, 2, 3, 4, 5]) a.put(0x8e, 0xc0 | (field << 3));
   a.put(0x48, 0xc7, 0xc4);
   a.u32(agentStack);
+  emitWatchdog(a);
+  a.memory([0x80], 7, vars.stop + 1, { imm: [ends.shutdown] }); // cmp byte [stop+1], shutdown
+  a.put(0x0f, 0x84);
+  a.rel32('landed');
   a.put(0xe9);
   a.rel32('loop');
+};
+/** A triple fault resets the machine and leaves memory: the case that ran is over, and what it wrote is looked at. EBP = the payload. */
+const emitResume = (a: Assembler): void => {
+  a.memory([0x81], 7, control + controlAt.magic, { imm: le32(magic) });
+  a.put(0x75);
+  a.rel8('fresh');
+  a.memory([0x83], 7, control + controlAt.resume, { imm: [1] });
+  a.put(0x75);
+  a.rel8('fresh');
+  a.memory([0x83], 7, control + controlAt.done, { imm: [0] });
+  a.put(0x75);
+  a.rel8('fresh');
+  // A second reset in the same case is the agent's own: rest, so that the deadline tells.
+  a.memory([0x80], 7, vars.stop + 1, { imm: [ends.shutdown] });
+  a.put(0x75);
+  a.rel8('firstReset');
+  a.put(0xfa, 0xf4, 0xeb, 0xfc);
+  a.label('firstReset');
+  // Code and tables anew, variables as they were.
+  for (const [from, size] of [
+    [agentCode, agentCodeEnd - agentCode],
+    [ownGdt, ownGdtLimit + 1],
+  ] as const) {
+    a.put(0x8d, 0xb5);
+    a.u32(payloadAt.agent + from - agentCode); // lea esi, [ebp+from]
+    imm32(a, 7, from);
+    imm32(a, 1, size >> 2);
+    a.put(0xf3, 0xa5);
+  }
+  a.memory([0xc7], 0, vars.stop, { imm: le32(ends.shutdown << 8) });
+  a.put(0xe9);
+  a.rel32('enterLong');
+  a.label('fresh');
 };
 /** The reset vector's 16 bytes at FFFFFFF0H, and the code it jumps to in the same 64 KiB: into protected mode, ESI = the payload. */
 export const emitReset = (a: Assembler, payload: number): void => {

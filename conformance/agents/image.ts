@@ -70,8 +70,16 @@ const pageEntries = (machine: MachineConfig): { readonly width: number; readonly
   return paging === 'none' ? { width: 8, entries: 0 } : { width: paging === '32-bit' ? 4 : 8, entries: compared >> 12 };
 };
 
+export interface PayloadOptions {
+  /** Send results over the serial port. */
+  readonly serial?: boolean;
+  /** A reset that follows shutdown ends one case, not the run: memory stands and the start-up code runs again. */
+  readonly resume?: boolean;
+  /** High byte of the interval timer's count for each case (1.193182 MHz); absent: none. */
+  readonly watchdog?: number;
+}
 /** Everything that a start needs, one blob: header and control, agent, memory, cases. */
-export const payload = (machine: MachineConfig, cases: readonly Uint8Array[], serial: boolean): Uint8Array => {
+export const payload = (machine: MachineConfig, cases: readonly Uint8Array[], options: PayloadOptions): Uint8Array => {
   const size = cases.reduce((sum, c) => sum + c.length, 0);
   const bytes = new Uint8Array(payloadCases + size);
   const view = new DataView(bytes.buffer);
@@ -84,7 +92,9 @@ export const payload = (machine: MachineConfig, cases: readonly Uint8Array[], se
   control(controlAt.entryWidth, width);
   control(controlAt.pageEntries, entries);
   control(controlAt.casesAt, payloadCases);
-  control(controlAt.serial, serial ? 1 : 0);
+  control(controlAt.serial, options.serial === true ? 1 : 0);
+  control(controlAt.resume, options.resume === true ? 1 : 0);
+  control(controlAt.watchdog, options.watchdog ?? 0);
   bytes.set(agentBytes(machine), payloadAt.agent);
   bytes.set(machineBytes(machine), payloadAt.image);
   let at = payloadCases;
@@ -100,10 +110,12 @@ export const romSize: number = 2 << 20;
 const bootSize = 0x10000;
 /** Room for cases in a ROM, bytes. */
 export const romRoom: number = romSize - bootSize - payloadCases;
+/** 7 ms of guest time: some 350,000 instructions where a second has 50 million. */
+const emulated: PayloadOptions = { resume: true, watchdog: 0x20 };
 /** The ROM for the top of 4 GiB: payload first, start-up code in the last 64 KiB. Throws where the cases do not fit. */
-export const rom = (machine: MachineConfig, cases: readonly Uint8Array[]): Uint8Array => {
+export const rom = (machine: MachineConfig, cases: readonly Uint8Array[], options: PayloadOptions = emulated): Uint8Array => {
   const bytes = new Uint8Array(romSize);
-  const blob = payload(machine, cases, false);
+  const blob = payload(machine, cases, options);
   if (blob.length > romSize - bootSize)
     throw new Error(`the cases need ${blob.length - payloadCases} bytes; a ROM has room for ${romRoom}`);
   bytes.set(blob);

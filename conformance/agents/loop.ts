@@ -18,6 +18,7 @@ import {
   stateSize,
   vars,
 } from './map.ts';
+import { emitLateness, emitRearm } from './watchdog.ts';
 
 /** mov r64, [abs] and back, by register number. */
 const load = (a: Assembler, r: number, at: number): void => a.memory([0x8b], r, at, { wide: true });
@@ -84,12 +85,16 @@ export const emitLoop = (a: Assembler): void => {
   a.put(0x01, 0xd7, 0xff, 0xc9, 0xeb); // add edi, edx; dec ecx; jmp
   a.rel8('clear');
   a.label('cleared');
+  a.memory([0xc7], 0, vars.stop, { imm: [0, 0, 0, 0] });
+  emitRearm(a, 'launch');
   a.memory([0x0f, 0xb6], 0, vars.thisCase); // movzx eax, byte [kind]
   a.put(0xe9);
   a.rel32('launch');
 
   a.label('landed');
   a.put(0x6a, 0x02, 0x9d); // push 2; popfq: no DF, NT or AC of the program's
+  emitLateness(a);
+  emitRearm(a, 'landed');
   load(a, 15, vars.nextResult);
   a.put(0x49, 0x8d, 0x7f, resultHeader); // lea rdi, [r15+header]
   imm32(a, 6, stateOut);
@@ -228,6 +233,10 @@ export const emitLoop = (a: Assembler): void => {
   a.label('quit');
   // The end, in each machine's way: QEMU's debug-exit port, Bochs's magic breakpoint, then rest.
   a.put(0x66, 0xba, 0x00, 0x89, 0x31, 0xc0, 0xef); // mov dx, 8900H; xor eax, eax; out dx, eax
-  a.put(0x66, 0x87, 0xdb); // xchg bx, bx
+  // Each stop in Bochs's debugger takes a line of its script, so the breakpoint is met as often as the script has lines.
+  imm32(a, 1, 0x10000);
+  a.label('break');
+  a.put(0x66, 0x87, 0xdb, 0xff, 0xc9, 0x75); // xchg bx, bx; dec ecx; jnz
+  a.rel8('break');
   a.put(0xfa, 0xf4, 0xeb, 0xfc);
 };

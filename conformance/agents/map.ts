@@ -17,6 +17,7 @@ export const vars = {
   nextResult: 0x38448,
   casesLeft: 0x38450,
   index: 0x38458,
+  /** Low byte: vector; high byte: which end, as in `ends`. */
   stop: 0x38460,
   /** Kind, patches, flags of the case that runs; three words. */
   thisCase: 0x38468,
@@ -47,6 +48,10 @@ export const controlAt = {
   /** Index of the case that is being run, and whether all are done. */
   progress: 0x20,
   done: 0x24,
+  /** 1: a reset in the middle of a case is the end of that case only; the agent goes on with the next. */
+  resume: 0x28,
+  /** High byte of the count of the interval timer that a case may take; 0: no watchdog. */
+  watchdog: 0x2c,
 } as const;
 export const controlSize = 0x40;
 export const magic = 0x564d4d43;
@@ -118,6 +123,8 @@ export const caseHeader = 16;
 export const kinds = { ia32e: 0, outer: 1, inner: 2, real: 3 } as const;
 /** Flag of a case: MSRs beside EFER are loaded and read. */
 export const withMsrs = 1;
+/** High byte of how a case ended: an event, the last stop, a reset that followed shutdown, the watchdog. */
+export const ends = { event: 0, last: 1, shutdown: 2, late: 3 } as const;
 /** A result: header, state, then {at u32, 0 u32, bytes u64} for each 8 bytes that changed. */
 export const resultAt = { size: 0, stop: 4, index: 8 } as const;
 export const resultHeader = 16;

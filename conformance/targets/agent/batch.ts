@@ -8,8 +8,8 @@ import { machineBytes } from '../../agents/image.ts';
 
 /** What one start of the machine left behind. */
 export interface Ran {
-  /** How many cases were finished; less than were given: the next one ended the machine. */
-  readonly finished: number;
+  /** How many cases were finished; less than were given: the next one ended the machine. Undefined: it cannot be known. */
+  readonly finished: number | undefined;
   /** Result records, from the first; may be missing although cases were finished. */
   readonly results: Uint8Array | undefined;
   /** How the machine ended where not all cases were finished. */
@@ -19,10 +19,6 @@ export interface Runner {
   /** Bytes of cases that fit one start. */
   readonly room: number;
   readonly run: (machine: MachineConfig, cases: readonly Uint8Array[]) => Promise<Ran>;
-}
-interface Asked {
-  readonly program: number;
-  readonly given: AgentCase;
 }
 
 const done = { saw: [] } as const;
@@ -36,51 +32,68 @@ const ending = (ended: Ran['ended']): Answer => {
   return { saw: [{ saw: 'cpu.stopped', by: ended === 'hang' ? 'limit' : 'shutdown', state: {} }] };
 };
 
+/** Answers to cases, as many as fit an image at a time. */
+const runQueue = async (runner: Runner, machine: MachineConfig, all: readonly AgentCase[]): Promise<readonly Answer[]> => {
+  const answers: Answer[] = [];
+  let queue = all.map((given, index) => ({ given, index }));
+  while (queue.length > 0) {
+    let room = runner.room;
+    let count = 0;
+    while (count < queue.length && (room -= queue[count]!.given.bytes.length) >= 0) count++;
+    if (count === 0) {
+      answers[queue[0]!.index] = { unsupported: 'a case larger than the image has room for' };
+      queue = queue.slice(1);
+      continue;
+    }
+    const chunk = queue.slice(0, count);
+    const ran = await runner.run(
+      machine,
+      chunk.map((a) => a.given.bytes),
+    );
+    if (ran.finished === undefined && count > 1) {
+      // Which one it was is found by halving.
+      const half = count >> 1;
+      for (const part of [chunk.slice(0, half), chunk.slice(half)]) {
+        const given = await runQueue(
+          runner,
+          machine,
+          part.map((p) => p.given),
+        );
+        for (const [i, answer] of given.entries()) answers[part[i]!.index] = answer;
+      }
+      queue = queue.slice(count);
+      continue;
+    }
+    const finished = Math.min(ran.finished ?? 0, count);
+    let at = 0;
+    for (const { given, index } of ran.results === undefined ? [] : chunk.slice(0, finished)) {
+      const decoded = decodeResult(machine, given, ran.results!, at);
+      at = decoded.next;
+      answers[index] = decoded.answer;
+    }
+    if (finished < count) answers[chunk[finished]!.index] = ending(ran.ended);
+    else if (ran.results === undefined) for (const { index } of chunk) answers[index] = { broke: 'no results came out of the machine' };
+    // Without results the finished ones are run again, without the one that ended the machine.
+    queue = [
+      ...(ran.results === undefined && finished < count ? chunk.slice(0, finished) : []),
+      ...queue.slice(finished < count ? finished + 1 : count),
+    ];
+  }
+  return answers;
+};
+
 export const runPrograms = async (
   runner: Runner,
   machine: MachineConfig,
   programs: readonly (readonly Stimulus[])[],
 ): Promise<readonly (readonly Answer[])[]> => {
   const pristine = machineBytes(machine);
-  const answers: (readonly Answer[])[] = programs.map(() => []);
-  let queue: Asked[] = [];
-  for (const [program, stimuli] of programs.entries()) {
-    const given = encodeCase(machine, pristine, stimuli);
-    if ('unsupported' in given) answers[program] = answersOf(stimuli, given);
-    else queue.push({ program, given });
-  }
-  const answer = ({ program }: Asked, last: Answer): void => {
-    answers[program] = answersOf(programs[program] as readonly Stimulus[], last);
-  };
-  while (queue.length > 0) {
-    let room = runner.room;
-    let count = 0;
-    while (count < queue.length && (room -= (queue[count] as Asked).given.bytes.length) >= 0) count++;
-    const chunk = queue.slice(0, count);
-    if (count === 0) {
-      answer(queue[0] as Asked, { unsupported: 'a case larger than the image has room for' });
-      queue = queue.slice(1);
-      continue;
-    }
-    const ran = await runner.run(
-      machine,
-      chunk.map((a) => a.given.bytes),
-    );
-    const finished = Math.min(ran.finished, chunk.length);
-    const whole = finished === chunk.length;
-    if (ran.results !== undefined) {
-      let at = 0;
-      for (const asked of chunk.slice(0, finished)) {
-        const decoded = decodeResult(machine, asked.given, ran.results, at);
-        at = decoded.next;
-        answer(asked, decoded.answer);
-      }
-    }
-    if (!whole) answer(chunk[finished] as Asked, ending(ran.ended));
-    // Without results the finished ones are run again, without the one that ended the machine.
-    const again = ran.results === undefined ? chunk.slice(0, finished) : [];
-    if (whole && ran.results === undefined) for (const asked of again) answer(asked, { broke: 'no results came out of the machine' });
-    queue = [...(whole ? [] : again), ...queue.slice(whole ? count : finished + 1)];
-  }
-  return answers;
+  const encoded = programs.map((stimuli) => encodeCase(machine, pristine, stimuli));
+  const given = encoded.filter((e): e is AgentCase => !('unsupported' in e));
+  const answers = await runQueue(runner, machine, given);
+  let next = 0;
+  return programs.map((stimuli, i) => {
+    const e = encoded[i]!;
+    return answersOf(stimuli, 'unsupported' in e ? e : answers[next++]!);
+  });
 };
