@@ -137,8 +137,9 @@ export interface Cpu {
   implicit: boolean;
   readonly scratch: Uint8Array;
   readonly scratchView: DataView;
-  /** The operation that runs. */
+  /** The operation that runs, and the block it stands in. */
   op: Op;
+  ops: readonly Op[];
   /** Not 0: something is to be done at the next instruction boundary. */
   attention: number;
   shadow: number;
@@ -173,8 +174,13 @@ export interface Apic {
   readonly accept: () => number;
   /** Lets the timer run to instruction number `now`. */
   readonly tick: (now: number) => void;
+  /** When the timer next expires, or -1. */
+  readonly deadline: () => number;
   priority: number;
 }
+
+/** Instructions completed before the one that runs: `done` is brought up to date only where blocks end. */
+export const completed = (c: Cpu): number => c.done + Math.max(0, c.ops.indexOf(c.op));
 
 /** The entries of the translation cache: direct-mapped by page number. */
 export const TLB = 1024;
@@ -250,6 +256,7 @@ export const createCpu = (ram: Ram, port: Cpu['port']): Cpu => {
     scratch,
     scratchView: new DataView(scratch.buffer),
     op: noOp,
+    ops: [],
     attention: 0,
     shadow: 0,
     debug: 0,

@@ -138,7 +138,6 @@ const decodeRun = (c: Cpu, bytes: Uint8Array, ops: Op[], most: number): number =
       if (decoder.lastError === DecoderError.NoMoreBytes) break;
       const insn = instruction.isInvalid ? undefined : insnOf(instruction, code, lo, hi);
       const entry = insn && entryOf(insn);
-      if (entry?.starts === true && ops.length > 0) break;
       const op =
         insn === undefined
           ? invalid(lo, hi, instruction.length >= LONGEST && tooLong(code, bytes.subarray(used + 1, used + 1 + LONGEST)))

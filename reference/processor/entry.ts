@@ -10,8 +10,6 @@ export interface Entry {
   readonly jumps?: true;
   /** May change what the following instructions are or who looks at them: the last of its block. */
   readonly ends?: true;
-  /** Looks at the count of completed instructions: the first of its block. */
-  readonly starts?: true;
 }
 export type Entries = Readonly<Record<string, Entry>>;
 
@@ -21,6 +19,3 @@ export const ending = (builds: Readonly<Record<string, Build>>): Entries =>
   Object.fromEntries(Object.entries(builds).map(([name, build]) => [name, { build, ends: true as const }]));
 export const jumping = (builds: Readonly<Record<string, Build>>): Entries =>
   Object.fromEntries(Object.entries(builds).map(([name, build]) => [name, { build, jumps: true as const, ends: true as const }]));
-/** Alone in its block. */
-export const timed = (builds: Readonly<Record<string, Build>>): Entries =>
-  Object.fromEntries(Object.entries(builds).map(([name, build]) => [name, { build, ends: true as const, starts: true as const }]));

@@ -3,14 +3,14 @@
 
 import { CR0_PG, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from './bits.ts';
 import { canonical } from './branch.ts';
-import { type Cpu, FS, GS } from './cpu.ts';
+import { completed, type Cpu, FS, GS } from './cpu.ts';
 import { gp } from './fault.ts';
 import { settle } from './mode.ts';
 import { flushTlb, PHYSICAL_BITS } from './paging.ts';
 
 const low = (x: bigint): number => Number(BigInt.asIntN(32, x));
 const high = (x: bigint): number => Number(BigInt.asIntN(32, x >> 32n));
-export const timestamp = (c: Cpu): bigint => BigInt.asUintN(64, BigInt(c.done) + c.tscOffset);
+export const timestamp = (c: Cpu): bigint => BigInt.asUintN(64, BigInt(completed(c)) + c.tscOffset);
 
 const checkCanonical = (c: Cpu, value: bigint): bigint => (canonical(c, high(value)) ? value : gp());
 const half = (value: bigint): bigint => (value >> 32n === 0n ? value : gp());
@@ -56,7 +56,7 @@ const types = (value: bigint, allowed: readonly number[]): boolean => {
 const address = (value: bigint): boolean => value >> BigInt(PHYSICAL_BITS) === 0n;
 
 const table = new Map<number, Register>([
-  [0x10, { read: timestamp, write: (c, value) => void (c.tscOffset = BigInt.asUintN(64, value - BigInt(c.done))) }],
+  [0x10, { read: timestamp, write: (c, value) => void (c.tscOffset = BigInt.asUintN(64, value - BigInt(completed(c)))) }],
   [0x17, constant(0n)],
   // Local APIC base: enabled, bootstrap processor.
   [0x1b, stored(0xfee0_0900n, (v) => address(v) && (v & 0x6ffn) === 0n)(0x1b)],

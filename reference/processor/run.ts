@@ -2,7 +2,7 @@
 // SDM volume 3, Priority Among Concurrent Events; Masking Exceptions and Interrupts When Switching Stacks; Debug Exceptions.
 
 import { DB, DR6_BS, IF, NMI as NMI_VECTOR, RF, TF } from './bits.ts';
-import { CS, type Cpu } from './cpu.ts';
+import { type Apic, CS, type Cpu } from './cpu.ts';
 import { checkFetch, codeBreakpoints, debugStatus } from './debug.ts';
 import { type Block, type Blocks, blockAt } from './decode.ts';
 import { exception } from './events.ts';
@@ -60,7 +60,16 @@ const boundary = (c: Cpu): End | undefined => {
     exception(c, vector, -1, 'external', false);
     return again(c);
   }
-  if (c.halted) return end('halt');
+  if (c.halted) {
+    const wakes = (c.flags & IF) !== 0 && c.apic !== undefined ? c.apic.deadline() : -1;
+    if (wakes < 0) return end('halt');
+    // Nothing else can happen: time passes to the timer.
+    c.done = Math.max(c.done, wakes);
+    c.apic?.tick(c.done);
+    // A masked timer wakes nobody.
+    if ((c.apic?.waiting() ?? -1) < 0) return end('halt');
+    return boundary(c);
+  }
   if ((c.flags & (TF | RF)) !== 0 || c.shadow !== 0 || c.debug !== 0 || ((c.dr7 & 0xff) !== 0 && codeBreakpoints(c))) c.attention = 1;
   return undefined;
 };
@@ -107,8 +116,10 @@ export const run = (c: Cpu, blocks: Blocks, stops: StopRange | undefined, limit:
         }
         const block = blockAt(c, blocks, at, c.ipHi, false);
         const { ops } = block;
+        c.ops = ops;
         let most = ops.length;
         if (most > c.left) most = c.left;
+        if (c.apic !== undefined) most = untilTimer(c, c.apic, most);
         if (pending !== undefined && most > pending.at - (c.done - start)) most = pending.at - (c.done - start);
         count = 0;
         inside = true;
@@ -153,6 +164,11 @@ export const run = (c: Cpu, blocks: Blocks, stops: StopRange | undefined, limit:
     }
   }
 };
+/** At most as many instructions as are left to the timer, so that it interrupts where it should. */
+const untilTimer = (c: Cpu, apic: Apic, most: number): number => {
+  const left = apic.deadline() - c.done;
+  return left > 0 && left < most ? left : most;
+};
 /** Whether the instruction at a stop can be fetched: what keeps control from getting there is an exception like any other. */
 const reached = (c: Cpu, blocks: Blocks, at: number): boolean => blockAt(c, blocks, at, c.ipHi, true) !== undefined;
 
@@ -166,6 +182,7 @@ const step = (c: Cpu, blocks: Blocks, at: number): void => {
   c.untraced = false;
   const op = block.ops[0]!;
   c.op = op;
+  c.ops = block.ops;
   const before = c.debug;
   try {
     op.run(c);

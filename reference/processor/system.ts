@@ -6,7 +6,7 @@ import { CR4_FSGSBASE, CR4_PCE, CR4_PCIDE, CR4_TSD, CR4_UMIP } from './bits.ts';
 import { canonical } from './branch.ts';
 import { type Cpu, FS, GS, READABLE, WRITABLE } from './cpu.ts';
 import { cpuid } from './cpuid.ts';
-import { type Build, type Entries, ending, plain, timed } from './entry.ts';
+import { type Build, type Entries, ending, plain } from './entry.ts';
 import { gp, ud } from './fault.ts';
 import type { Insn } from './insn.ts';
 import { readMsr, timestamp, writeMsr } from './msr.ts';
@@ -161,10 +161,11 @@ const writeBase =
   };
 
 export const systemOperations: Entries = {
-  ...timed({ Rdtsc: () => rdtsc, Rdtscp: () => rdtscp, Rdmsr: () => rdmsr, Wrmsr: () => wrmsr }),
   ...plain({
     Sgdt: storeTable('gdt'),
     Sidt: storeTable('idt'),
+    Rdtsc: () => rdtsc,
+    Rdtscp: () => rdtscp,
     Rdpmc: () => rdpmc,
     Rdpid: rdpid,
     Cpuid: () => identify,
@@ -175,6 +176,8 @@ export const systemOperations: Entries = {
     Wrgsbase: writeBase(GS),
   }),
   ...ending({
+    Rdmsr: () => rdmsr,
+    Wrmsr: () => wrmsr,
     Lgdt: loadTable('gdt'),
     Lidt: loadTable('idt'),
     Invlpg: invlpg,
