@@ -37,6 +37,8 @@ const msrNumbers = [
   0x174, 0x175, 0x176, 0xc0000080, 0xc0000081, 0xc0000082, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102, 0x4000_0000, 0xc0000103, 0x277,
 ];
 const ports = [0x60, 0x61, 0x3f8, 0x3f9, 0x3fa, 0x5f, 0x6f, 0x70, 0x80, 0x3ff, 0x400, 0xffff, 0x3f7];
+/** For a descriptor table: beyond all memory, so that no handler is found by accident, and such as are not canonical. */
+const farBases = [1n << 47n, 1n << 63n, 0xffff_8000_0000_0000n, 0x1234_5678_9abc_0000n, 0xffff_ffff_8000_0000n, 1n << 31n, 0x4000_0000n];
 const vectors = [3, 4, 0x21, 0x80, 0, 1, 13, 8, 0x30, 0x81, 0xff, 14, 2];
 
 const operandWidth = (o: Operand, size: 2 | 4 | 8, d: Desk): number => {
@@ -150,7 +152,7 @@ const far = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
 /** What stands in the r/m operand. */
 const rmValue = (d: Desk, form: Form, c: Case): bigint => {
   const value = pick(operands, c.value);
-  const cr = ([d.s.cr0, undefined, d.s.cr2, d.s.cr3, d.s.cr4] as const)[c.reg % 5];
+  const cr = [d.s.cr0, d.s.cr2, d.s.cr3, d.s.cr4, d.s.cr8, undefined, undefined][c.reg % 7];
   switch (form.topic) {
     case 'segment':
       return form.mnemonic.startsWith('WR')
@@ -162,7 +164,13 @@ const rmValue = (d: Desk, form: Form, c: Case): bigint => {
       return BigInt(chosenSelector(d, c, form.mnemonic === 'LTR' ? at.selectors.otherTss : at.selectors.ldt));
     case 'control':
       if (form.mnemonic === 'LMSW') return (d.s.cr0 ^ (1n << BigInt(c.imm % 6))) & 0xffffn;
-      return cr === undefined ? 0n : c.imm % 3 === 0 ? cr : cr ^ (1n << BigInt((c.imm + c.value) % 34));
+      if (c.reg % 7 === 2 && d.machine.cpu?.paging === 'pae' && c.imm % 3 !== 0) {
+        // Another set of PDPTEs, one bit of the first of them toggled.
+        putWord(d, at.pdpt + 0x100, BigInt(at.pageDirectory | 1) ^ (1n << BigInt((c.imm + c.value) % 64)), 8);
+        for (let n = 1; n < 4; n++) putWord(d, at.pdpt + 0x100 + 8 * n, 0n, 8);
+        return BigInt(at.pdpt + 0x100);
+      }
+      return cr === undefined ? 0n : c.imm % 3 === 0 ? cr : cr ^ (1n << BigInt((c.imm + c.value) % (codeWidth(d) === 64 ? 64 : 32)));
     case 'debug':
       return pick([0x400n, 0n, 0xffff0ff0n, 1n << 32n, 0x14000n, 1n << 63n, BigInt(at.data)], c.value);
     case 'branch':
@@ -174,14 +182,13 @@ const rmValue = (d: Desk, form: Form, c: Case): bigint => {
 };
 const fixed = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
   const { s } = d;
-  const to = target(d);
   switch (form.topic) {
     case 'string':
     case 'io': {
       const offset = (where: number, base: bigint): bigint => fit(d, BigInt(where) - (d.mode === 'long64' ? 0n : base));
       const usable = places.filter((p) => p.only64 !== true && (p.paged !== true || (s.cr0 & (1n << 31n)) !== 0n));
       s.rsi = offset(Number(pick(usable, c.place).at(size)), s.ds.base);
-      s.rdi = offset(Number(pick(usable, c.reg > 11 ? c.reg : 0).at(size)) + 0x80, s.es.base);
+      s.rdi = offset(c.reg > 8 ? Number(pick(usable, c.imm).at(size)) : at.data + 0x180, s.es.base);
       s.rcx = pick([3n, 0n, 1n, 2n, 5n, 0x10n, 0x21n, 0x80n], c.count);
       putWord(d, at.data + 0x100, pick(operands, c.value), 8);
       putWord(d, at.data + 0x180, pick(operands, c.value2), 8);
@@ -234,7 +241,7 @@ const fixed = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
       if (form.mnemonic === 'MWAIT') [s.rax, s.rcx] = [0n, 0n];
       return;
     default:
-      // STEPS with fixed registers that the table does not name: the accumulator and its extension, comparands, bases.
+      // Instructions with fixed registers that the table does not name: the accumulator and its extension, comparands, bases.
       s.rax = fit(d, pick(operands, c.value2));
       s.rdx = fit(d, pick(operands, c.imm));
       if (form.mnemonic === 'XLAT') s.rbx = fit(d, BigInt(at.data + 0x100) - (d.mode === 'long64' ? 0n : s.ds.base));
@@ -251,7 +258,7 @@ const fill = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8, where: bigint, o: O
   } else if (o.width === 't') {
     const register = form.mnemonic === 'LIDT' ? d.s.idtr : d.s.gdtr;
     putWord(d, where, BigInt(register.limit), 2);
-    putWord(d, where + 2n, c.value % 4 === 3 ? pick(operands, c.value2) : register.base, d.mode === 'long64' ? 8 : 4);
+    putWord(d, where + 2n, c.value % 4 === 3 ? pick(farBases, c.value2) : register.base, d.mode === 'long64' ? 8 : 4);
   } else if (form.mnemonic === 'INVPCID') {
     putWord(d, where, pick([0n, 1n, 0x1000n, 0xfffn], c.value), 8);
     putWord(d, where + 8n, pick([BigInt(at.data), 1n << 47n], c.value2), 8);
@@ -298,7 +305,7 @@ export const layOut = (d: Desk, form: Form, c: Case): Encoding => {
   const { imm, imm2 } = immediate(d, form, c);
   const general = form.operands.find((o) => o.at === 'G' || o.at === 'Z');
   if (general !== undefined && reg !== 4)
-    d.s[gpr[reg] as 'rax'] = fit(d, form.topic === 'probe' ? BigInt(c.rpl) : pick(operands, c.value2));
+    d.s[gpr[reg] as 'rax'] = fit(d, form.topic === 'probe' ? BigInt(c.value2 & 3) : pick(operands, c.value2));
   if (memoryOperand !== undefined && form.mod !== 'register' && (c.memory || form.mod === 'memory')) {
     const width = operandWidth(memoryOperand, size, d);
     const found = address(d, c, head, width);
