@@ -38,6 +38,12 @@ export interface Answered {
   readonly stop?: number;
   readonly state?: Partial<CpuState>;
   readonly writes?: readonly (readonly [at: number, value: bigint, size: number])[];
+  readonly ports?: readonly {
+    readonly port: number;
+    readonly width: 1 | 2 | 4;
+    readonly direction: 'in' | 'out';
+    readonly value: number;
+  }[];
 }
 export interface Told {
   readonly findings: readonly Finding[];
@@ -50,13 +56,14 @@ export interface Told {
 export const tell = (
   setting: Setting,
   code: string,
-  change: Partial<CpuState>,
+  change: Partial<CpuState> | ((start: CpuState) => Partial<CpuState>),
   answer: Answered | ((start: CpuState) => Answered),
   patches: readonly (readonly [at: number, bytes: string])[] = [],
   run: { readonly limit?: number; readonly interrupt?: { readonly vector: number; readonly after: number } } = {},
 ): Told => {
   const machine = machineOf(setting);
-  const state: CpuState = { ...startState(machine, setting.level ?? 0), ...change };
+  const start = startState(machine, setting.level ?? 0);
+  const state: CpuState = { ...start, ...(typeof change === 'function' ? change(start) : change) };
   const judge = createJudge(areas);
   judge.reset(grantedOf(machine, setting.offers), machine.image);
   const findings: Finding[] = [];
@@ -73,6 +80,7 @@ export const tell = (
       saw: 'memory.changed',
       writes: answered.writes.map(([where, v, size]) => ({ at: BigInt(where) as Gpa, bytes: littleEndian(v, size) })),
     });
+  for (const port of answered.ports ?? []) see({ saw: 'cpu.port', ...port });
   see({
     saw: 'cpu.stopped',
     by: answered.by ?? 'stop',

@@ -30,7 +30,7 @@ const systemNames = [
   'sysenterEip',
   'tscAux',
 ] as const;
-type Add = (kind: Kind, what: string, expected: bigint | number | string, saw: bigint | number | string) => void;
+type Add = (kind: Kind, what: string, expected: bigint | number | string, saw: bigint | number | string, bits?: number) => void;
 
 const segmentDiffers = (e: Ending, name: string, expected: Segment, saw: SeenSegment, add: Add, kind: Kind): void => {
   if (expected.selector !== saw.selector) add(kind, name, expected.selector, saw.selector);
@@ -56,14 +56,14 @@ const compareFlags = (g: InstructionsGhost, e: Ending, saw: bigint, rest: Kind, 
   const open = low(e.open.get('rflags') ?? 0n);
   const differs = (low(saw) ^ low(expected)) & mask & ~open;
   if (differs === 0) return;
-  const say = (kind: Kind): void => add(kind, 'rflags', hex(low(expected) & mask), hex(low(saw) & mask));
+  const say = (kind: Kind, bits: number): void => add(kind, 'rflags', hex(low(expected) & mask), hex(low(saw) & mask), bits);
   const status = statusFlags | flag.DF;
   const mnemonic = g.expected.instruction?.form.mnemonic;
   const silent = !e.fault && (mnemonic === 'POPF' || mnemonic === 'IRET');
   const others = differs & ~e.flagsWritten;
-  if ((differs & e.flagsWritten) !== 0) say('flags');
-  if ((others & flag.RF) !== 0) say(rest);
-  else if (others !== 0) say(silent && rest !== 'handler' ? 'flags.silent' : (others & status) !== 0 ? 'flags.kept' : rest);
+  if ((differs & e.flagsWritten) !== 0) say('flags', differs & e.flagsWritten);
+  if ((others & flag.RF) !== 0) say(rest, others);
+  else if (others !== 0) say(silent && rest !== 'handler' ? 'flags.silent' : (others & status) !== 0 ? 'flags.kept' : rest, others);
 };
 
 const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: CpuState, memory: Memory, add: Add): void => {
@@ -84,8 +84,10 @@ const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: Cp
   if (state.rflags !== undefined) {
     const mask = g.system ? 0x3fffff & ~(delivered ? 0 : flag.RF) : statusFlags | flag.DF;
     if (!told) compareFlags(g, e, state.rflags, delivered ? 'handler' : 'flags.kept', e.s.rflags, mask, add);
-    else if (((low(state.rflags) ^ low(e.s.rflags)) & mask & ~low(e.open.get('rflags') ?? 0n)) !== 0)
-      add('handler', 'rflags', low(e.s.rflags) & mask, low(state.rflags) & mask);
+    else {
+      const bits = (low(state.rflags) ^ low(e.s.rflags)) & mask & ~low(e.open.get('rflags') ?? 0n);
+      if (bits !== 0) add('handler', 'rflags', low(e.s.rflags) & mask, low(state.rflags) & mask, bits);
+    }
   }
   if (!g.system) return;
   for (const name of segments) {
@@ -116,7 +118,8 @@ const systemRegisters = (e: Ending, state: SeenState, before: CpuState, add: Add
     add(kept ? 'system.kept' : 'system', name, `${hex(expected.base)}/${hex(expected.limit)}`, `${hex(saw.base)}/${hex(saw.limit)}`);
   }
   const { cr2, dr6 } = state;
-  if (cr2 !== undefined && cr2 !== e.s.cr2 && !e.open.has('cr2')) add(e.s.cr2 === before.cr2 ? 'system.kept' : 'cr2', 'cr2', e.s.cr2, cr2);
+  if (cr2 !== undefined && cr2 !== e.s.cr2 && !e.open.has('cr2'))
+    add(e.s.cr2 === before.cr2 ? 'system.kept' : e.vector === 14 ? 'cr2' : 'system', 'cr2', e.s.cr2, cr2);
   if (dr6 !== undefined && ((dr6 ^ e.s.dr6) & ~(e.open.get('dr6') ?? 0n)) !== 0n)
     add(e.s.dr6 === before.dr6 ? 'system.kept' : 'dr6', 'dr6', e.s.dr6, dr6);
 };
@@ -201,9 +204,9 @@ export const differences = (
   seesPorts: boolean,
 ): readonly Difference[] => {
   const list: Difference[] = [];
-  const add: Add = (kind, what, expected, saw) => {
+  const add: Add = (kind, what, expected, saw, bits) => {
     const show = (v: bigint | number | string): string => (typeof v === 'string' ? v : hex(v));
-    list.push({ kind, what, expected: show(expected), saw: show(saw) });
+    list.push({ kind, what, expected: show(expected), saw: show(saw), ...(bits === undefined ? {} : { bits }) });
   };
   if (e.by !== 'shutdown') {
     registers(g, e, state, before, memory, add);

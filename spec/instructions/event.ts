@@ -4,7 +4,7 @@
 import { flag } from './bits.ts';
 import { deliver } from './deliver.ts';
 import type { Ending, Frame } from './ghost.ts';
-import { type Draft, type Fault, flagsOf, protectedMode, type Raised, undecided, type Work } from './work.ts';
+import { type Draft, type Fault, flagsOf, in64, protectedMode, type Raised, undecided, type Work } from './work.ts';
 
 /** #DE, #TS, #NP, #SS, #GP (and #CP). SDM volume 3, table Interrupt and Exception Classes. */
 const contributory = new Set([0, 10, 11, 12, 13, 21]);
@@ -40,6 +40,13 @@ const kept = (w: Work): Kept => ({
   flagsWritten: w.flagsWritten,
   frame: undefined,
 });
+/** The stop at which the handler starts: the guest may have loaded another IDT, or edited its gates. */
+const stopAt = ({ s, cpu }: Work): number => {
+  const { at, stride, count } = cpu.stops;
+  const offset = Number((in64(s) ? s.rip : (s.cs.base + s.rip) & 0xffffffffn) - at);
+  if (offset < 0 || offset >= stride * count || offset % stride !== 0) undecided('a handler that is no stop');
+  return offset / stride;
+};
 /** How the run ends when `a` is delivered over the foretold state. Later faults of delivery are followed to the end. */
 export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
   let now = a;
@@ -102,7 +109,7 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
       vector: now.vector,
       ...(now.error === undefined || !protectedMode(w.before) ? {} : { error: now.error }),
       rip: now.rip,
-      stop: now.vector,
+      stop: stopAt(w),
       ...kept(w),
       frame,
     };

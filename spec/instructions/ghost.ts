@@ -99,6 +99,8 @@ export const noChanges: Changes = {
 export interface Difference {
   readonly kind: Kind;
   readonly what: string;
+  /** Of flags: those that differ. */
+  readonly bits?: number;
   readonly expected: string;
   readonly saw: string;
 }

@@ -82,7 +82,7 @@ const stopped = (g: InstructionsGhost, event: EventOf<'cpu.stopped'>, m: Moment<
   g.changes = g.met === undefined ? noChanges : changesOf(g.met, before, g.expected.instruction);
   const near = g.met ?? endings.find((e) => e.by === 'event' && e.stop === event.stop);
   const isEvent = g.exception !== undefined || (event.by === 'stop' && near?.by !== 'end');
-  const vector = g.exception?.vector ?? event.stop;
+  const vector = g.exception?.vector ?? near?.vector ?? event.stop;
   const outcome: CpuDerived = {
     saw: 'cpu.outcome',
     ...(isEvent && vector !== undefined ? { vector } : {}),

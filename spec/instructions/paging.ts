@@ -23,6 +23,11 @@ const accessed = 0x20;
 const dirty = 0x40;
 const PS = 0x80;
 
+/** What stands where the stops are is the target's own code. */
+const ofStops = (w: Work, at: number, size: number): void => {
+  const { at: start, stride, count } = w.cpu.stops;
+  if (at + size > Number(start) && at < Number(start) + stride * count) undecided('memory of the stops');
+};
 /** A byte as foretold, or as it stands. */
 export const byteAt = (w: Work, at: number): number => {
   const foretold = w.stores.size === 0 ? undefined : w.stores.get(at);
@@ -31,6 +36,7 @@ export const byteAt = (w: Work, at: number): number => {
 };
 /** Little-endian value of `size` bytes at a physical address. */
 export const physical = (w: Work, at: number, size: number): bigint => {
+  ofStops(w, at, size);
   if (w.stores.size === 0) {
     const a = BigInt(at);
     const whole =
@@ -48,6 +54,7 @@ export const physical = (w: Work, at: number, size: number): bigint => {
 };
 export const foretell = (w: Work, at: number, value: number, loose = 0): void => {
   if (at < 0 || at >= w.memory.size) undecided('memory beyond the end');
+  ofStops(w, at, 1);
   w.stores.set(at, value);
   if (loose !== 0) w.loose.set(at, loose);
   else if (w.loose.size !== 0) w.loose.delete(at);

@@ -6,7 +6,7 @@ import { clauseOf } from '../../clause.ts';
 import { type Citation, sdm } from '../../sources.ts';
 import type { Capability } from '../../units.ts';
 import type { EventOf } from '../../vocabulary.ts';
-import { hex } from '../bits.ts';
+import { flag, hex, statusFlags } from '../bits.ts';
 import type { Topic } from '../forms/index.ts';
 import type { Ending, InstructionsGhost, Kind } from '../ghost.ts';
 
@@ -39,14 +39,16 @@ const described = (e: Ending): string => (e.by === 'event' ? event(e.vector, e.e
 const seen = (o: Outcome): string =>
   o.by === 'event' ? `${event(o.vector, o.error)}${o.rip === undefined ? '' : ` at ${hex(o.rip)}`}` : o.by;
 
-/** Fixed words for how an outcome misses what was permitted. */
+const nameOf = (vector: number | undefined): string => names[vector ?? -1] ?? 'an interrupt';
+/** What happened in place of what was permitted, in fixed words: so that a known difference of one kind hides no other. */
 const kindOf = (m: Seen): string => {
   const { endings } = m.before.expected;
   const { event: o } = m;
-  if (o.by === 'event' && endings.some((e) => e.vector === o.vector)) return 'error code';
+  if (o.by === 'event' && endings.some((e) => e.vector === o.vector)) return o.error === 0 ? 'error code 0' : 'error code';
+  const expected = [...new Set(endings.map((e) => (e.by === 'event' ? nameOf(e.vector) : e.by)))].join(' or ');
   const ends = o.by === 'end' || o.by === 'halt' || o.by === 'limit' || (o.by === 'event' && (o.vector === 3 || o.vector === 1));
-  if (o.by === 'shutdown') return 'shutdown';
-  return ends ? (endings.every((e) => e.fault) ? 'no fault' : 'another end') : 'another event';
+  if (ends && endings.every((e) => e.fault && e.by === 'event')) return 'no fault';
+  return `${o.by === 'event' ? nameOf(o.vector) : o.by} for ${expected}`;
 };
 export const missed = (m: Seen): Objection => ({
   kind: kindOf(m),
@@ -100,10 +102,20 @@ export const completesClause = (topic: Topic, cite: Citation, says: string): Cla
       m.before.expected.endings[0]?.rule === 'complete',
     holds: judgeEnd,
   });
+/** Flags by name; status flags are one thing. */
+const flagNames = (bits: number): string =>
+  [
+    ...((bits & statusFlags) === 0 ? [] : ['status']),
+    ...Object.entries(flag).flatMap(([name, mask]) => ((bits & mask & ~statusFlags) === 0 ? [] : [name])),
+  ].join(' ');
 /** Nothing of these kinds differs from the ending that was met. */
 export const without = (m: Seen, ...kinds: readonly Kind[]): Judged => {
   for (const d of m.before.differences)
     if (kinds.includes(d.kind))
-      return { kind: d.what.startsWith('byte') ? 'bytes' : d.what, expected: `${d.what} ${d.expected}`, saw: d.saw };
+      return {
+        kind: d.what.startsWith('byte') ? 'bytes' : d.bits === undefined ? d.what : `${d.what} ${flagNames(d.bits)}`,
+        expected: `${d.what} ${d.expected}`,
+        saw: d.saw,
+      };
   return true;
 };

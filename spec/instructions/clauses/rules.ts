@@ -53,7 +53,7 @@ const rules: readonly RuleText[] = [
   {
     rule: 'gate.target',
     cite: callGates,
-    says: 'a gate to a segment that is null, no code, of wrong privilege or absent faults with that selector',
+    says: 'a gate to a segment that is null, no code, of wrong privilege or absent is #GP or #NP with that selector',
   },
   {
     rule: 'gate.stack',

@@ -1,7 +1,7 @@
 // Far JMP, CALL and RET, through call gates too, in every mode.
 // Intel SDM volume 2: JMP—Jump, CALL—Call Procedure, RET—Return From Procedure; volume 3, Call Gates; Stack Switching.
 
-import { load, place, linearOf, save } from '../access.ts';
+import { faultsOf, load, place, linearOf, save } from '../access.ts';
 import { ones } from '../bits.ts';
 import {
   type Descriptor,
@@ -20,7 +20,7 @@ import { innerStack, longStack } from '../deliver.ts';
 import { direct, dropPrivileged, enter, go8086, isLong, returned, returnedStack, within } from '../far.ts';
 import { memoryPlace } from '../operands.ts';
 import { moveStack, peek, push, pushSelector, setStack } from '../stack.ts';
-import { canonical, cpl, gp, ia32e, like8086, np, ofSystem, undecided, type Work } from '../work.ts';
+import { canonical, cpl, gp, ia32e, like8086, np, ofSystem, raise, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 interface Target {
@@ -157,8 +157,13 @@ const inward = (w: Work, gate: Gate, back: bigint): void => {
 const RETF: Meaning = (w) => {
   const size = w.i.operandSize;
   const release = w.i.form.operands.length > 0 ? w.i.immediate & 0xffffn : 0n;
-  const offset = peek(w, 0n, size);
+  // Which of the two is read first is open: the page tests the selector before it pops the instruction pointer.
+  const faults = faultsOf(() => peek(w, 0n, size));
+  const others = faultsOf(() => peek(w, BigInt(size), size));
+  if (others.length > 0) raise(...faults, ...others);
   const selector = Number(peek(w, BigInt(size), size) & 0xffffn);
+  if (faults.length > 0) raise(...faults, ...(like8086(w.s) ? [] : faultsOf(() => returned(w, selector))));
+  const offset = peek(w, 0n, size);
   if (like8086(w.s)) {
     go8086(w, selector, offset);
     moveStack(w, BigInt(2 * size) + release);

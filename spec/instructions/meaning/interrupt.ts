@@ -2,7 +2,7 @@
 // Intel SDM volume 2, INT n/INTO/INT3/INT1—Call to Interrupt Procedure.
 
 import { flag } from '../bits.ts';
-import { flagsOf, type Work } from '../work.ts';
+import { flagsOf, ofSystem, type Work } from '../work.ts';
 import { ioplIn8086 } from './flag.ts';
 import type { Meanings } from './meaning.ts';
 
@@ -11,6 +11,8 @@ const software = (w: Work, vector: number): void => {
 };
 export const interrupt: Meanings = {
   INT: (w) => {
+    // A host opens few of its gates to ring 3; INT3 and INTO it must.
+    ofSystem(w, 'the IDT');
     ioplIn8086(w, 'interrupt.iopl');
     software(w, Number(w.i.immediate & 0xffn));
   },

@@ -1,12 +1,12 @@
 // Descriptor-table and task registers, stored and loaded. Storing reveals the real ones unless UMIP forbids it.
 // Intel SDM volume 2: SGDT, SIDT, SLDT, STR, LGDT, LIDT, LLDT, LTR; volume 3, Control Registers (CR4.UMIP).
 
-import { alignmentChecked, load, save } from '../access.ts';
+import { alignmentChecked, faultsOf, load, save } from '../access.ts';
 import { cr4, ones } from '../bits.ts';
 import { baseOf, type Descriptor, isNull, loaded, lookup, named, unusable, upperOf } from '../descriptors.ts';
 import { writeTable } from '../access.ts';
 import { assign, isMemory, memoryPlace, value } from '../operands.ts';
-import { canonical, cpl, gp, ia32e, low, np, ofSystem, setRegister, undecided, type Work } from '../work.ts';
+import { canonical, cpl, gp, ia32e, low, np, ofSystem, raise, setRegister, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 export const umip = (w: Work): void => {
@@ -21,10 +21,19 @@ const store =
     if (alignmentChecked(w)) undecided('how wide the accesses of SGDT and SIDT are');
     const size = w.i.code === 64 ? 8 : 4;
     const { base, limit } = w.s[name];
-    const places = memoryPlace(w, 2 + size, 'write', 0n, 1);
-    // With a 16-bit operand the top byte of the base is 0 or stored: the page leaves both.
-    const loose = size === 4 && w.i.operandSize === 2 ? 0xff0000000000n : 0n;
-    save(w, places, 2 + size, BigInt(limit & 0xffff) | ((base & ones(size)) << 16n), loose);
+    // Limit and base may be stored apart: where one faults, the other may stand.
+    const parts = [
+      { at: 0n, size: 2, value: BigInt(limit & 0xffff) },
+      { at: 2n, size, value: base & ones(size) },
+    ];
+    const faults = parts.flatMap((part) => faultsOf(() => memoryPlace(w, part.size, 'write', part.at, 1)));
+    for (const part of parts) {
+      if (faults.length > 0 && faultsOf(() => memoryPlace(w, part.size, 'write', part.at, 1)).length > 0) continue;
+      // With a 16-bit operand the top byte of the base is 0 or stored: the page leaves both.
+      const loose = part.size === 4 && w.i.operandSize === 2 ? 0xff000000n : 0n;
+      save(w, memoryPlace(w, part.size, 'write', part.at, 1), part.size, part.value, loose);
+    }
+    if (faults.length > 0) raise(...faults);
   };
 const take =
   (name: 'gdtr' | 'idtr'): Meaning =>

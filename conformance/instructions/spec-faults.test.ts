@@ -1,0 +1,181 @@
+// Each rule that demands a fault, told by hand: kept where the fault comes with its error code, broken where another event comes.
+// One row a rule; the row says the case, and what the manual's exception list answers.
+
+import { describe, expect, test } from 'vitest';
+import { instructions } from '../../spec/instructions/index.ts';
+import type { CpuState } from '../../spec/instructions/vocabulary.ts';
+import { unusable } from './descriptors.ts';
+import { entryAt } from './furniture.ts';
+import * as at from './layout.ts';
+import { completes, delivers, faults } from './spec-answers.ts';
+import { machineOf, type Setting, tell } from './spec-history.ts';
+import { segmentOf } from './state.ts';
+
+type Change = Partial<CpuState> | ((s: CpuState) => Partial<CpuState>);
+type Patches = readonly (readonly [at: number, bytes: string])[];
+type Row = readonly [
+  rule: string,
+  setting: Setting,
+  code: string,
+  change: Change,
+  fault: readonly [vector: number, error?: number, cr2?: bigint],
+  patches?: Patches,
+];
+
+const user: Setting = { level: 3, features: ['nx'] };
+const kernel: Setting = { level: 0, features: ['nx'] };
+const p32: Setting = { mode: 'prot32', paging: '32-bit', level: 0 };
+const real: Setting = { mode: 'real', paging: 'none' };
+const hole = 1n << 47n;
+const d = at.data + 0x100;
+const far = (selector: number, offset = at.code): Patches => [[d, littleHex(offset, 4) + littleHex(selector, 2)]];
+const littleHex = (value: number, size: number): string =>
+  Array.from({ length: size }, (_, k) => (Math.floor(value / 256 ** k) & 0xff).toString(16).padStart(2, '0')).join('');
+const s = at.selectors;
+const gateAt = (vector: number): number => at.idt + 16 * vector;
+const withFeature = (base: Setting, ...features: NonNullable<Setting['features']>): Setting => ({ ...base, features: ['nx', ...features] });
+const cr4 =
+  (bit: number): Change =>
+  (start) => ({ cr4: start.cr4 | (1n << BigInt(bit)) });
+
+const rows: readonly Row[] = [
+  ['privileged.gp', user, 'f4', {}, [13, 0]],
+  ['privileged.monitor', withFeature(user, 'monitor'), '0f01c8', {}, [6]],
+  ['ud.reserved', user, '0f0b', {}, [6]],
+  ['ud.mode', user, '06', {}, [6]],
+  ['ud.protected', real, '0f00c0', {}, [6]],
+  ['ud.lock', user, 'f090', {}, [6]],
+  ['ud.feature', kernel, '0f01ca', {}, [6]],
+  ['ud.register', user, '8ec8', {}, [6]],
+  ['fetch.limit', p32, '01d8', (b) => ({ cs: { ...b.cs, limit: at.code } }), [13, 0]],
+  ['fetch.canonical', user, '90', { rip: hole }, [13, 0]],
+  ['fetch.length', user, `${'66'.repeat(15)}90`, {}, [13, 0]],
+  ['operand.limit', p32, 'a100010000', (b) => ({ ds: { ...b.ds, limit: 0xff } }), [13, 0]],
+  ['operand.null', p32, 'a100010000', { ds: unusable(0) }, [13, 0]],
+  ['operand.type', p32, `a1${littleHex(d, 4)}`, { ds: segmentOf(machineOf(p32), s.executeOnly) }, [13, 0]],
+  ['operand.canonical', user, '8b00', { rax: hole }, [13, 0]],
+  ['operand.alignment', user, '8b00', { rax: BigInt(d + 1), rflags: 0x40202n }, [17, 0]],
+  ['page.present', user, '8b00', { rax: BigInt(at.pages.absent) }, [14, 4, BigInt(at.pages.absent)]],
+  [
+    'page.reserved',
+    user,
+    '8b00',
+    { rax: BigInt(at.pages.spare) },
+    [14, 0xd, BigInt(at.pages.spare)],
+    [[entryAt(at.pages.spare, '4-level'), '07c0010000000800']],
+  ],
+  ['page.rights', user, '8b00', { rax: BigInt(at.pages.supervisor) }, [14, 5, BigInt(at.pages.supervisor)]],
+  ['page.write', user, '8908', { rax: BigInt(at.pages.userReadOnly) }, [14, 7, BigInt(at.pages.userReadOnly)]],
+  ['page.fetch', user, '90', { rip: BigInt(at.pages.supervisor) }, [14, 0x15, BigInt(at.pages.supervisor)]],
+  ['page.smep', withFeature(kernel, 'smep'), '90', cr4(20), [14, 0x11, BigInt(at.code)]],
+  ['page.smap', withFeature(kernel, 'smap'), '8b00', (b) => ({ cr4: b.cr4 | (1n << 21n), rax: BigInt(at.data) }), [14, 1, BigInt(at.data)]],
+  ['page.nx', user, '90', { rip: BigInt(at.pages.noExecute) }, [14, 0x15, BigInt(at.pages.noExecute)]],
+  ['divide.de', user, 'f7f1', { rcx: 0n }, [0]],
+  ['branch.limit', p32, 'ffe3', (b) => ({ cs: { ...b.cs, limit: at.code + 0x100 } }), [13, 0]],
+  ['branch.canonical', user, 'ffe3', { rbx: hole }, [13, 0]],
+  ['branch.bound', p32, '6203', { rax: 5n }, [5], [[d, '0000000001000000']]],
+  ['segment.null', p32, '8ed0', { rax: 0n }, [13, 0]],
+  ['segment.limit', user, '8ed8', { rax: 0xfff8n }, [13, 0xfff8]],
+  ['segment.type', user, '8ed8', { rax: BigInt(s.executeOnly | 3) }, [13, s.executeOnly]],
+  ['segment.privilege', user, '8ed8', { rax: BigInt(s.kernelData) }, [13, s.kernelData]],
+  ['segment.present', user, '8ed8', { rax: BigInt(s.absentData | 3) }, [11, s.absentData]],
+  ['segment.base', withFeature(user, 'fsgsbase'), 'f3480faed0', (b) => ({ cr4: b.cr4 | (1n << 16n), rax: hole }), [13, 0]],
+  ['far.null', user, 'ff2b', {}, [13, 0], far(0)],
+  ['far.limit', user, 'ff2b', {}, [13, 0xfff8], far(0xfff8)],
+  ['far.type', user, 'ff2b', {}, [13, s.userData], far(s.userData | 3)],
+  ['far.privilege', user, 'ff2b', {}, [13, s.kernelCode64], far(s.kernelCode64)],
+  ['far.present', user, 'ff2b', {}, [11, s.absentCode], far(s.absentCode | 3)],
+  ['far.offset', real, '66ea000001000010', {}, [13]],
+  ['gate.privilege', user, 'ff1b', {}, [13, s.callGate0], far(s.callGate0 | 3)],
+  ['gate.present', user, 'ff1b', {}, [11, s.callGate3], [...far(s.callGate3 | 3), [at.gdt + s.callGate3 + 5, '6c']]],
+  ['gate.target', user, 'ff1b', {}, [13, 0], [...far(s.callGate3 | 3), [at.gdt + s.callGate3 + 2, '0000']]],
+  [
+    'gate.stack',
+    user,
+    'ff1b',
+    {},
+    [12, 0],
+    [...far(s.callGate3 | 3), [at.gdt + s.callGate3 + 2, 'c000'], [at.tss + 12, '0000000000800000']],
+  ],
+  ['return.privilege', user, 'cb', { rsp: BigInt(d) }, [13, s.kernelCode64], [[d, '0000010010000000']]],
+  ['return.stack', kernel, 'cb', { rsp: BigInt(d) }, [13, s.kernelData], [[d, '00000100330000000001020018000000']]],
+  ['return.nested', user, 'cf', { rflags: 0x4202n }, [13, 0]],
+  ['interrupt.dpl', user, 'cd20', {}, [13, 0x102]],
+  ['interrupt.iopl', { mode: 'v86', paging: '32-bit', level: 3 }, 'cd20', {}, [13, 0]],
+  ['deliver.limit', kernel, 'cd2f', { idtr: { base: BigInt(at.idt), limit: 0x20 * 16 - 1 } }, [13, 0x2f * 8 + 2]],
+  ['deliver.type', kernel, 'cd30', {}, [13, 0x30 * 8 + 2]],
+  ['deliver.present', user, 'cd21', {}, [11, 0x21 * 8 + 2], [[gateAt(0x21) + 5, '6e']]],
+  ['deliver.code', user, 'cd21', {}, [13, 0], [[gateAt(0x21) + 2, '0000']]],
+  ['flag.iopl', user, 'fa', {}, [13, 0]],
+  ['flag.smap', withFeature(user, 'smap'), '0f01ca', {}, [6]],
+  ['umip.gp', withFeature(user, 'umip'), '0f0103', cr4(11), [13, 0]],
+  ['time.tsd', withFeature(user, 'tsd'), '0f31', cr4(2), [13, 0]],
+  ['time.pce', user, '0f33', {}, [13, 0]],
+  ['io.bitmap', user, 'e420', {}, [13, 0]],
+  ['table.null', kernel, '0f00d8', { rax: 0n }, [13, 0]],
+  ['table.selector', kernel, '0f00d0', { rax: 4n }, [13, 4]],
+  ['table.type', kernel, '0f00d0', { rax: BigInt(s.kernelData) }, [13, s.kernelData]],
+  ['table.present', kernel, '0f00d0', { rax: BigInt(s.absentLdt) }, [11, s.absentLdt]],
+  ['table.base', kernel, '0f0113', {}, [13, 0], [[d, 'ffff0000000000800000']]],
+  ['control.reserved', kernel, '0f22e0', (b) => ({ rax: b.cr4 | 0x8000n }), [13, 0]],
+  ['control.combination', kernel, '0f22c0', (b) => ({ rax: b.cr0 | 0x20000000n }), [13, 0]],
+  [
+    'control.pdpte',
+    { mode: 'prot32', paging: 'pae', level: 0, features: ['nx'] },
+    '0f22d8',
+    { rax: BigInt(at.data) },
+    [13, 0],
+    [[at.data, '0300000000000000']],
+  ],
+  ['debug.de', withFeature(kernel, 'de'), '0f21e0', cr4(3), [6]],
+  ['debug.reserved', kernel, '0f23f8', { rax: 1n << 32n }, [13, 0]],
+  ['msr.reserved', kernel, '0f30', (b) => ({ rcx: 0xc0000080n, rax: b.efer | 2n, rdx: 0n }), [13, 0]],
+  ['msr.canonical', kernel, '0f30', { rcx: 0xc0000082n, rax: 0n, rdx: 0x8000n }, [13, 0]],
+  ['msr.lme', kernel, '0f30', (b) => ({ rcx: 0xc0000080n, rax: b.efer & ~0x100n, rdx: 0n }), [13, 0]],
+  ['call.enabled', withFeature(user, 'syscall'), '0f05', (b) => ({ efer: b.efer & ~1n }), [6]],
+  ['call.canonical', withFeature(kernel, 'syscall'), '480f07', { rcx: hole }, [13, 0]],
+  ['call.sysenter', withFeature(kernel, 'sep'), '0f34', { sysenterCs: 0n }, [13, 0]],
+  ['cache.invpcid', withFeature(kernel, 'invpcid'), '660f388203', { rax: 4n }, [13, 0]],
+  ['cache.nm', kernel, '9b', (b) => ({ cr0: b.cr0 | 0xan }), [7]],
+];
+/** Rules that are told elsewhere: traps and interrupts, and delivery that ends in #DF. */
+const elsewhere = new Set(['step.trap', 'interrupt.taken', 'deliver.stack']);
+
+describe('rules that demand a fault', () => {
+  test.each(rows.map((r) => ({ rule: r[0], row: r })))('$rule', ({ row }) => {
+    const [rule, setting, code, change, [vector, error, cr2], patches = []] = row;
+    const id = `instructions.${rule}`;
+    const kept = tell(setting, code, change, (b) => faults(setting, b, vector, error, cr2), patches);
+    expect(kept.findings).toEqual([]);
+    expect(kept.kept).toContain(id);
+    // Another event: the end of the program, or #UD where that is close.
+    const broken = tell(
+      setting,
+      code,
+      change,
+      (b) => (rule === 'far.privilege' ? faults(setting, b, 6) : completes(setting, b, b.rip + BigInt(code.length / 2))),
+      patches,
+    );
+    expect(broken.broken).toContain(id);
+    if (error !== undefined && setting.mode !== 'real') {
+      const wrong = tell(setting, code, change, (b) => faults(setting, b, vector, error ^ 8, cr2), patches);
+      expect(wrong.findings.filter((f) => f.clause === id).map((f) => f.kind)).toEqual(['error code']);
+    }
+  });
+  test('has a row for every rule', () => {
+    const told = new Set(rows.map((r) => `instructions.${r[0]}`));
+    const owned = instructions.clauses.filter((c) => c.says.includes('#') && !c.id.endsWith('.completes') && !told.has(c.id));
+    expect(
+      owned
+        .map((c) => c.id.replace('instructions.', ''))
+        .filter((id) => !elsewhere.has(id) && !['priority.permitted', 'step.dr6'].includes(id)),
+    ).toEqual([]);
+  });
+  test('a stack of the TSS that cannot be used ends in #DF on its own stack', () => {
+    const bad: Patches = [[at.tss + 4, '0000000000800000']];
+    const told = tell(user, '90', {}, (b) => delivers(user, b, { vector: 8, error: 0, rip: 0n, rflags: 0n, after: {} }), bad);
+    expect(told.broken).toEqual(['instructions.deliver.handler']);
+    expect(told.kept).toContain('instructions.deliver.stack');
+    expect(tell(user, '90', {}, (b) => completes(user, b, b.rip + 1n), bad).broken).toContain('instructions.deliver.stack');
+  });
+});

@@ -1,0 +1,69 @@
+// What completed instructions leave, and what must stay, told by hand: kept with the right answer, broken with one thing spoilt.
+// The rows are in spec-results.ts and spec-stays.ts.
+
+import { describe, expect, test } from 'vitest';
+import { instructions } from '../../spec/instructions/index.ts';
+import { completes, faults } from './spec-answers.ts';
+import { type Setting, tell } from './spec-history.ts';
+import { results } from './spec-results.ts';
+import { systemResults } from './spec-results-system.ts';
+import { type Change, type Patches, type Row, user, kernel, sys, d } from './spec-row.ts';
+import { stays } from './spec-stays.ts';
+
+const simple: readonly (readonly [topic: string, setting: Setting, code: string])[] = [
+  ['alu', user, '01d8'],
+  ['shift', user, 'd1e0'],
+  ['multiply', user, 'f7e1'],
+  ['bit', user, '0fabc8'],
+  ['move', user, '89d8'],
+  ['string', user, 'a4'],
+  ['stack', user, '58'],
+  ['branch', user, 'eb00'],
+  ['far', user, 'ff2b'],
+  ['flag', user, 'f9'],
+  ['segment', user, '8cd8'],
+  ['table', user, '0f00c8'],
+  ['probe', user, '0f02c1'],
+  ['io', kernel, 'e460'],
+  ['control', kernel, '0f20c0'],
+  ['debug', kernel, '0f21c0'],
+  ['msr', kernel, '0f30'],
+  ['time', user, '0fa2'],
+  ['call', sys, '0f05'],
+  ['cache', user, '90'],
+];
+const rows: readonly Row[] = [...results, ...systemResults, ...stays];
+const told = new Set([...rows.map((r) => r.clause), ...simple.map(([topic]) => `${topic}.completes`)].map((c) => `instructions.${c}`));
+describe('results and what stays', () => {
+  test.each(rows)('$clause', ({ clause, setting = user, code, change = {}, patches = [], good, spoil, run = {} }) => {
+    const id = `instructions.${clause}`;
+    const kept = tell(setting, code, change, (b) => good(b, setting), patches, run);
+    expect(kept.findings).toEqual([]);
+    expect(kept.kept).toContain(id);
+    expect(tell(setting, code, change, (b) => spoil(good(b, setting), b, setting), patches, run).broken).toContain(id);
+  });
+  test.each(simple)('%s.completes', (topic, setting, code) => {
+    const change: Change = topic === 'far' ? {} : topic === 'msr' ? { rcx: 0xc0000082n, rdx: 0n } : {};
+    const patches: Patches = topic === 'far' ? [[d, '000101003300']] : [];
+    expect(tell(setting, code, change, (b) => faults(setting, b, 6), patches).broken).toContain(`instructions.${topic}.completes`);
+    const row = rows.find((r) => r.clause.startsWith(`${topic}.`) && r.run === undefined);
+    if (row !== undefined)
+      expect(
+        tell(row.setting ?? user, row.code, row.change ?? {}, (b) => row.good(b, row.setting ?? user), row.patches ?? []).kept,
+      ).toContain(`instructions.${topic}.completes`);
+  });
+  test('an unknown instruction is undecided, neither kept nor broken', () => {
+    const { findings, unknown } = tell(user, 'd9c0', {}, (b) => completes(user, b, b.rip + 2n));
+    expect(findings).toEqual([]);
+    expect(unknown).toEqual(['instructions.priority.permitted']);
+  });
+  test('a longer program is judged only by what holds of any', () => {
+    const { findings, kept, unknown } = tell(user, '9090', {}, (b) => faults(user, b, 6));
+    expect([findings, unknown]).toEqual([[], []]);
+    expect(kept.filter((id) => id !== 'machine.alive')).toEqual(['instructions.memory.contained']);
+  });
+  test('every clause without a fault of its own has a row here', () => {
+    const here = instructions.clauses.map((c) => c.id).filter((id) => !told.has(id));
+    expect(here.filter((id) => !instructions.clauses.find((c) => c.id === id)?.says.includes('#'))).toEqual([]);
+  });
+});
