@@ -1,0 +1,81 @@
+// Cases in which real implementations answered otherwise than the spec once said, and the manual gave them leave.
+// Each shows what is permitted now, and that what nobody permits is still told.
+
+import { describe, expect, test } from 'vitest';
+import * as at from './layout.ts';
+import { delivers } from './spec-answers.ts';
+import { type Setting, tell } from './spec-history.ts';
+
+describe('RET far', () => {
+  const setting: Setting = { level: 3 };
+  const end = BigInt(at.pages.absent);
+  const faults = (top: bigint, cr2: bigint): readonly string[] =>
+    tell(setting, 'cb', { rsp: top }, (b) =>
+      delivers(setting, b, { vector: 14, error: 4, rip: b.rip, rflags: b.rflags | 0x10000n, after: { cr2 } }),
+    ).broken;
+  test('may read the selector before the instruction pointer', () => {
+    expect(faults(end + 4n, end + 4n)).toEqual([]);
+    expect(faults(end + 4n, end + 8n)).toEqual([]);
+    expect(faults(end + 4n, end + 12n)).toEqual(['instructions.page.cr2']);
+  });
+  test('has one order where only one of the two faults', () => {
+    expect(faults(end - 4n, end)).toEqual([]);
+    expect(faults(end - 4n, end - 4n)).toEqual(['instructions.page.cr2']);
+  });
+});
+
+describe('stops', () => {
+  const setting: Setting = { mode: 'real', paging: 'none' };
+  /** LIDT [bx] with a base of 100H: the entry of INT3 is at 10CH, that of vector 43H as furnished. */
+  const lidt = (stop: number): readonly string[] =>
+    tell(
+      setting,
+      '0f011f',
+      (s) => ({ rbx: BigInt(at.data) - s.ds.base }),
+      (b) => {
+        const told = delivers(setting, b, {
+          vector: 3,
+          rip: b.rip + 4n,
+          rflags: b.rflags,
+          after: { idtr: { base: 0x100n, limit: 0x203 } },
+        });
+        return { ...told, stop, state: { ...told.state, rip: BigInt(at.stops.at) + BigInt(at.stops.stride * stop) } };
+      },
+      [[at.data, '0302' + '00010000']],
+    ).broken;
+  test('are told by where the handler is, not by the vector', () => {
+    expect(lidt(0x43)).toEqual([]);
+    expect(lidt(3)).toEqual(['instructions.table.completes']);
+  });
+  test('have memory of the target’s own', () => {
+    const there = BigInt(at.stops.at) + 0x100n;
+    // AND [rbx], eax
+    const told = tell({}, '2103', { rbx: there, rax: 1n }, (b) =>
+      delivers({}, b, { vector: 3, rip: b.rip + 3n, rflags: b.rflags, writes: [[Number(there), 0x12345678n, 4]] }),
+    );
+    expect(told.broken).toEqual([]);
+    expect(told.kept.filter((id) => id.startsWith('instructions.alu'))).toEqual([]);
+  });
+});
+
+describe('ring 3 of a host', () => {
+  const setting: Setting = { level: 3, offers: ['cpu', 'memory.seen'] };
+  test('has an IDT of its own: where INT n leads is not judged', () => {
+    expect(tell(setting, 'cd00', {}, { stop: 13 }).broken).toEqual([]);
+    expect(tell(setting, 'cc', {}, { stop: 6 }).broken).toEqual(['instructions.interrupt.completes']);
+  });
+});
+
+describe('kinds of difference', () => {
+  const setting: Setting = { level: 3 };
+  test('name the flags that differ', () => {
+    const told = tell(setting, '90', { rflags: 0x3202n }, (b) =>
+      delivers(setting, b, { vector: 3, rip: b.rip + 2n, rflags: b.rflags & ~0x3000n }),
+    );
+    expect(told.findings.map((f) => f.kind)).toEqual(['rflags IOPL', 'rflags IOPL']);
+  });
+  test('name what came in place of what', () => {
+    const told = tell(setting, '0f0b', {}, (b) => delivers(setting, b, { vector: 13, error: 0, rip: b.rip, rflags: b.rflags | 0x10000n }));
+    expect(told.findings.map((f) => f.kind)).toEqual(['#GP for #UD']);
+  });
+});
