@@ -3,7 +3,7 @@
 
 import type { Answer, Granted, MachineConfig } from '../spec/units.ts';
 import type { Stimulus } from '../spec/vocabulary.ts';
-import { cpuMachine, cpuRefusal } from './processor/machine.ts';
+import { monitorMachine, monitorRefusal } from './monitors/machine.ts';
 import { type MachineOptions, virtioMachine, virtioRefusal } from './virtio/machine.ts';
 import { vtdMachine, vtdRefusal } from './vt-d/machine.ts';
 
@@ -23,7 +23,7 @@ interface Kind {
 /** By the part of the description that asks for it. */
 const kinds: readonly (readonly [part: 'virtio' | 'cpu' | 'vtd', kind: Kind])[] = [
   ['virtio', { refusal: virtioRefusal, build: virtioMachine }],
-  ['cpu', { refusal: cpuRefusal, build: cpuMachine }],
+  ['cpu', { refusal: monitorRefusal, build: monitorMachine }],
   ['vtd', { refusal: vtdRefusal, build: vtdMachine }],
 ];
 

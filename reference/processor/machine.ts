@@ -5,12 +5,12 @@ import type { CpuFeature, CpuState, GrantedCpu } from '../../spec/instructions/v
 import type { Answer, Capability, Gpa, Granted, MachineConfig } from '../../spec/units.ts';
 import type { Observation, Stimulus } from '../../spec/vocabulary.ts';
 import type { Machine } from '../machine.ts';
-import { createCpu } from './cpu.ts';
+import { type Cpu, createCpu } from './cpu.ts';
 import { newBlocks } from './decode.ts';
 import { isMissing } from './fault.ts';
 import { PHYSICAL_BITS } from './paging.ts';
 import { createRam, logging, poke, type Ram, restore } from './ram.ts';
-import { type End, run, type StopRange } from './run.ts';
+import { type End, type Raise, run, type StopRange } from './run.ts';
 import { loadState, saveState } from './state.ts';
 
 export const cpuOffers: readonly Capability[] = [
@@ -48,7 +48,7 @@ const FEATURES: readonly CpuFeature[] = [
 const MEMORY_LIMIT = 1 << 30;
 const HLT = 0xf4;
 /** Iterations of repeated string instructions in one run. */
-const ITERATIONS = 1 << 20;
+export const ITERATIONS: number = 1 << 20;
 
 /** Why no such machine can be built. */
 export const cpuRefusal = (config: MachineConfig): string | undefined => {
@@ -56,7 +56,7 @@ export const cpuRefusal = (config: MachineConfig): string | undefined => {
   if (cpu === undefined) return 'a machine without a processor';
   if (config.bus !== 'none') return `a processor on bus ${config.bus}`;
   if (memory <= 0 || memory % 4096 !== 0 || memory > MEMORY_LIMIT) return `memory of ${memory} bytes`;
-  if (cpu.monitor !== undefined && cpu.monitor !== 'none') return `monitor ${cpu.monitor}`;
+  if (cpu.monitor === 'hardware') return 'monitor hardware';
   const lacks = cpu.features.filter((f) => !FEATURES.includes(f));
   if (lacks.length > 0) return `processor features ${lacks.join(', ')}`;
   const { at, stride, count } = cpu.stops;
@@ -64,22 +64,53 @@ export const cpuRefusal = (config: MachineConfig): string | undefined => {
   return undefined;
 };
 
+/** What runs programs: the processor itself, or a monitor over one. */
+export interface Engine {
+  readonly load: (state: CpuState) => void;
+  readonly save: () => CpuState;
+  readonly run: (stops: StopRange, limit: number, raise?: Raise) => End;
+  /** The host's bytes, put in guest memory. */
+  readonly poke: (at: number, bytes: Uint8Array) => void;
+  /** Stores are told from now on. */
+  readonly watch: () => void;
+  /** Guest stores since then, in order: address and length of each, and their bytes one after the other. */
+  readonly stores: () => Pick<Ram['log'], 'entries' | 'bytes'>;
+  /** Guest memory as it was. */
+  readonly restore: () => void;
+}
+export type BuildEngine = (initial: Uint8Array, port: Cpu['port']) => Engine;
+const bare: BuildEngine = (initial, port) => {
+  const ram = createRam(initial.length);
+  ram.bytes.set(initial);
+  const cpu = createCpu(ram, port);
+  const blocks = newBlocks();
+  return {
+    load: (state) => loadState(cpu, state),
+    save: () => saveState(cpu),
+    run: (stops, limit, raise) => {
+      cpu.iterations = ITERATIONS;
+      return run(cpu, blocks, stops, limit, raise);
+    },
+    poke: (at, bytes) => poke(ram, at, bytes),
+    watch: () => logging(ram, true),
+    stores: () => ram.log,
+    restore: () => restore(ram, initial),
+  };
+};
+
 /** Throws RangeError where `refusal` gives a reason. */
-export const cpuMachine = (config: MachineConfig): Machine => {
+export const cpuMachine = (config: MachineConfig, build: BuildEngine = bare): Machine => {
   const refused = cpuRefusal(config);
   const { cpu: asked } = config;
   if (asked === undefined || refused !== undefined) throw new RangeError(`unsupported machine: ${refused}`);
-  const ram = createRam(config.memory);
   const initial = initialMemory(config);
-  ram.bytes.set(initial);
   let ports: Observation[] = [];
   // Port I/O reaches no device: IN gives all ones.
-  const cpu = createCpu(ram, (port, width, direction, value) => {
+  const engine = build(initial, (port, width, direction, value) => {
     const shown = direction === 'out' ? value : width === 4 ? 0xffff_ffff : 2 ** (8 * width) - 1;
     ports.push({ saw: 'cpu.port', port, width, direction, value: shown });
     return shown;
   });
-  const blocks = newBlocks();
   const { stops } = asked;
   const at = Number(stops.at);
   const range: StopRange = { lo: at | 0, hi: 0, stride: stops.stride, count: stops.count };
@@ -91,22 +122,21 @@ export const cpuMachine = (config: MachineConfig): Machine => {
     switch (stimulus.do) {
       case 'memory.write': {
         const to = Number(stimulus.at);
-        if (to > ram.size || stimulus.bytes.length > ram.size - to) return { unsupported: 'memory.write outside memory' };
-        poke(ram, to, stimulus.bytes);
+        if (to > config.memory || stimulus.bytes.length > config.memory - to) return { unsupported: 'memory.write outside memory' };
+        engine.poke(to, stimulus.bytes);
         return { saw: [] };
       }
       case 'settle':
         return { saw: [{ saw: 'settled', by: 'sync' }] };
       case 'cpu.run': {
         if (stimulus.state === undefined && !begun) return { unsupported: 'cpu.run without a state before any' };
-        if (stimulus.state !== undefined) loadState(cpu, stimulus.state);
+        if (stimulus.state !== undefined) engine.load(stimulus.state);
         begun = true;
         ports = [];
-        cpu.iterations = ITERATIONS;
-        logging(ram, true);
+        engine.watch();
         const { interrupt } = stimulus;
-        const ended = run(cpu, blocks, range, stimulus.limit, interrupt && { vector: interrupt.vector, at: interrupt.after });
-        return { saw: [...changes(ram, at, at + size), ...ports, stopped(ended, saveState(cpu))] };
+        const ended = engine.run(range, stimulus.limit, interrupt && { vector: interrupt.vector, at: interrupt.after });
+        return { saw: [...changes(engine.stores(), at, at + size), ...ports, stopped(ended, engine.save())] };
       }
       default:
         return { unsupported: `${stimulus.do} on a processor` };
@@ -125,7 +155,7 @@ export const cpuMachine = (config: MachineConfig): Machine => {
   const reset = (): void => {
     broke = undefined;
     begun = false;
-    restore(ram, initial);
+    engine.restore();
   };
   return { granted: granting(config), apply, reset };
 };
@@ -138,8 +168,7 @@ const initialMemory = (config: MachineConfig): Uint8Array => {
   return bytes;
 };
 /** The stop code is not the guest's memory. */
-const changes = (ram: Ram, from: number, to: number): readonly Observation[] => {
-  const { entries, bytes } = ram.log;
+const changes = ({ entries, bytes }: ReturnType<Engine['stores']>, from: number, to: number): readonly Observation[] => {
   const seen: Observation[] = [];
   let next = 0;
   for (let i = 0; i < entries.length; i += 2) {
