@@ -2,7 +2,7 @@
 
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { editions } from '../../spec/sources.ts';
+import { type DocumentId, editions } from '../../spec/sources.ts';
 import type { Hello } from '../../spec/units.ts';
 import type { Line } from '../run.ts';
 import { encodeGranted, encodeLine, encodeMachine } from '../wire/events.ts';
@@ -16,13 +16,25 @@ export interface TraceHead {
 /** `clause` to 'kept' or 'broken@N', N counting events of the whole trace from 0. */
 export type Verdicts = Readonly<Record<string, string>>;
 
+/** The document that decides about an area. */
+const documents: readonly (readonly [prefix: string, document: DocumentId])[] = [
+  ['instructions.', 'sdm'],
+  ['vt-d.', 'vt-d'],
+];
+/** Editions of the documents that the clauses come from. */
+const editionsOf = (about: readonly string[]): Readonly<Record<string, string>> => {
+  const cited = about.map((id) => documents.find(([prefix]) => id.startsWith(prefix))?.[1] ?? 'virtio');
+  const used = cited.length === 0 ? (['virtio', 'sdm', 'vt-d'] as const) : [...new Set(cited)].sort();
+  return Object.fromEntries(used.map((d) => [d, editions[d]]));
+};
+
 export const headLine = (head: TraceHead): string => {
   const { name, version, offers } = head.target;
   return JSON.stringify({
     trace: 1,
     about: head.about,
     story: head.story,
-    editions: { virtio: editions.virtio },
+    editions: editionsOf(head.about),
     target: { name, version, offers },
   });
 };
