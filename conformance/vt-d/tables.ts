@@ -10,8 +10,9 @@ export type Level = 1 | 2 | 3;
 const LARGE = bit(7);
 /** Memory is small: higher bits were put there to spoil the entry. */
 const pointer = 0xffff_f000n;
-/** Read and write of the second stage; present, write and user of the first. */
-const rightsOf = (space: Space, rights: number): bigint => (space.kind === 'second' ? BigInt(rights) : 5n | (rights & 2 ? 2n : 0n));
+/** Read and write of the second stage. Of the first: all; no write, no execute; supervisor only. */
+const rightsOf = (space: Space, rights: number): bigint =>
+  space.kind === 'second' ? BigInt(rights) : rights === 3 ? 7n : rights === 1 ? 5n | bit(63) : 3n;
 const upper = (space: Space): bigint => (space.kind === 'second' ? 3n : 7n);
 const shiftOf = (level: number): bigint => BigInt(12 + 9 * (level - 1));
 const indexAt = (at: bigint, level: number): number => Number((at >> shiftOf(level)) & 0x1ffn);
