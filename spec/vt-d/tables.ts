@@ -14,6 +14,8 @@ export interface Tables {
   readonly unsure: Set<number>;
   /** Everything cached at this time has been invalidated since. */
   floor: number;
+  /** Memory was small enough to follow all of it from the first write on. */
+  primed: boolean;
 }
 interface Old {
   readonly value: bigint;
@@ -26,17 +28,27 @@ interface Page {
   /** Former values dropped for want of room: what was replaced at or before this time is not all known. */
   lost: number;
 }
-export const newTables = (): Tables => ({ pages: new Map(), unsure: new Set(), floor: -1 });
+export const newTables = (): Tables => ({ pages: new Map(), unsure: new Set(), floor: -1, primed: false });
 
 const wordsPerPage = 512;
 /** Former values kept of one word. */
 const versionsKept = 32;
 const load = (memory: Memory, page: number): Page | undefined => {
   const base = BigInt(page) << 12n;
-  if (memory.u64(base + 4088n) === undefined) return undefined;
-  const words = new BigUint64Array(wordsPerPage);
-  for (let i = 0; i < wordsPerPage; i++) words[i] = memory.u64(base + BigInt(i * 8)) as bigint;
-  return { words, old: new Map(), lost: -1 };
+  const bytes = memory.read(base, wordsPerPage * 8);
+  // A copy of its own, at offset 0: tables are little-endian, as this machine is.
+  return bytes === undefined ? undefined : { words: new BigUint64Array(bytes.buffer), old: new Map(), lost: -1 };
+};
+/** Largest memory that is followed whole. */
+const followed = 1 << 20;
+/** A unit may fetch entries before any request needs them, so what stood in a page counts from the start, not from its first walk. */
+const prime = (t: Tables, memory: Memory): void => {
+  t.primed = true;
+  if (memory.size > followed) return;
+  for (let number = 0; number * 4096 < memory.size; number++) {
+    const page = t.pages.get(number) ?? load(memory, number);
+    if (page !== undefined) t.pages.set(number, page);
+  }
 };
 const valueAt = (page: Page, index: number, time: number): bigint => {
   for (const o of page.old.get(index) ?? []) if (o.until >= time) return o.value;
@@ -72,8 +84,9 @@ export const versions = (t: Tables, memory: Memory, at: bigint, count: number): 
   return list;
 };
 
-/** Memory at `at` changed at event `time`; it holds the new bytes already. Pages that no walk has read cannot be in a cache. */
+/** Memory at `at` changed at event `time`; it holds the new bytes already, so that of the very first write no former value is known. */
 export const changed = (t: Tables, memory: Memory, at: bigint, length: number, time: number): void => {
+  if (!t.primed) prime(t, memory);
   if (t.pages.size === 0 || length === 0) return;
   const end = at + BigInt(length);
   for (let number = Number(at >> 12n); number <= Number((end - 1n) >> 12n); number++) {
