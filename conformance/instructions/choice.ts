@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { forms } from '../../spec/instructions/index.ts';
 import type { Choice } from '../program.ts';
 import { loadable, oddSelectors, operands, places } from './edges.ts';
+import { focused } from './focus.ts';
 
 /** One edit: `kind` names it, the numbers say which and how. */
 export interface Tweak {
@@ -31,6 +32,11 @@ export const tweakKinds = [
   'tss',
   'shadow',
   'breakpoint',
+  'long',
+  'high',
+  'interrupt',
+  'upper',
+  'call-gate',
 ] as const;
 export type TweakKind = (typeof tweakKinds)[number];
 
@@ -74,27 +80,30 @@ const weighted: readonly number[] = forms.flatMap((f, i) => (simple.has(f.topic)
 const tweak: Arbitrary<Tweak> = fc.record({ kind: fc.constantFrom(...tweakKinds), a: index(64), b: index(16) }, { noNullPrototype: true });
 export const selectorCount: number = loadable.length + oddSelectors.length;
 
-export const caseOf: Arbitrary<Case> = fc.record(
-  {
-    op: fc.constant('case' as const),
-    level: often(4, 1),
-    form: fc.constantFrom(...weighted),
-    size: fc.nat({ max: 2 }),
-    reg: index(16),
-    rm: index(16),
-    memory: fc.boolean(),
-    place: often(places.length, 1),
-    addressing: index(6),
-    value: index(operands.length),
-    value2: index(operands.length),
-    count: often(8, 2),
-    imm: index(operands.length),
-    selector: often(selectorCount, 1),
-    rpl: often(4, 2),
-    prefix: often(11, 6),
-    tweaks: fc.array(tweak, { maxLength: 3 }),
-  },
-  { noNullPrototype: true },
+const fields: { readonly [K in keyof Case]: Arbitrary<Case[K]> } = {
+  op: fc.constant('case' as const),
+  level: often(4, 1),
+  form: fc.constantFrom(...weighted),
+  size: fc.nat({ max: 2 }),
+  reg: index(16),
+  rm: index(16),
+  memory: fc.boolean(),
+  place: often(places.length, 1),
+  addressing: index(6),
+  value: index(operands.length),
+  value2: index(operands.length),
+  count: often(8, 2),
+  imm: index(operands.length),
+  selector: often(selectorCount, 1),
+  rpl: often(4, 2),
+  prefix: often(11, 6),
+  tweaks: fc.array(tweak, { maxLength: 3 }),
+};
+/** Two cases in five by chance alone. */
+const recipes = focused(fields);
+export const caseOf: Arbitrary<Case> = fc.oneof(
+  { weight: Math.ceil((2 * recipes.length) / 3), arbitrary: fc.record(fields, { noNullPrototype: true }) },
+  ...recipes,
 );
 /** A program of one case. */
 export const oneCase: Arbitrary<readonly Case[]> = fc.array(caseOf, { minLength: 1, maxLength: 1 });

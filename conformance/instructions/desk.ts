@@ -17,6 +17,8 @@ export interface Desk {
   readonly cpl: number;
   readonly s: Draft;
   readonly edits: { readonly at: number; readonly bytes: Uint8Array }[];
+  /** An external interrupt that waits while the program runs. */
+  interrupt?: { readonly vector: number; readonly after: number };
 }
 export const deskOf = (machine: MachineConfig, granted: Granted, state: CpuState, cpl: number): Desk => {
   const { mode } = machine.cpu as CpuMachine;
@@ -71,5 +73,5 @@ export const holdable = (s: Segment): boolean => (s.access & 0x10000) !== 0 || (
 /** Stimuli that bring the case about. */
 export const stimuliOf = (d: Desk, limit: number): readonly Stimulus[] => [
   ...d.edits.map((e): Stimulus => ({ do: 'memory.write', at: BigInt(e.at) as Gpa, bytes: e.bytes })),
-  { do: 'cpu.run', state: d.s, limit },
+  { do: 'cpu.run', state: d.s, limit, ...(d.interrupt === undefined ? {} : { interrupt: d.interrupt }) },
 ];

@@ -88,7 +88,8 @@ const address = (
   const segment = d.s[named ?? (base === 5 || base === 4 ? 'ss' : 'ds')];
   const segmentBase = d.mode === 'long64' && named !== 'fs' && named !== 'gs' ? 0n : segment.base;
   const mask = (1n << BigInt(8 * wide)) - 1n;
-  const effective = (wanted - segmentBase) & mask;
+  // A 16-bit address without a segment base reaches no user page: free memory beside the stacks.
+  const effective = wide === 2 && segmentBase === 0n ? 0xc000n + (wanted & 0xfffn) : (wanted - segmentBase) & mask;
   const linear = (segmentBase + effective) & (d.mode === 'long64' ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn);
   const setBase = (displacement: number): void => {
     d.s[gpr[base] as 'rax'] = fit(d, (effective - BigInt(displacement)) & mask);

@@ -1,6 +1,6 @@
 // The suite of single instructions: one case a program, on a machine for each mode of operation. A player that never looks at an answer.
 
-import { forms } from '../../spec/instructions/index.ts';
+import { type Form, forms } from '../../spec/instructions/index.ts';
 import type { CpuFeature, CpuMachine } from '../../spec/instructions/vocabulary.ts';
 import type { Granted, MachineConfig } from '../../spec/units.ts';
 import type { Player, Suite } from '../program.ts';
@@ -11,7 +11,7 @@ import { encode } from './encode.ts';
 import { machineFor } from './furniture.ts';
 import { layOut } from './lay.ts';
 import { levelsOf, startState } from './state.ts';
-import { codeStart, early, late } from './tweak.ts';
+import { codeLinear, codeStart, early, late, lengthened } from './tweak.ts';
 
 const plain: readonly CpuFeature[] = ['nx'];
 export const machines: readonly MachineConfig[] = [
@@ -29,6 +29,9 @@ export const machines: readonly MachineConfig[] = [
 /** Instructions that a case may take at most: a handful for a single one, more where it repeats. */
 export const limit = 2000;
 
+const exists = (form: Form, d: Desk): boolean =>
+  form.topic !== 'undefined' &&
+  (form.modes === 'all' || (form.modes === 'protected' ? !d.old : (form.modes === 'only64') === (d.mode === 'long64')));
 /** The case laid out on a desk. Levels count from the outermost, which every mode has. */
 export const laid = (machine: MachineConfig, granted: Granted, c: Case): Desk => {
   const levels = levelsOf((machine.cpu as CpuMachine).mode);
@@ -36,11 +39,13 @@ export const laid = (machine: MachineConfig, granted: Granted, c: Case): Desk =>
   const d = deskOf(machine, granted, startState(machine, cpl), cpl);
   const form = forms[c.form % forms.length] as (typeof forms)[number];
   for (const t of c.tweaks) early(d, t);
-  const bytes = encode(layOut(d, form, c));
+  // Whether an opcode that is undefined here is too long, or undefined before all of its bytes can be fetched, the manual does not say.
+  const where = exists(form, d) ? c.tweaks : [];
+  const bytes = lengthened(encode(layOut(d, form, c)), where);
   // The code is followed by INT3, which stands everywhere in free memory; two bytes of it are put down in case an edit stands there.
-  const at = codeStart(d, c.tweaks, bytes.length);
+  const at = codeStart(d, where, bytes.length);
   put(d, at, Uint8Array.of(...bytes, 0xcc, 0xcc));
-  d.s.rip = BigInt(at) - d.s.cs.base;
+  d.s.rip = codeLinear(d, where, at) - d.s.cs.base;
   for (const t of c.tweaks) late(d, t);
   return d;
 };

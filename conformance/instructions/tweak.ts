@@ -109,6 +109,63 @@ const tssEdit = (d: Desk, a: number): void => {
   else putWord(d, at.tss + 0x66, pick([0xe7n, 0xe8n, 0xe9n, 0xffffn, 0x60n], a >> 3), 2);
 };
 
+/** Call gates: not present, other levels, other targets, parameters, a second half that is none. */
+const callGateEdit = (d: Desk, gate: number, how: number): void => {
+  const where = at.gdt + pick([at.selectors.callGate3, at.selectors.callGate0, at.selectors.callGate16, at.selectors.callGate3], gate);
+  const access = byteAt(d, where + 5);
+  const { selectors } = at;
+  const to = (selector: number): readonly (readonly [offset: number, value: number])[] => [
+    [2, selector & 0xff],
+    [3, selector >> 8],
+  ];
+  const list: readonly (readonly (readonly [offset: number, value: number])[])[] = [
+    [[5, access & ~0x80]],
+    to(0),
+    to(selectors.kernelData),
+    to(selectors.absentCode),
+    to(selectors.code1),
+    to(selectors.conforming0),
+    to(selectors.userCode32),
+    to(at.gdtLimit + 1),
+    [[5, access ^ 0x60]],
+    [[5, (access & ~0x60) | 0x20]],
+    [[4, 2]],
+    [[4, 31]],
+    d.long ? [[13, 1]] : to(selectors.code2),
+    d.long ? [[10, 0x80]] : [[7, 0xff]],
+    to(selectors.codeLongAndBig),
+    [[5, (access & 0xf0) | 4]],
+  ];
+  for (const [offset, value] of pick(list, how)) put(d, where + offset, Uint8Array.of(value));
+};
+/** Entries above the page tables, for the aliases of memory: pages of 2 or 4 MBytes, a second parent of the page table, a page of 1 GByte. */
+const upperEdit = (d: Desk, which: number, how: number): void => {
+  const paging = d.machine.cpu?.paging ?? 'none';
+  if (paging === 'none') return;
+  const narrow = paging === '32-bit';
+  const width = narrow ? 4 : 8;
+  const shift = narrow ? 22 : 21;
+  // P, R/W, U/S; then each toggled, A, D, PS, G, PAT, reserved and frame bits.
+  const bits = [9, 0, 1, 2, 5, 6, 7, 8, 12, 13, 20, 21, 46, 51, 52, 63];
+  const bit = pick(bits, how);
+  const flip = bit > 31 && narrow ? 0n : 1n << BigInt(bit);
+  if (which === 0) {
+    if (narrow && d.cpu.has.includes('pse')) d.s.cr4 |= 0x10n;
+    putWord(d, at.pageDirectory + width * (at.aliases.large >> shift), 0x87n ^ flip, width);
+  } else if (which === 1) putWord(d, at.pageDirectory + width * (at.aliases.parent >> shift), BigInt(at.pageTable | 7) ^ flip, width);
+  else if (d.long) putWord(d, at.pdpt + 8 * (at.aliases.huge / 0x40000000), 0x87n ^ flip, 8);
+};
+/** The last page of the lower half is the code page, so that instructions end before, at and behind what is canonical. */
+const highEdit = (d: Desk): void => {
+  if (d.mode !== 'long64' || d.machine.cpu?.paging !== '4-level') return;
+  putWord(d, at.pml4 + 8 * 255, BigInt(at.pdpt | 7), 8);
+  putWord(d, at.pdpt + 8 * 511, BigInt(at.pageDirectory | 7), 8);
+  putWord(d, at.pageDirectory + 8 * 511, BigInt(at.pageTable | 7), 8);
+  putWord(d, at.pageTable + 8 * 511, BigInt(at.code | 7), 8);
+};
+const high = (d: Desk, tweaks: readonly Tweak[]): boolean =>
+  d.mode === 'long64' && d.machine.cpu?.paging === '4-level' && tweaks.some((t) => t.kind === 'high');
+
 /** Applied before operands are laid out. */
 export const early = (d: Desk, { kind, a, b }: Tweak): void => {
   const { s } = d;
@@ -168,6 +225,15 @@ export const early = (d: Desk, { kind, a, b }: Tweak): void => {
       return;
     case 'tss':
       tssEdit(d, a);
+      return;
+    case 'call-gate':
+      if (d.mode !== 'real' && d.mode !== 'v86') callGateEdit(d, a, b);
+      return;
+    case 'upper':
+      upperEdit(d, a % 3, b);
+      return;
+    case 'high':
+      highEdit(d);
       return;
     case 'table':
       if (a % 3 === 0)
@@ -237,9 +303,24 @@ export const late = (d: Desk, { kind, a, b }: Tweak): void => {
         BigInt(at.selectors.kernelCode32),
         0x240302n,
       ];
-      putWord(d, where, pick(values, b), size);
+      const more = [
+        BigInt(at.selectors.absentData | 3),
+        BigInt(at.selectors.readOnly | 3),
+        BigInt(at.selectors.userData),
+        BigInt(at.selectors.data1 | 3),
+        BigInt(at.gdtLimit | 7),
+        BigInt(at.selectors.kernelData | 3),
+        BigInt(at.selectors.executeOnly | 3),
+        BigInt(at.selectors.codeLongAndBig | 3),
+        BigInt(at.selectors.code1 | 1),
+        3n,
+      ];
+      putWord(d, where, pick(a < 32 ? values : more, b), size);
       return;
     }
+    case 'interrupt':
+      d.interrupt = { vector: pick([0x20, 0x21, 0x2f, 0x80], a), after: 1 };
+      return;
     case 'shadow':
       s.shadow = pick(['sti', 'mov-ss'] as const, a);
       if (s.shadow === 'sti') s.rflags |= 0x200n;
@@ -255,6 +336,7 @@ export const late = (d: Desk, { kind, a, b }: Tweak): void => {
 };
 /** Linear address at which code of `length` bytes starts: plain; before a page's end; into pages with other rights; before a segment's end. */
 export const codeStart = (d: Desk, tweaks: readonly Tweak[], length: number): number => {
+  if (high(d, tweaks)) return at.code + 0x1000 - length + ((tweaks.find((t) => t.kind === 'high')?.a ?? 0) % 4);
   const found = tweaks.find((t) => t.kind === 'code');
   if (found === undefined) return at.code;
   const { supervisor, absent, noExecute } = at.pages;
@@ -271,4 +353,14 @@ export const codeStart = (d: Desk, tweaks: readonly Tweak[], length: number): nu
     ],
     found.a,
   );
+};
+/** Where the code is seen: its linear address, for code that starts at `start` in memory. */
+export const codeLinear = (d: Desk, tweaks: readonly Tweak[], start: number): bigint =>
+  high(d, tweaks) ? BigInt(start - at.code) + (1n << 47n) - 0x1000n : BigInt(start);
+/** With segment-override prefixes in front, up to a length of 15 bytes, one more, or two. */
+export const lengthened = (bytes: Uint8Array, tweaks: readonly Tweak[]): Uint8Array => {
+  const found = tweaks.find((t) => t.kind === 'long');
+  if (found === undefined) return bytes;
+  const more = Math.max(0, pick([16, 15, 17, 14], found.a) - bytes.length);
+  return Uint8Array.of(...new Array<number>(more).fill(0x3e), ...bytes);
 };

@@ -1,0 +1,240 @@
+// Cases that chance alone hardly ever brings about: for each, the forms it is about and the fields that make it, the rest by chance as everywhere.
+// Each recipe is there for a rule that uniform draws left untested, or for a seeded fault that they let live.
+
+import type { Arbitrary } from 'fast-check';
+import fc from 'fast-check';
+import { type Form, forms } from '../../spec/instructions/index.ts';
+import type { Case, Tweak, TweakKind } from './choice.ts';
+import { loadable, oddSelectors, places } from './edges.ts';
+import type { SelectorName } from './layout.ts';
+
+type Fields = { readonly [K in keyof Case]: Arbitrary<Case[K]> };
+type Recipe = { readonly [K in Exclude<keyof Case, 'op' | 'form'>]?: Arbitrary<Case[K]> | Case[K] };
+
+const KERNEL = 3;
+const USER = 0;
+const within = (...values: readonly number[]): Arbitrary<number> => fc.constantFrom(...values);
+const below = (count: number): Arbitrary<number> => fc.nat({ max: count - 1 });
+const tweak = (kind: TweakKind, a: Arbitrary<number> | number, b: Arbitrary<number> | number = 0): Arbitrary<Tweak> =>
+  fc.record(
+    { kind: fc.constant(kind), a: typeof a === 'number' ? fc.constant(a) : a, b: typeof b === 'number' ? fc.constant(b) : b },
+    { noNullPrototype: true },
+  );
+const edits = (...list: readonly Arbitrary<Tweak>[]): Arbitrary<readonly Tweak[]> => fc.tuple(...list);
+const indexOf = (name: SelectorName): number => loadable.indexOf(name);
+/** As `selector`: 0 is the plain one. */
+const named = (...names: readonly SelectorName[]): Arbitrary<number> => within(...names.map((n) => 1 + indexOf(n)));
+const anySelector = below(1 + loadable.length + oddSelectors.length);
+const at = (...kinds: readonly string[]): Arbitrary<number> => within(...kinds.map((k) => places.findIndex((p) => p.kind === k)));
+const topics = (...list: readonly Form['topic'][]): readonly Form[] => forms.filter((f) => list.includes(f.topic));
+const called = (...list: readonly string[]): readonly Form[] => forms.filter((f) => list.includes(f.mnemonic));
+const onMemory = forms.filter(
+  (f) => f.mod !== 'register' && f.operands.some((o) => (o.at === 'E' || o.at === 'M') && o.width !== 'n') && f.topic !== 'far',
+);
+const loads = forms.filter((f) => f.topic === 'segment' && (f.operands[0]?.at === 'S' || /^(POP|L)/.test(f.mnemonic)));
+const toControl = forms.filter((f) => f.topic === 'control' && f.operands[0]?.at === 'C');
+const toDebug = topics('debug');
+const far = called('CALLF', 'JMPF');
+const gates = named('callGate3', 'callGate0', 'callGate16');
+
+// Indices of tweak.ts: flags TF 0, IF 1, AC 3, NT 4, RF 5, VIF 13, VIP 14; CR0 WP 0, AM 1, TS 2, MP 4; CR4 in the order of its table.
+const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe])[] = [
+  // Privilege.
+  [called('SGDT', 'SIDT', 'SLDT', 'STR', 'SMSW'), { level: USER, tweaks: edits(tweak('cr4', 0)) }],
+  [called('RDTSC', 'RDTSCP', 'RDPMC'), { tweaks: edits(tweak('cr4', within(1, 2))) }],
+  [called('CLI', 'STI', 'PUSHF', 'POPF', 'IRET', 'INT'), { tweaks: edits(tweak('iopl', below(4))) }],
+  [topics('io'), { tweaks: edits(tweak('iopl', below(4)), tweak('port', below(64), below(16))) }],
+  [called('IN', 'OUT', 'INS', 'OUTS'), { level: USER, imm: within(4, 6), value: within(3, 6, 9, 10, 5, 12) }],
+  [called('WAIT'), { tweaks: edits(tweak('cr0', 2), tweak('cr0', 4)) }],
+  // Fetch.
+  [forms, { tweaks: edits(tweak('long', below(4))) }],
+  [topics('alu', 'move', 'branch'), { prefix: 0, memory: false, tweaks: edits(tweak('high', below(8))) }],
+  [topics('alu', 'move', 'shift'), { prefix: 0, memory: false, tweaks: edits(tweak('code', below(8), below(16))) }],
+  [topics('alu', 'move'), { level: KERNEL, memory: false, tweaks: edits(tweak('cr4', 3)) }],
+  [
+    forms.filter((f) => ['JMP', 'CALL'].includes(f.mnemonic) && f.operands[0]?.at === 'E'),
+    { value: within(4, 4, 2, 3, 5), prefix: 0, size: within(0, 2) },
+  ],
+  [called('RET'), { value: within(4, 4, 2, 3, 5), prefix: 0, size: within(0, 2) }],
+  [called('BOUND'), { memory: true, prefix: 0, place: within(0, 0, 1, 3), value: below(24), value2: below(24) }],
+  // Operands.
+  [onMemory, { memory: true, prefix: within(0, 5, 7, 8, 9, 10), tweaks: edits(tweak('segment', 0, below(5))) }],
+  [
+    onMemory,
+    {
+      memory: true,
+      place: at('data', 'small limit', 'past small limit', 'page end', 'absent', 'read-only'),
+      prefix: within(0, 5, 7, 8, 9, 10),
+      tweaks: edits(
+        tweak(
+          'segment',
+          within(
+            ...(['readOnly', 'executeOnly', 'small', 'expandDown', 'expandDown16', 'conforming3', 'userData16'] as const).map(indexOf),
+          ),
+          below(16),
+        ),
+      ),
+    },
+  ],
+  [
+    onMemory,
+    {
+      level: USER,
+      memory: true,
+      prefix: 0,
+      place: at('unaligned', 'across pages', 'data', 'into absent'),
+      tweaks: edits(tweak('flag', 3)),
+    },
+  ],
+  [topics('stack', 'string', 'branch'), { level: USER, tweaks: edits(tweak('flag', 3), tweak('stack', within(4, 3, 2, 5))) }],
+  [onMemory, { level: KERNEL, memory: true, place: below(12), tweaks: edits(tweak('cr4', 4), tweak('flag', within(3, 5))) }],
+  [
+    onMemory,
+    { level: KERNEL, memory: true, place: at('read-only', 'supervisor read-only', 'into read-only'), tweaks: edits(tweak('cr0', 0)) },
+  ],
+  [onMemory, { memory: true, prefix: 0, place: below(places.length) }],
+  [topics('stack'), { tweaks: edits(tweak('stack', below(16))) }],
+  // Paging.
+  [
+    onMemory,
+    {
+      memory: true,
+      prefix: 0,
+      place: at('large page', 'second parent', 'gigabyte page'),
+      tweaks: edits(tweak('upper', below(3), below(16))),
+    },
+  ],
+  [onMemory, { memory: true, prefix: 0, place: at('edited page', 'fresh'), tweaks: edits(tweak('page', within(0, 6), below(12))) }],
+  [onMemory, { memory: true, prefix: 0, place: at('data'), tweaks: edits(tweak('page', 1, below(12))) }],
+  [topics('string'), { prefix: within(2, 3), place: at('before absent', 'into absent', 'page end', 'fresh'), count: within(4, 5, 6, 7) }],
+  // Segments.
+  [loads, { level: within(KERNEL, USER), selector: anySelector, rpl: below(4) }],
+  [loads, { level: KERNEL, selector: anySelector, rpl: 0, prefix: 0 }],
+  [
+    loads,
+    {
+      selector: named('userData', 'readOnly', 'data1', 'unaccessed', 'small'),
+      tweaks: edits(tweak('descriptor', indexOf('userData'), below(16))),
+    },
+  ],
+  [loads, { level: KERNEL, rpl: 0, selector: named('null', 'unaccessed', 'absentData', 'executeOnly', 'readOnly'), prefix: 0 }],
+  [
+    called('WRFSBASE', 'WRGSBASE', 'RDFSBASE', 'RDGSBASE'),
+    { value: below(8), prefix: 0, size: within(0, 2), tweaks: edits(tweak('cr4', 8)) },
+  ],
+  [called('WRFSBASE', 'WRGSBASE'), { value: 4, prefix: 0, size: 2, tweaks: edits(tweak('cr4', 8)) }],
+  [topics('probe'), { selector: anySelector, rpl: below(4), memory: fc.boolean(), place: within(0, 0, 1, 5) }],
+  // Far transfers and gates.
+  [far, { level: within(KERNEL, USER, 1), selector: anySelector, rpl: below(4) }],
+  [far, { level: within(KERNEL, USER, 1), selector: gates, rpl: below(4), tweaks: edits(tweak('call-gate', below(4), below(16))) }],
+  [far, { level: USER, selector: gates, rpl: 0, prefix: 0, tweaks: edits(tweak('tss', below(64))) }],
+  [
+    called('CALLF'),
+    {
+      level: USER,
+      selector: named('callGate3'),
+      rpl: 0,
+      prefix: 0,
+      memory: true,
+      size: 0,
+      tweaks: edits(tweak('tss', within(0, 1, 2, 3, 4, 5, 13, 21, 29))),
+    },
+  ],
+  [far, { level: USER, selector: gates, rpl: 0, prefix: 0, tweaks: edits(tweak('call-gate', 3, below(16)), tweak('stack', below(12))) }],
+  [
+    [...far, ...called('RETF')],
+    {
+      selector: named('userCode32', 'userCode64', 'conforming3', 'code1', 'executeOnly'),
+      tweaks: edits(
+        tweak(
+          'descriptor',
+          within(...(['userCode32', 'userCode64', 'conforming3', 'code1'] as const).map(indexOf)),
+          within(8, 12, 9, 10, 0, 2),
+        ),
+      ),
+    },
+  ],
+  [called('RETF', 'IRET'), { level: KERNEL, selector: 0, rpl: 3, prefix: 0, value2: within(0, 0, 21, 22, 23, 24, 25) }],
+  [
+    called('RETF', 'IRET'),
+    { level: KERNEL, selector: 0, rpl: within(0, 3), prefix: 0, size: within(0, 2), tweaks: edits(tweak('frame', below(64), below(16))) },
+  ],
+  [
+    called('RETF', 'IRET'),
+    {
+      level: KERNEL,
+      selector: 0,
+      rpl: 3,
+      prefix: 0,
+      tweaks: edits(tweak('segment', within(indexOf('kernelData'), indexOf('data1'), indexOf('conforming0')), 8)),
+    },
+  ],
+  [called('RETF', 'IRET'), { selector: anySelector, rpl: below(4) }],
+  [
+    called('RETF', 'IRET'),
+    {
+      level: KERNEL,
+      selector: 0,
+      rpl: 3,
+      prefix: 0,
+      size: within(0, 2),
+      tweaks: edits(tweak('frame', within(33, 34, 38, 39, 3, 4, 1), below(16))),
+    },
+  ],
+  [called('IRET'), { tweaks: edits(tweak('flag', 4)) }],
+  // Interrupts and exceptions.
+  [
+    called('INT', 'INT3', 'INTO', 'UD2', 'INT1'),
+    { prefix: 0, imm: within(0, 0, 1, 2, 3, 4, 6, 8), tweaks: edits(tweak('gate', within(0, 3, 4, 6, 7), below(16))) },
+  ],
+  [called('INT', 'INT3', 'UD2', 'DIV', 'HLT'), { level: within(USER, 1), prefix: 0, tweaks: edits(tweak('tss', below(64))) }],
+  [called('INT', 'INT3', 'UD2', 'HLT'), { prefix: 0, tweaks: edits(tweak('table', 1, below(16))) }],
+  [called('INT'), { prefix: 0, imm: below(13), tweaks: edits(tweak('iopl', below(4))) }],
+  [
+    [...topics('alu'), ...called('STI', 'CLI', 'POPF', 'NOP')],
+    { prefix: 0, tweaks: edits(tweak('interrupt', below(4)), tweak('flag', within(1, 2))) },
+  ],
+  [[...topics('alu', 'string'), ...called('MOV', 'POPSS', 'POPF', 'INT', 'SYSCALL', 'STI')], { tweaks: edits(tweak('flag', 0)) }],
+  [topics('alu', 'move', 'string', 'stack'), { tweaks: edits(tweak('flag', within(0, 5)), tweak('flag', within(5, 4, 2))) }],
+  // Tables, control, debug and model-specific registers.
+  [called('LLDT', 'LTR'), { level: KERNEL, selector: anySelector, rpl: below(4), prefix: 0 }],
+  [
+    called('LLDT', 'LTR'),
+    {
+      level: KERNEL,
+      selector: named('otherTss', 'ldt', 'null', 'absentLdt', 'busyTss'),
+      rpl: 0,
+      prefix: 0,
+      tweaks: edits(tweak('descriptor', within(indexOf('otherTss'), indexOf('ldt')), below(16))),
+    },
+  ],
+  [called('LGDT', 'LIDT'), { level: KERNEL, prefix: 0, value: within(3, 7, 0), place: within(0, 1, 2) }],
+  [toControl, { level: KERNEL, prefix: 0 }],
+  [toControl, { level: KERNEL, prefix: 0, reg: 2, value: below(30), imm: within(1, 2, 4, 5, 7, 8, 28) }],
+  [toControl, { level: KERNEL, prefix: 0, reg: within(0, 3), imm: within(1, 2, 4, 5), value: below(30) }],
+  [called('LMSW', 'CLTS'), { level: KERNEL, prefix: 0, tweaks: edits(tweak('cr0', within(2, 3, 4))) }],
+  [called('INVPCID', 'INVLPG'), { level: KERNEL, prefix: 0, value2: below(6), value: below(8) }],
+  [toDebug, { level: KERNEL, prefix: 0 }],
+  [toDebug, { level: KERNEL, prefix: 0, reg: within(1, 2), value: within(0, 3, 3, 5, 5, 2) }],
+  [toDebug, { level: KERNEL, prefix: 0, reg: within(4, 5), tweaks: edits(tweak('cr4', 5)) }],
+  [called('WRMSR', 'RDMSR'), { level: KERNEL, prefix: 0 }],
+  [called('WRMSR'), { level: KERNEL, prefix: 0, value: within(1, 2, 5, 7, 8, 9), imm: within(2, 3, 4, 0), value2: below(5) }],
+  [called('WRMSR'), { level: KERNEL, prefix: 0, value: within(3, 16), imm: within(0, 1), value2: below(6) }],
+  [called('SYSRET', 'SYSCALL'), { level: KERNEL, prefix: 0, size: within(0, 2, 2), value: within(0, 4, 10) }],
+  [called('SYSRET', 'SYSEXIT'), { level: KERNEL, prefix: 0, size: 2, value: 4 }],
+  [
+    called('SYSENTER', 'SYSEXIT'),
+    { level: KERNEL, prefix: 0, size: within(0, 2), value: within(0, 4, 10), tweaks: edits(tweak('table', 2, below(4))) },
+  ],
+  [called('SYSENTER', 'SYSEXIT'), { level: within(KERNEL, USER), prefix: 0, size: within(0, 2), value: within(0, 1) }],
+];
+
+const numbers = (list: readonly Form[]): Arbitrary<number> => fc.constantFrom(...list.map((f) => forms.indexOf(f)));
+/** The recipes as arbitraries over the fields of a case. */
+export const focused = (fields: Fields): readonly Arbitrary<Case>[] =>
+  recipes.map(([from, recipe]) => {
+    const fixed = Object.fromEntries(
+      Object.entries(recipe).map(([name, v]) => [name, typeof v === 'object' ? v : fc.constant(v)]),
+    ) as Partial<Fields>;
+    return fc.record({ ...fields, ...fixed, form: numbers(from) }, { noNullPrototype: true });
+  });
