@@ -137,9 +137,11 @@ const longStack = (c: Cpu, inner: boolean, level: number, ist: number, ext: numb
     const at = (c.tr.lo + offset) | 0;
     f.lo = system64(c, at, (c.tr.hi + (at >>> 0 < c.tr.lo >>> 0 ? 1 : 0)) | 0);
     f.hi = c.hi;
+    if (!canonical(c, f.hi)) raise(SS_FAULT, ext);
   }
-  if (!canonical(c, f.hi)) raise(SS_FAULT, ext);
   f.lo &= ~15;
+  // Of the running stack what counts is where the first word goes.
+  if (!canonical(c, (f.hi - (f.lo === 0 ? 1 : 0)) | 0)) raise(SS_FAULT, ext);
   return f;
 };
 /** SS and SP of an inner level, from the task-state segment, checked into `stack`. SDM volume 3, Stack Switching: #TS before #SS. */

@@ -59,7 +59,9 @@ export const put = (c: Cpu, f: Frame, lo: number, hi = 0): void => {
   if ((f.seg.rights & WRITABLE) === 0 || at < f.seg.lower || at + bytes - 1 > f.seg.upper) raise(SS_FAULT, f.error);
   c.ah = 0;
   const linear = (f.seg.lo + f.lo) | 0;
-  if (f.size === 32) write32(c, linear, lo);
+  // A 64-bit gate taken from compatibility mode pushes 64-bit words.
+  if (f.size === 64) write64(c, linear, lo, hi);
+  else if (f.size === 32) write32(c, linear, lo);
   else write16(c, linear, lo);
 };
 /** Does `body` with the rights of another privilege level, and comes back to the present one. */

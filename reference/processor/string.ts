@@ -6,6 +6,7 @@ import { narrow, wide } from './alu.ts';
 import { DF, RF, TF } from './bits.ts';
 import { type Cpu, ES, RCX, RDI, READABLE, RSI, WRITABLE } from './cpu.ts';
 import { type Build, type Entries, jumping } from './entry.ts';
+import { setStatusFlags, statusFlags } from './flags.ts';
 import type { Insn } from './insn.ts';
 import { permit, portIn, portOut, type Width } from './io.ts';
 import { linear } from './operands.ts';
@@ -121,6 +122,16 @@ const nothing = (c: Cpu, insn: Insn, s: Shape): void => {
   if (insn.name.startsWith('Movs') || insn.name.startsWith('Stos')) c.r[2 * RDI + 1] = 0;
 };
 
+/** A fault in a repeated comparison leaves the flags as they were before the instruction. SDM volume 2, REP. */
+const restoring = (c: Cpu, s: Shape, step: Step, flags: number): void => {
+  let done = false;
+  try {
+    step(c, s);
+    done = true;
+  } finally {
+    if (!done) setStatusFlags(c, flags);
+  }
+};
 const string =
   (bytes: 1 | 2 | 4 | 8, step: Step, compares: boolean): Build =>
   (insn) => {
@@ -129,10 +140,12 @@ const string =
     const repeats = insn.repe || insn.repne;
     const ending = !compares ? 0 : insn.repne ? 2 : 1;
     return (c) => {
+      const before = statusFlags(c);
       if (repeats && counter(c, s.asize)) nothing(c, insn, s);
       else
         for (;;) {
-          step(c, s);
+          if (repeats && compares) restoring(c, s, step, before);
+          else step(c, s);
           if (!repeats) break;
           countDown(c, s.asize);
           if (counter(c, s.asize) || (ending === 1 && c.z !== 0) || (ending === 2 && c.z === 0)) break;
