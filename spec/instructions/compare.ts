@@ -169,23 +169,39 @@ const bytes = (g: InstructionsGhost, e: Ending, before: CpuState, memory: Memory
     add(mark ?? 'store', `byte ${hex(at)}`, expected, saw);
   }
   const paging = (low(before.cr0) & 0x80000000) !== 0;
+  const wide = (low(before.cr4) & 0x20) !== 0 ? 8 : 4;
+  let found: ReadonlySet<number> | undefined;
+  const inTable = (where: number): boolean => (found ??= tables(before, memory)).has(where >> 12);
   for (const { at, bytes: seen } of g.written)
     for (let k = 0; k < seen.length; k++) {
       const where = at + k;
       if (e.stores.has(where) || e.perhaps.has(where)) continue;
       const saw = seen[k] as number;
       if (e.around.get(where) === saw) continue;
-      // An accessed flag may be set ahead of need (SDM volume 3, Accessed and Dirty Flags).
-      if (paging && (where & 3) === 0 && (saw & 0x21) === 0x21 && tablePage(before, e, where)) continue;
+      // An accessed flag may be set ahead of need (SDM volume 3, Accessed and Dirty Flags), with the entry written back whole.
+      if (paging && inTable(where) && ((memory.u8(BigInt(where & -wide)) ?? 0) & 0x21) === 0x21) continue;
       add('stray', `byte ${hex(where)}`, 'unchanged', saw);
     }
 };
-/** Whether a byte lies in a page where paging-structure entries of this case lie. */
-const tablePage = (before: CpuState, e: Ending, where: number): boolean => {
-  const page = where >> 12;
-  if (page === Number((before.cr3 >> 12n) & 0xfffffn)) return true;
-  for (const [at, mark] of e.marks) if (mark === 'accessed' && at >> 12 === page) return true;
-  return false;
+/** Pages with paging-structure entries: that of CR3, and those that present entries above the last level lead to. */
+const tables = (before: CpuState, memory: Memory): ReadonlySet<number> => {
+  const wide = (low(before.cr4) & 0x20) !== 0;
+  const levels = !wide ? 2 : (before.efer & 0x400n) === 0n ? 3 : (low(before.cr4) & 0x1000) === 0 ? 4 : 5;
+  const found = new Set<number>();
+  let pages = [Number((before.cr3 >> 12n) & 0xfffffn)];
+  for (let level = levels; level > 0; level--) {
+    const next: number[] = [];
+    for (const page of pages) {
+      found.add(page);
+      if (level === 1) continue;
+      for (let at = page << 12; at < (page + 1) << 12; at += wide ? 8 : 4) {
+        const entry = BigInt((wide ? memory.u64(BigInt(at)) : memory.u32(BigInt(at))) ?? 0);
+        if ((entry & 0x81n) === 1n) next.push(Number((entry >> 12n) & 0xfffffn));
+      }
+    }
+    pages = [...new Set(next)].filter((page) => !found.has(page));
+  }
+  return found;
 };
 const ports = (g: InstructionsGhost, e: Ending, add: Add): void => {
   const show = (list: InstructionsGhost['ports']): string =>

@@ -31,6 +31,8 @@ export interface Occurrence {
   readonly flags: number;
   /** An abort: what is saved of the program is undefined. */
   readonly abort?: true;
+  /** Flags of the image that are left open. */
+  readonly open?: number;
 }
 interface Push {
   readonly word: FrameWord;
@@ -188,10 +190,14 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
       value: s.rsp & ones(size),
       loose: (w.open.get('rsp') ?? 0n) & ones(size),
     });
-  pushes.push({ word: 'rflags', value: BigInt(e.flags) & ones(size) }, selectorWord('cs', s.cs.selector), {
-    word: 'rip',
-    value: e.rip & ones(size),
-  });
+  pushes.push(
+    { word: 'rflags', value: BigInt(e.flags) & ones(size), loose: BigInt(e.open ?? 0) & ones(size) },
+    selectorWord('cs', s.cs.selector),
+    {
+      word: 'rip',
+      value: e.rip & ones(size),
+    },
+  );
   if (e.error !== undefined)
     pushes.push({ word: 'error', value: BigInt(e.error === 'any' ? 0 : e.error), ...(e.error === 'any' ? { loose: ones(size) } : {}) });
   const saved = e.abort ? pushes.map((p) => (p.word === 'error' ? p : { ...p, loose: ones(size) })) : pushes;

@@ -18,6 +18,10 @@ export interface Arrival {
   /** External: an interrupt, no exception. */
   readonly external?: true;
   readonly abort?: true;
+  /** INT1: what its delivery runs into is a fault of the instruction. */
+  readonly instruction?: true;
+  /** Flags of the image that are left open: whether RF is set by a fault in delivering an external interrupt, no page says. */
+  readonly open?: number;
   readonly rip: bigint;
   readonly flags: number;
 }
@@ -79,6 +83,7 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
         rip,
         flags,
         ...(now.abort === undefined ? {} : { abort: now.abort }),
+        ...(now.open === undefined ? {} : { open: now.open }),
       });
     } catch (thrown) {
       if (!isRaised(thrown)) throw thrown;
@@ -97,8 +102,9 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
               ...(next.cr2 === undefined ? {} : { cr2: next.cr2 }),
               software: false,
               // A software interrupt that cannot be delivered is a fault of the INT instruction.
-              rip: now.software ? (w.after ?? w.before.rip) : rip,
-              flags: now.software ? fault : flags,
+              rip: now.software || now.instruction ? (w.after ?? w.before.rip) : rip,
+              flags: now.software || now.instruction ? fault : flags,
+              ...(now.external ? { open: flag.RF } : {}),
             };
       continue;
     }

@@ -1,9 +1,9 @@
 // The stack as instructions use it: where a word goes, how the pointer moves, by the width of the stack segment.
 // Intel SDM volume 1, Procedure Stack; Address-Size Attribute for Stack.
 
-import { linearOf, place, readAt, save } from './access.ts';
+import { faultsOf, linearOf, place, readAt, save } from './access.ts';
 import { ones } from './bits.ts';
-import { stackSize, type Work } from './work.ts';
+import { stackSize, undecided, type Work } from './work.ts';
 
 const SS = 2;
 /** Moves the stack pointer, keeping the bits above the stack's width. */
@@ -21,7 +21,11 @@ export const push = (w: Work, value: bigint, size: number, loose = 0n): void => 
   moveStack(w, -BigInt(size));
 };
 /** A selector in a wider slot: the upper part may be written as zero or left. SDM volume 2, PUSH. */
-export const pushSelector = (w: Work, selector: number, size: number): void => push(w, BigInt(selector), size, ones(size) & ~0xffffn);
+export const pushSelector = (w: Work, selector: number, size: number): void => {
+  const fits = (bytes: number): boolean => faultsOf(() => linearOf(w, SS, stackAt(w, -BigInt(size)), bytes, 'write')).length === 0;
+  if (size > 2 && fits(2) !== fits(size)) undecided('how much of the slot a selector takes');
+  push(w, BigInt(selector), size, ones(size) & ~0xffffn);
+};
 export const peek = (w: Work, by: bigint, size: number): bigint => readAt(w, SS, stackAt(w, by), size);
 export const pop = (w: Work, size: number): bigint => {
   const value = peek(w, 0n, size);

@@ -31,6 +31,8 @@ export interface Undecided {
 export interface Arriving {
   readonly vector: number;
   readonly software: boolean;
+  /** INT1, no software interrupt: what its delivery runs into is a fault of the instruction all the same. */
+  readonly instruction?: true;
 }
 export interface Work {
   readonly before: CpuState;
@@ -56,6 +58,8 @@ export interface Work {
   also: Fault[];
   /** State as it was before the instruction except for what a repeated string instruction had done when it faulted. */
   progress: boolean;
+  /** Bytes that an iteration may have set before it faulted. */
+  tried: Map<number, number>;
   /** Flags that the instruction writes, defined or not. */
   flagsWritten: number;
   /** The instruction has set RIP itself. */
@@ -125,6 +129,7 @@ export const begin = (before: CpuState, memory: Memory, granted: Granted, cpu: G
   ports: [],
   also: [],
   progress: false,
+  tried: new Map(),
   flagsWritten: 0,
   moved: false,
   between: false,

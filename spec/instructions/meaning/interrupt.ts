@@ -21,6 +21,6 @@ export const interrupt: Meanings = {
     if ((flagsOf(w.s) & flag.OF) !== 0) software(w, 4);
   },
   INT1: (w) => {
-    w.event = { vector: 1, software: false };
+    w.event = { vector: 1, software: false, instruction: true };
   },
 };
