@@ -185,6 +185,8 @@ const lookUp = (g: VtdGhost, memory: Memory, q: InterruptRequest, o: Outcomes): 
   if (high) o.refusals.push({ reason: 0x20, fpd: false, rule: undefined });
   const index = handle + (shv ? q.data & 0xffff : 0);
   o.index = index;
+  // The text adds the two without a width: a sum past 16 bits may also wrap.
+  if (index > 0xffff) o.unknown ??= 'whether an index past 16 bits wraps';
   for (const p of g.interruptTables) {
     const since = interruptSince(g.caches, index);
     const pointer = p.until > since.time ? undefined : since.kind;
