@@ -3,7 +3,7 @@
 
 import { flag, ones } from './bits.ts';
 import { arrive } from './event.ts';
-import { fetcher } from './fetch.ts';
+import { fetcher, reach } from './fetch.ts';
 import type { Ending } from './ghost.ts';
 import type { CpuStimulus } from './vocabulary.ts';
 import { codeSize, flagsOf, leave, type Raised, undecided, type Work } from './work.ts';
@@ -88,13 +88,12 @@ const goesOn = (w: Work, parts: Omit<Ending, 'rule' | 'fault' | 'by' | 'perhaps'
   const long = codeSize(s) === 64;
   const linear = long ? s.rip : (s.cs.base + s.rip) & 0xffffffffn;
   const { at, stride, count } = cpu.stops;
-  if (linear >= at && linear < at + BigInt(stride * count)) {
-    if ((linear - at) % BigInt(stride) !== 0n) undecided('the program jumps into a stop');
-    return { ...told, ...parts, by: 'end', stop: Number(linear - at) / stride };
-  }
-  let next: number;
+  const stop = linear >= at && linear < at + BigInt(stride * count);
+  if (stop && (linear - at) % BigInt(stride) !== 0n) undecided('the program jumps into a stop');
+  let next = INT3;
   try {
-    next = fetcher(w)(0);
+    if (stop) reach(w);
+    else next = fetcher(w)(0);
   } catch (thrown) {
     if (typeof thrown !== 'object' || thrown === null || !('faults' in thrown)) throw thrown;
     const { faults } = thrown as Raised;
@@ -113,6 +112,7 @@ const goesOn = (w: Work, parts: Omit<Ending, 'rule' | 'fault' | 'by' | 'perhaps'
       { ...told, rule: fault.rule },
     );
   }
+  if (stop) return { ...told, ...parts, by: 'end', stop: Number(linear - at) / stride };
   if (next !== INT3) undecided('the program goes on');
   w.after = s.rip;
   return arrive(w, { vector: 3, software: true, rip: s.rip + 1n, flags: flagsOf(s) & ~flag.RF }, told);

@@ -3,6 +3,7 @@
 
 import { type Size, signed } from './bits.ts';
 import { candidates, type Form } from './forms/index.ts';
+import { type Raised, raise } from './work.ts';
 
 export type CodeSize = 16 | 32 | 64;
 /** A memory operand. Register numbers as in gpr; segments as in segments, by the default or an override. */
@@ -62,6 +63,10 @@ const forms16: readonly (readonly [base: number, index: number, segment: number]
   [BX, -1, 3],
 ];
 
+const existsIn = (form: Form, mode: ModeOfCode): boolean =>
+  (form.modes === 'all' || (form.modes === 'not64' ? mode.code !== 64 : form.modes === 'only64' ? mode.code === 64 : mode.protected)) &&
+  !(form.mnemonic === 'ARPL' && mode.code === 64);
+
 const select = (
   list: readonly Form[],
   mode: ModeOfCode,
@@ -90,13 +95,26 @@ const select = (
       continue;
     // 90H is NOP or PAUSE, and XCHG only with REX.B.
     if (form.map === 0 && form.opcode === 0x90 && form.plus === nop) continue;
-    const valid =
-      form.modes === 'all' || (form.modes === 'not64' ? mode.code !== 64 : form.modes === 'only64' ? mode.code === 64 : mode.protected);
-    if (valid && !(form.mnemonic === 'ARPL' && mode.code === 64)) return { form, wrong: false };
+    if (existsIn(form, mode)) return { form, wrong: false };
     wrong ??= form;
   }
   return wrong === undefined ? undefined : { form: wrong, wrong: true };
 };
+
+/** The opcode alone tells that it is #UD: undefined, of another mode, or with a LOCK that it cannot have. */
+const refused = (form: Form, mode: ModeOfCode, lock: boolean): boolean =>
+  form.topic === 'undefined' || (lock && !form.lock) || !existsIn(form, mode);
+/** Whether the rest of an instruction that is #UD anyway is fetched is open: either fault is permitted. */
+const tail =
+  (fetch: Fetch, isRefused: () => boolean): Fetch =>
+  (k) => {
+    try {
+      return fetch(k);
+    } catch (thrown) {
+      if (!isRefused() || typeof thrown !== 'object' || thrown === null || !('faults' in thrown)) throw thrown;
+      return raise(...(thrown as Raised).faults, { vector: 6, rule: 'ud.reserved' });
+    }
+  };
 
 /** Decodes at the fetcher's position. Throws what the fetcher throws. */
 export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered => {
@@ -140,11 +158,12 @@ export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered
   // VEX and EVEX prefixes stand where LES, LDS and BOUND do.
   if (code === 64 && map === 0 && (op === 0xc4 || op === 0xc5 || op === 0x62)) return { notCovered: 'VEX or EVEX prefix' };
   const hasModrm = list[0]?.hasModrm === true;
-  const modrm = hasModrm ? fetch(k++) : 0;
+  const modrm = hasModrm ? tail(fetch, () => list.every((f) => refused(f, mode, lock)))(k++) : 0;
   const mandatory = repeat !== 0 ? repeat : big ? 0x66 : 0;
   const selected = select(list, mode, modrm, mandatory, op === 0x90 && (rex & 1) === 0);
   if (selected === undefined) return { notCovered: `opcode ${map}:${op.toString(16)}, ModRM ${modrm.toString(16)}` };
   const { form, wrong } = selected;
+  const rest = tail(fetch, () => wrong || refused(form, mode, lock));
 
   const wide = (rex & 8) !== 0;
   let operandSize: Size = code === 64 ? (wide ? 8 : big ? 2 : 4) : (code === 16) !== big ? 2 : 4;
@@ -162,7 +181,7 @@ export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered
   const bytes = (n: number): bigint => {
     let value = 0;
     if (n <= 4) {
-      for (let j = 0; j < n; j++) value |= fetch(k++) << (8 * j);
+      for (let j = 0; j < n; j++) value |= rest(k++) << (8 * j);
       return BigInt(value >>> 0);
     }
     const low = bytes(4);
@@ -190,7 +209,7 @@ export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered
     } else {
       if (mod === 2) displacementSize = 4;
       if ((modrm & 7) === 4) {
-        const sib = fetch(k++);
+        const sib = rest(k++);
         index = ((sib >> 3) & 7) | ((rex & 2) << 2);
         if (index === 4) index = -1;
         scale = 1 << (sib >> 6);

@@ -44,7 +44,7 @@ const faulting = (w: Work, fault: Fault): Ending => {
       rip: w.before.rip,
       flags,
     },
-    { rule: fault.rule, fault: true, completed: { ...fresh.s }, perhaps: w.progress ? new Map() : w.stores },
+    { rule: fault.rule, fault: true, completed: { ...fresh.s }, perhaps: w.repeats ? w.tried : w.stores },
   );
 };
 

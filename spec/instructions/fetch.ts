@@ -45,3 +45,14 @@ export const fetcher = (w: Work): Fetch => {
     return raise(tooLong);
   };
 };
+/** The faults of fetching the first byte, where its value is not the guest's. */
+export const reach = (w: Work): void => {
+  const { s } = w;
+  if (in64(s)) {
+    if (!canonical(s, s.rip)) gp('fetch.canonical');
+    translate(w, s.rip, { write: false, fetch: true });
+    return;
+  }
+  if (s.rip > BigInt(s.cs.limit)) gp('fetch.limit');
+  translate(w, (s.cs.base + s.rip) & 0xffffffffn, { write: false, fetch: true });
+};

@@ -3,7 +3,7 @@
 
 import { flag, ones, signed } from '../bits.ts';
 import { conditions } from '../forms/form.ts';
-import { load } from '../access.ts';
+import { faultsOf, load } from '../access.ts';
 import { memoryPlace, value } from '../operands.ts';
 import { moveStack, peek, push } from '../stack.ts';
 import { canonical, flagsOf, gp, in64, raise, register, setRegister, undecided, type Work } from '../work.ts';
@@ -37,8 +37,9 @@ const CALL: Meaning = (w) => {
   const size = w.i.operandSize;
   const target = w.i.form.operands[0]?.at === 'J' ? relative(w) : value(w, 0);
   const back = following(w) & ones(size);
-  push(w, back, size);
-  go(w, target);
+  // Whether the push or the target is tested first is open where both fail.
+  const faults = [...faultsOf(() => push(w, back, size)), ...faultsOf(() => go(w, target))];
+  if (faults.length > 0) raise(...faults);
 };
 const RET: Meaning = (w) => {
   near(w);

@@ -1,6 +1,7 @@
 // Instructions that ask whether a selector could be used: ZF, and what they read from the descriptor. None of them faults for the selector.
 // Intel SDM volume 2: LAR, LSL, VERR/VERW, ARPL; volume 3, Checking Access Rights; Adjusting Access Rights.
 
+import { faultsOf, linearOf, offsetOf } from '../access.ts';
 import { flag, ones } from '../bits.ts';
 import { type Descriptor, isConforming, isNull, isReadable, isWritable, limitOf, lookup, rplOf } from '../descriptors.ts';
 import { assign, isMemory, memoryPlace, value } from '../operands.ts';
@@ -50,8 +51,9 @@ const ARPL: Meaning = (w) => {
   const raised = (destination & 3n) < (source & 3n);
   if (raised) assign(w, 0, (destination & ~3n) | (source & 3n));
   else if (isMemory(w, 0)) {
-    // A destination that cannot be written faults all the same; whether it is written back is not said.
-    memoryPlace(w, 2, 'modify');
+    // The segment must be writable all the same; whether the page must be, and whether it is written back, is not said.
+    linearOf(w, w.i.address?.segment ?? 3, offsetOf(w), 2, 'modify');
+    w.also.push(...faultsOf(() => memoryPlace(w, 2, 'write')));
     for (const [at, mark] of w.marks) if (mark === 'accessed') w.loose.set(at, 0x40);
   }
   zero(w, raised);

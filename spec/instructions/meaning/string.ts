@@ -60,6 +60,7 @@ export const repeated =
           // The iterations before stand; comparing ones give the flags back as they were (SDM volume 2, REP).
           w.s = kept.s;
           w.s.rflags = flags;
+          w.tried = w.stores;
           w.stores = kept.stores;
           w.ports = kept.ports;
           w.progress = k > 0;
