@@ -4,6 +4,7 @@
 import type { CpuMachine, CpuState, Segment, SeenState } from '../../spec/instructions/vocabulary.ts';
 import type { Answer, Gpa, MachineConfig } from '../../spec/units.ts';
 import type { Observation, Stimulus } from '../../spec/vocabulary.ts';
+import { firstOf, fromTable, reads, refusalOf } from './refuse.ts';
 import { agentCode, agentCodeEnd, caseAt, caseHeader, compared, ends, kinds, resultHeader, stateAt, stateSize, withMsrs } from './map.ts';
 
 /** A case that can be given to an agent. */
@@ -15,57 +16,12 @@ export interface AgentCase {
 }
 type Encoded = AgentCase | { readonly unsupported: string };
 
-const is8086 = (mode: CpuMachine['mode']): boolean => mode === 'real' || mode === 'v86';
 const isLong = (mode: CpuMachine['mode']): boolean => mode === 'long64' || mode === 'compat';
 
-/** Whether loading the selector from the table in `memory` gives this hidden part. */
-const fromTable = (s: Segment, state: CpuState, memory: Uint8Array): boolean => {
-  if ((s.selector & 0xfffc) === 0) return (s.access & 0x10000) !== 0;
-  const table = (s.selector & 4) === 0 ? state.gdtr.base : state.ldtr.base;
-  const at = Number(table) + (s.selector & 0xfff8);
-  const b = (i: number): number => memory[at + i] ?? 0;
-  const base = (b(2) | (b(3) << 8) | (b(4) << 16) | (b(7) << 24)) >>> 0;
-  const access = b(5) | ((b(6) & 0xf0) << 8);
-  const raw = b(0) | (b(1) << 8) | ((b(6) & 0xf) << 16);
-  const limit = (b(6) & 0x80) === 0 ? raw : ((raw << 12) | 0xfff) >>> 0;
-  return BigInt(base) === s.base && limit === s.limit && access === s.access;
-};
 const msrInstruction = (code: Uint8Array): boolean => {
   for (let i = 0; i + 1 < code.length; i++)
     if (code[i] === 0x0f && [0x05, 0x07, 0x30, 0x32, 0x34, 0x35, 0x01, 0xae].includes(code[i + 1] ?? 0)) return true;
   return false;
-};
-
-const refusalOf = (machine: CpuMachine, state: CpuState, memory: Uint8Array): string | undefined => {
-  const { mode } = machine;
-  if (machine.paging === '5-level') return '5-level paging in an agent that runs with 4 levels';
-  if (state.shadow !== 'none') return 'a program that starts in an interrupt shadow';
-  if (
-    (state.dr7 & 0xffn) !== 0n ||
-    state.dr0 !== 0n ||
-    state.dr1 !== 0n ||
-    state.dr2 !== 0n ||
-    state.dr3 !== 0n ||
-    (state.dr7 & 0x2000n) !== 0n
-  )
-    return 'breakpoints: the agent needs the debug registers';
-  if (state.tr.selector !== 0x40 && mode !== 'real') return 'a task register other than the furnished one';
-  if (state.ldtr.selector !== 0x50 && mode !== 'real') return 'an LDT other than the furnished one';
-  if (mode !== 'real' && (Number(state.gdtr.base) !== 0x1000 || state.gdtr.limit < 0x1f)) return 'a GDT without the first descriptors';
-  const inner = mode !== 'real' && mode !== 'v86' && !isLong(mode) && (state.cs.selector & 3) === 0;
-  if ((inner || mode === 'real') && (state.rflags & 0x10100n) !== 0n) return 'TF or RF at CPL 0 of a legacy mode';
-  for (const name of ['cs', 'ss', 'ds', 'es', 'fs', 'gs'] as const) {
-    const s = state[name];
-    const asLoaded = is8086(mode) ? s.base === BigInt(s.selector << 4) && s.limit === 0xffff : fromTable(s, state, memory);
-    const base64 = mode === 'long64' && (name === 'fs' || name === 'gs');
-    if (!asLoaded && !base64) return `a hidden part of ${name} that its selector does not give`;
-  }
-  // A case that may end in shutdown costs a start of the whole machine: the way to the double-fault handler must stand.
-  const gate = mode === 'real' ? 4 : isLong(mode) ? 16 : 8;
-  if (state.idtr.limit < 14 * gate + gate - 1) return 'an IDT that does not reach the page-fault gate';
-  const at = Number(state.cs.base + state.rip);
-  if (memory[at] === 0xf4 && ((state.cs.selector & 3) === 0 || mode === 'real') && mode !== 'v86') return 'HLT: nothing would end it';
-  return undefined;
 };
 
 const put64 = (view: DataView, at: number, value: bigint): void => view.setBigUint64(at, BigInt.asUintN(64, value), true);
@@ -185,19 +141,24 @@ const changes = (view: DataView, from: number, to: number, memory: Uint8Array): 
   return runs.map((r) => ({ at: BigInt(r.at) as Gpa, bytes: Uint8Array.from(r.bytes) }));
 };
 const errorCodes: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
-/** Whether the event interrupted the agent itself: the state could not be loaded. */
-const inAgent = (mode: CpuMachine['mode'], stop: number, state: SeenState, after: Uint8Array): boolean => {
-  if (stop > 255) return false;
+/** Events that come before a port is read. */
+const faults: ReadonlySet<number> = new Set([6, 10, 11, 12, 13, 14]);
+const HLT = 0xf4;
+/** The linear address that the event's frame names, or -1 where the frame is not in memory. */
+const savedRip = (mode: CpuMachine['mode'], given: CpuState, stop: number, state: SeenState, after: Uint8Array): number => {
   const view = new DataView(after.buffer, after.byteOffset, after.byteLength);
   const base = mode === 'real' ? (state.ss?.selector ?? 0) << 4 : 0;
   const width = mode === 'real' ? 2 : isLong(mode) ? 8 : 4;
   const top = base + Number(state.rsp ?? 0n) + (mode !== 'real' && errorCodes.has(stop) ? width : 0);
-  if (top < 0 || top + 2 * width > after.length) return top >= agentCode;
+  if (top < 0 || top + 2 * width > after.length) return top >= agentCode ? agentCode : -1;
   const rip = width === 2 ? view.getUint16(top, true) : view.getUint32(top, true);
   const cs = view.getUint16(top + width, true);
-  const linear = mode === 'real' ? (cs << 4) + rip : rip;
-  return linear >= agentCode && linear < agentCodeEnd;
+  const v86 = mode === 'v86' && (view.getUint32(Math.min(top + 8, after.length - 4), true) & 0x20000) !== 0;
+  if (mode === 'real' || v86) return (cs << 4) + rip;
+  return cs === given.cs.selector ? Number(given.cs.base) + rip : rip;
 };
+/** Whether the event interrupted the agent itself: the state could not be loaded. */
+const inAgent = (linear: number): boolean => linear >= agentCode && linear < agentCodeEnd;
 
 /** The result that starts at `at` in `bytes`, and where the next one does. */
 export const decodeResult = (
@@ -217,14 +178,20 @@ export const decodeResult = (
   const rip = stops.at + BigInt(stops.stride * stop);
   const state: SeenState = { ...decodeState(view, at + resultHeader, mode, msrs), rip };
   const writes = changes(view, at + resultHeader + stateSize, at + size, given.memory);
-  if (ended === ends.late) return { answer: { saw: [{ saw: 'cpu.stopped', by: 'limit', state: {} }] }, next: at + size };
+  const after = given.memory.slice();
+  for (const w of writes) after.set(w.bytes, Number(w.at));
+  if (ended === ends.late) {
+    const halted = given.memory[savedRip(mode, given.state, stop, state, after) - 1] === HLT;
+    return { answer: { saw: [{ saw: 'cpu.stopped', by: halted ? 'halt' : 'limit', state: {} }] }, next: at + size };
+  }
   if (ended === ends.shutdown) {
     const shutdown: Observation = { saw: 'cpu.stopped', by: 'shutdown', state: {} };
     return { answer: { saw: writes.length > 0 ? [{ saw: 'memory.changed', writes }, shutdown] : [shutdown] }, next: at + size };
   }
-  const after = given.memory.slice();
-  for (const w of writes) after.set(w.bytes, Number(w.at));
-  if (inAgent(mode, stop, state, after)) return { answer: { unsupported: 'a state that the agent cannot load' }, next: at + size };
+  if (stop < 256 && inAgent(savedRip(mode, given.state, stop, state, after)))
+    return { answer: { unsupported: 'a state that the agent cannot load' }, next: at + size };
+  if (!faults.has(stop) && reads(firstOf(mode, given.state, given.memory)))
+    return { answer: { unsupported: 'what a device answers to a port read' }, next: at + size };
   const saw: Observation[] = [];
   if (writes.length > 0) saw.push({ saw: 'memory.changed', writes });
   saw.push({ saw: 'cpu.stopped', by: 'stop', stop, state });

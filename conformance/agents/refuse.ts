@@ -1,0 +1,92 @@
+// Which programs an agent inside the guest cannot load, outlive or observe, each with the reason: `unsupported`, never an accusation.
+// It loads selectors, so hidden parts must be what the guest's own tables give; it lands by the debug registers; it shares the machine's memory.
+
+import type { CpuMachine, CpuState, Segment } from '../../spec/instructions/vocabulary.ts';
+import { compared } from './map.ts';
+
+const is8086 = (mode: CpuMachine['mode']): boolean => mode === 'real' || mode === 'v86';
+const isLong = (mode: CpuMachine['mode']): boolean => mode === 'long64' || mode === 'compat';
+
+/** Whether loading the selector from the table in `memory` gives this hidden part. */
+export const fromTable = (s: Segment, state: CpuState, memory: Uint8Array): boolean => {
+  if ((s.selector & 0xfffc) === 0) return (s.access & 0x10000) !== 0;
+  const table = (s.selector & 4) === 0 ? state.gdtr.base : state.ldtr.base;
+  const at = Number(table) + (s.selector & 0xfff8);
+  const b = (i: number): number => memory[at + i] ?? 0;
+  const base = (b(2) | (b(3) << 8) | (b(4) << 16) | (b(7) << 24)) >>> 0;
+  const access = b(5) | ((b(6) & 0xf0) << 8);
+  const raw = b(0) | (b(1) << 8) | ((b(6) & 0xf) << 16);
+  const limit = (b(6) & 0x80) === 0 ? raw : ((raw << 12) | 0xfff) >>> 0;
+  return BigInt(base) === s.base && limit === s.limit && access === s.access;
+};
+
+/** The first instruction, behind its prefixes. */
+export interface First {
+  /** Opcode bytes and what follows. */
+  readonly bytes: Uint8Array;
+  readonly repeated: boolean;
+  readonly rex: number;
+}
+const prefixes: ReadonlySet<number> = new Set([0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65]);
+/** SDM volume 2, Instruction Prefixes; REX Prefixes. */
+export const firstOf = (mode: CpuMachine['mode'], state: CpuState, memory: Uint8Array): First => {
+  let at = Number(state.cs.base + state.rip);
+  let repeated = false;
+  let rex = 0;
+  for (let i = 0; i < 15; i++, at++) {
+    const byte = memory[at] ?? 0;
+    if (mode === 'long64' && (byte & 0xf0) === 0x40) rex = byte;
+    else if (prefixes.has(byte)) {
+      repeated ||= byte === 0xf2 || byte === 0xf3;
+      rex = 0;
+    } else break;
+  }
+  return { bytes: memory.subarray(at, at + 15), repeated, rex };
+};
+const registers = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi'] as const;
+const high = ['r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
+/** INS and IN: what they read is a device's. OUT goes nowhere that is seen. */
+export const reads = ({ bytes: [op = 0] }: First): boolean => op === 0x6c || op === 0x6d || (op & 0xf6) === 0xe4;
+const isString = ({ bytes: [op = 0] }: First): boolean =>
+  (op >= 0xa4 && op <= 0xaf && op !== 0xa8 && op !== 0xa9) || (op >= 0x6c && op <= 0x6f);
+
+/** A MOV to CR0 that leaves protected mode or paging: control would come back in another mode than the stops are made for. */
+const leavesMode = (first: First, mode: CpuMachine['mode'], state: CpuState): boolean => {
+  const [escape, op, modrm = 0] = first.bytes;
+  if (mode === 'real' || mode === 'v86' || (state.cs.selector & 3) !== 0) return false;
+  if (escape !== 0x0f || op !== 0x22 || (modrm & 0x38) !== 0 || (first.rex & 4) !== 0) return false;
+  const value = state[((first.rex & 1) === 0 ? registers : high)[modrm & 7] as 'rax'];
+  const [pe, pg] = [1n, 1n << 31n];
+  // Paging without protection is #GP.
+  return (value & pe) === 0n ? (value & pg) === 0n : (state.cr0 & pg) !== 0n && (value & pg) === 0n;
+};
+
+/** SDM volume 1, IN and OUT; `watched`: a watchdog ends what does not end. */
+export const refusalOf = (machine: CpuMachine, state: CpuState, memory: Uint8Array): string | undefined => {
+  const { mode } = machine;
+  if (machine.paging === '5-level') return '5-level paging in an agent that runs with 4 levels';
+  if (state.shadow !== 'none') return 'a program that starts in an interrupt shadow';
+  if (((state.dr7 & 0x20ffn) | state.dr0 | state.dr1 | state.dr2 | state.dr3) !== 0n)
+    return 'breakpoints: the agent needs the debug registers';
+  if (state.tr.selector !== 0x40 && mode !== 'real') return 'a task register other than the furnished one';
+  if (state.ldtr.selector !== 0x50 && mode !== 'real') return 'an LDT other than the furnished one';
+  if (mode !== 'real' && (Number(state.gdtr.base) !== 0x1000 || state.gdtr.limit < 0x1f)) return 'a GDT without the first descriptors';
+  const inner = mode !== 'real' && mode !== 'v86' && !isLong(mode) && (state.cs.selector & 3) === 0;
+  if ((inner || mode === 'real') && (state.rflags & 0x10100n) !== 0n) return 'TF or RF at CPL 0 of a legacy mode';
+  for (const name of ['cs', 'ss', 'ds', 'es', 'fs', 'gs'] as const) {
+    const s = state[name];
+    const asLoaded = is8086(mode) ? s.base === BigInt(s.selector << 4) && s.limit === 0xffff : fromTable(s, state, memory);
+    const base64 = mode === 'long64' && (name === 'fs' || name === 'gs');
+    if (!asLoaded && !base64) return `a hidden part of ${name} that its selector does not give`;
+  }
+  // The watchdog's NMI and double faults need their gates; without them all ends in shutdown, whatever it was.
+  const gate = mode === 'real' ? 4 : isLong(mode) ? 16 : 8;
+  if (state.idtr.limit < 14 * gate + gate - 1) return 'an IDT that does not reach the page-fault gate';
+  const first = firstOf(mode, state, memory);
+  if (leavesMode(first, mode, state)) return 'a program that leaves the mode its stops are made for';
+  const unpaged = (state.cr0 & (1n << 31n)) === 0n;
+  if (unpaged && mode !== 'real' && first.repeated && isString(first) && state.rcx > 0x4000n)
+    return 'a repeated string over memory that is the agent’s';
+  if (unpaged && mode !== 'real' && (state.rsp & 0xffff_ffffn) - 0x80n > BigInt(compared) - 0x100n) return 'a stack that is not in memory';
+  return undefined;
+};
