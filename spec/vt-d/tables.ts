@@ -27,6 +27,8 @@ interface Page {
   readonly old: Map<number, Old[]>;
   /** Former values dropped for want of room: what was replaced at or before this time is not all known. */
   lost: number;
+  /** Some walk has read it. */
+  walked: boolean;
 }
 export const newTables = (): Tables => ({ pages: new Map(), unsure: new Set(), floor: -1, primed: false });
 
@@ -37,7 +39,7 @@ const load = (memory: Memory, page: number): Page | undefined => {
   const base = BigInt(page) << 12n;
   const bytes = memory.read(base, wordsPerPage * 8);
   // A copy of its own, at offset 0: tables are little-endian, as this machine is.
-  return bytes === undefined ? undefined : { words: new BigUint64Array(bytes.buffer), old: new Map(), lost: -1 };
+  return bytes === undefined ? undefined : { words: new BigUint64Array(bytes.buffer), old: new Map(), lost: -1, walked: false };
 };
 /** Largest memory that is followed whole. */
 const followed = 1 << 20;
@@ -68,6 +70,7 @@ export const versions = (t: Tables, memory: Memory, at: bigint, count: number): 
     if (page === undefined) return undefined;
     t.pages.set(number, page);
   }
+  page.walked = true;
   if (page.lost > t.floor) return 'what stood in a table rewritten many times';
   if (page.old.size === 0)
     return [
@@ -99,6 +102,11 @@ export const changed = (t: Tables, memory: Memory, at: bigint, length: number, t
       const value = memory.u64(base + BigInt(i * 8));
       const before = page.words[i] as bigint;
       if (value === undefined || value === before) continue;
+      // Nothing fetches what is empty before it is asked for.
+      if (!page.walked && before === 0n) {
+        page.words[i] = value;
+        continue;
+      }
       const old = page.old.get(i) ?? [];
       // Of what was invalidated long ago the last two are kept: enough to recognize a stale entry.
       const gone = old.filter((o) => o.until <= t.floor).length;
