@@ -36,6 +36,8 @@ const segmentDiffers = (e: Ending, name: string, expected: Segment, saw: SeenSeg
   if (expected.selector !== saw.selector) add(kind, name, expected.selector, saw.selector);
   const hidden: Kind = kind === 'segment' || kind === 'handler' ? 'hidden' : kind;
   const unusable = (expected.access & 0x10000) !== 0;
+  // A null selector in SS of 64-bit mode: that it is unusable shows nowhere.
+  if (unusable && name === 'ss' && (expected.selector & 0xfffc) === 0) return;
   if (saw.access !== undefined) {
     const open = Number(e.open.get(`${name}.access`) ?? 0n);
     // A null selector in SS of 64-bit mode and an unusable register have no other attributes that an instruction could find.
@@ -143,6 +145,14 @@ export const word = (memory: Memory, at: number, size: number): bigint | undefin
   const whole = size === 8 ? memory.u64(a) : size === 4 ? memory.u32(a) : memory.u16(a);
   return whole === undefined ? undefined : BigInt(whole);
 };
+/** Where the handler's stack pointer is not where the frame is due, what stands there tells nothing of the words: whether a byte that was
+ *  changed lies in the frame that was pushed elsewhere. */
+const elsewhere = (e: Ending, state: SeenState): ((d: Difference) => boolean) | undefined => {
+  if (e.frame === undefined || state.rsp === undefined || state.rsp === e.s.rsp) return undefined;
+  const start = Number(state.rsp + (e.frame.size === 8 ? 0n : (state.ss?.base ?? 0n)));
+  const end = start + 4 * (e.frame.words.size + 1) + 4 * e.frame.size;
+  return ({ what }) => what.startsWith('byte ') && parseInt(what.slice(5), 16) >= start && parseInt(what.slice(5), 16) < end;
+};
 const frame = (g: InstructionsGhost, e: Ending, memory: Memory, add: Add): void => {
   if (e.frame === undefined) return;
   const { size, words } = e.frame;
@@ -227,9 +237,17 @@ export const differences = (
   if (e.by !== 'shutdown') {
     registers(g, e, state, before, memory, add);
     if (g.system) systemRegisters(e, state, before, add);
+    const first = list.length;
     frame(g, e, memory, add);
+    const ofFrame = list.length;
+    bytes(g, e, before, memory, add);
+    const there = elsewhere(e, state);
+    if (there !== undefined)
+      for (let i = first; i < list.length; i++) {
+        const d = list[i] as Difference;
+        if (i < ofFrame || there(d)) list[i] = { ...d, as: `frame of ${e.frame?.size}-byte words elsewhere` };
+      }
   }
-  if (e.by !== 'shutdown') bytes(g, e, before, memory, add);
   if (seesPorts) ports(g, e, add);
   return list;
 };

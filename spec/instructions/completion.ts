@@ -1,6 +1,7 @@
 // What follows an instruction that completed: RF, single-step trap, a pending interrupt, the step limit, and the INT3 that ends the program.
 // Intel SDM volume 3, Single-Step Exception Condition; Priority Among Concurrent Events; Masking Exceptions and Interrupts When Switching Stacks.
 
+import { copyOf } from './copy.ts';
 import { flag, ones } from './bits.ts';
 import { arrive } from './event.ts';
 import { fetcher, reach } from './fetch.ts';
@@ -26,7 +27,7 @@ export const complete = (w: Work, run: CpuStimulus): Ending => {
   const told = { rule: 'complete', fault: false, perhaps: noBytes };
   if (w.event !== undefined) {
     s.rflags &= ~BigInt(flag.RF);
-    return arrive(w, { ...w.event, rip: s.rip, flags: flagsOf(s) }, { ...told, completed: { ...s } });
+    return arrive(w, { ...w.event, rip: s.rip, flags: flagsOf(s) }, { ...told, completed: copyOf(s) });
   }
   if (mnemonic !== 'IRET' && mnemonic !== 'SYSRET') s.rflags &= ~BigInt(flag.RF);
   if (s.shadow === before.shadow && mnemonic !== 'STI' && !loadsSs(w)) s.shadow = 'none';
@@ -47,7 +48,7 @@ export const complete = (w: Work, run: CpuStimulus): Ending => {
     if (mnemonic !== 'SYSCALL' || (flagsOf(s) & flag.TF) !== 0) undecided('single-stepping a fast system call');
   } else if (stepping && !loadsSs(w)) {
     if (w.halted) undecided('single-stepping HLT');
-    const completed = { ...s };
+    const completed = copyOf(s);
     s.dr6 |= BS;
     leave(w, 'dr6', 0xfn);
     return arrive(
@@ -61,7 +62,7 @@ export const complete = (w: Work, run: CpuStimulus): Ending => {
     if (interrupt.after === 0 && (flagsOf(before) & flag.IF) !== 0) undecided('an interrupt before the first instruction');
     if (w.repeats) undecided('an interrupt between iterations');
     if ((flagsOf(s) & flag.IF) !== 0 && s.shadow === 'none') {
-      const completed = { ...s };
+      const completed = copyOf(s);
       return arrive(
         w,
         { vector: interrupt.vector, software: false, external: true, rip: s.rip, flags: flagsOf(s) },
@@ -70,8 +71,8 @@ export const complete = (w: Work, run: CpuStimulus): Ending => {
     }
     if ((flagsOf(s) & flag.IF) !== 0 && w.system) undecided('an interrupt that waits in the shadow of an instruction');
   }
-  if (w.halted) return { ...told, ...parts, by: 'halt', completed: { ...s } };
-  if (run.limit === 1) return { ...told, ...parts, by: 'limit', completed: { ...s } };
+  if (w.halted) return { ...told, ...parts, by: 'halt', completed: copyOf(s) };
+  if (run.limit === 1) return { ...told, ...parts, by: 'limit', completed: copyOf(s) };
   return goesOn(w, parts);
 };
 /** MOV SS and POP SS hold back traps and interrupts until after the next instruction; LSS does not. */
@@ -83,7 +84,7 @@ const loadsSs = (w: Work): boolean => {
 /** The next instruction: INT3, a stop, or a fault of fetching it. */
 const goesOn = (w: Work, parts: Omit<Ending, 'rule' | 'fault' | 'by' | 'perhaps' | 'completed'>): Ending => {
   const { s, cpu } = w;
-  const completed = { ...s };
+  const completed = copyOf(s);
   const told = { rule: 'complete', fault: false, perhaps: noBytes, completed };
   const long = codeSize(s) === 64;
   const linear = long ? s.rip : (s.cs.base + s.rip) & 0xffffffffn;

@@ -4,6 +4,7 @@
 import { type Size, signed } from './bits.ts';
 import { candidates, type Form } from './forms/index.ts';
 import { type Raised, raise } from './work.ts';
+import { undecided } from './work.ts';
 
 export type CodeSize = 16 | 32 | 64;
 /** A memory operand. Register numbers as in gpr; segments as in segments, by the default or an override. */
@@ -163,6 +164,14 @@ export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered
   const selected = select(list, mode, modrm, mandatory, op === 0x90 && (rex & 1) === 0);
   if (selected === undefined) return { notCovered: `opcode ${map}:${op.toString(16)}, ModRM ${modrm.toString(16)}` };
   const { form, wrong } = selected;
+  // How long a near branch with 66H is depends on the vendor (readings.md): nothing is told of what it may be too long for.
+  if (code === 64 && big && form.size64 === 'forced' && form.topic === 'branch') {
+    try {
+      for (let j = 0; j < 4; j++) fetch(k + j);
+    } catch {
+      undecided('the length of a near branch with 66H in 64-bit mode');
+    }
+  }
   const rest = tail(fetch, () => wrong || refused(form, mode, lock));
 
   const wide = (rex & 8) !== 0;

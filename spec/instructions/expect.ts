@@ -1,6 +1,7 @@
 // What is permitted to happen in one case: decoded once, its faults and its completion foretold from state and memory as they were.
 // Intel SDM volume 3, Priority Among Concurrent Events; volume 2, Instruction Format.
 
+import { copyOf } from './copy.ts';
 import type { Memory } from '../clause.ts';
 import type { Granted } from '../units.ts';
 import { flag } from './bits.ts';
@@ -24,13 +25,19 @@ const unknown = (why: string, instruction: Instruction | undefined, loud: boolea
   completes: false,
 });
 
+/** A repeated string instruction starts again where it stopped. */
+const restarted = (w: Work): Work['s'] => {
+  const s = copyOf(w.s);
+  s.rip = w.before.rip;
+  return s;
+};
 /** How the run ends when the instruction faults: over the state as it was, or as a repeated string instruction had brought it. */
 const faulting = (w: Work, fault: Fault): Ending => {
   const fresh: Work = {
     ...begin(w.before, w.memory, w.granted, w.cpu),
     i: w.i,
     around: new Map(w.around),
-    ...(w.progress ? { s: { ...w.s, rip: w.before.rip }, stores: new Map(w.stores), ports: w.ports } : {}),
+    ...(w.progress ? { s: restarted(w), stores: new Map(w.stores), ports: w.ports } : {}),
   };
   // DR6 and CR2 apart, a fault changes nothing before delivery.
   const flags = flagsOf(fresh.s) | (fault.trap === true ? 0 : flag.RF);
@@ -44,7 +51,7 @@ const faulting = (w: Work, fault: Fault): Ending => {
       rip: w.before.rip,
       flags,
     },
-    { rule: fault.rule, fault: true, completed: { ...fresh.s }, perhaps: w.repeats ? w.tried : w.stores },
+    { rule: fault.rule, fault: true, completed: copyOf(fresh.s), perhaps: w.repeats ? w.tried : w.stores },
   );
 };
 

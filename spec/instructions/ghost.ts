@@ -99,6 +99,8 @@ export const noChanges: Changes = {
 export interface Difference {
   readonly kind: Kind;
   readonly what: string;
+  /** Fixed words for it, where `what` would not tell. */
+  readonly as?: string;
   /** Of flags: those that differ. */
   readonly bits?: number;
   readonly expected: string;

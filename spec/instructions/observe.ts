@@ -1,6 +1,7 @@
 // How the area remembers a case: what it may do is foretold when it starts, what it did is collected, and one outcome is derived when it stops.
 // Contract of cpu.run and cpu.stopped: vocabulary.ts.
 
+import { copyOf } from './copy.ts';
 import type { Moment } from '../clause.ts';
 import type { Event, EventName, EventOf } from '../vocabulary.ts';
 import { gpr, segments } from './bits.ts';
@@ -103,7 +104,8 @@ const interruptedOf = (state: SeenState): SeenState => {
 export const observe = (g: InstructionsGhost, m: Moment<InstructionsGhost>): readonly Event[] => {
   const event = m.event as EventOf<'cpu.run' | 'cpu.stopped' | 'cpu.exception' | 'cpu.port' | 'memory.changed'>;
   if ('do' in event) {
-    g.state = event.state ?? whole(g.last);
+    const given = event.state ?? whole(g.last);
+    g.state = given === undefined ? undefined : copyOf(given);
     g.written = [];
     g.ports = [];
     g.exception = undefined;

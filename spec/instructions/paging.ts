@@ -34,10 +34,15 @@ export const byteAt = (w: Work, at: number): number => {
   if (foretold !== undefined) return foretold;
   return w.memory.u8(BigInt(at)) ?? undecided('memory beyond the end');
 };
+const isForetold = ({ stores }: Work, at: number, size: number): boolean => {
+  if (stores.size === 0) return false;
+  for (let k = 0; k < size; k++) if (stores.has(at + k)) return true;
+  return false;
+};
 /** Little-endian value of `size` bytes at a physical address. */
 export const physical = (w: Work, at: number, size: number): bigint => {
   ofStops(w, at, size);
-  if (w.stores.size === 0) {
+  if (!isForetold(w, at, size)) {
     const a = BigInt(at);
     const whole =
       size === 8 ? w.memory.u64(a) : size === 4 ? w.memory.u32(a) : size === 2 ? w.memory.u16(a) : size === 1 ? w.memory.u8(a) : undefined;
@@ -71,8 +76,6 @@ const setFlag = (w: Work, at: number, bit: number): void => {
     w.marks.set(at, 'accessed');
   }
 };
-
-const reservedAbove = (w: Work, top: number): bigint => ((1n << BigInt(top)) - 1n) & ~((1n << BigInt(w.cpu.physicalBits)) - 1n);
 
 interface Level {
   /** Lowest bit of the linear address that indexes it, and how many bits do. */
@@ -111,6 +114,45 @@ export const translate = (w: Work, linear: bigint, access: Access): number => {
   return base + Number(linear & 0xfffn);
 };
 
+interface Failure {
+  readonly present: boolean;
+  readonly reserved: boolean;
+  readonly rule: string;
+}
+const absent: Failure = { present: false, reserved: false, rule: 'page.present' };
+const reservedSet: Failure = { present: true, reserved: true, rule: 'page.reserved' };
+const denied = (rule: string): Failure => ({ present: true, reserved: false, rule });
+
+/** #PF with the error code of the access and the failure. */
+const fail = (w: Work, linear: bigint, access: Access, user: boolean, why: Failure): never => {
+  const c4 = low(w.s.cr4);
+  const nxe = (low(w.s.efer) & efer.NXE) !== 0 && (c4 & cr4.PAE) !== 0;
+  const error =
+    (why.present ? P : 0) |
+    (access.write ? W : 0) |
+    (user ? U : 0) |
+    (why.reserved ? RSVD : 0) |
+    (access.fetch && (nxe || (c4 & cr4.SMEP) !== 0) ? I : 0);
+  const rule = access.fetch && why.rule === 'page.rights' ? 'page.fetch' : why.rule;
+  const faults: Fault[] = [{ vector: 14, error, cr2: linear, rule }];
+  // A read that precedes the write may report itself. readings.md.
+  if (access.both && why.rule !== 'page.write') faults.push({ vector: 14, error: error & ~W, cr2: linear, rule });
+  return raise(...faults);
+};
+/** Half of an entry. */
+const word32 = (w: Work, at: number): number => {
+  if (isForetold(w, at, 4)) return Number(physical(w, at, 4));
+  ofStops(w, at, 4);
+  const a = BigInt(at);
+  const value = w.memory.u32(a);
+  if (value === undefined) return undecided('memory beyond the end');
+  if (!w.memory.known(a, 4)) unseen('memory that was never seen');
+  return value;
+};
+const below = (bits: number): number => (bits <= 0 ? 0 : bits >= 32 ? 0xffffffff : 2 ** bits - 1);
+/** Address bits of an entry: 51:12, in pieces of 32. */
+const frameOf = (lo: number, hi: number): number => (hi & 0xfffff) * 2 ** 32 + ((lo & 0xfffff000) >>> 0);
+
 const walk = (w: Work, linear: bigint, access: Access, user: boolean): number => {
   const { s } = w;
   if (!w.system) return hostPage(w, linear, access);
@@ -121,75 +163,66 @@ const walk = (w: Work, linear: bigint, access: Access, user: boolean): number =>
   const nxe = (low(s.efer) & efer.NXE) !== 0 && pae;
   const levels = long ? ((c4 & cr4.LA57) !== 0 ? levels64 : levels4) : pae ? levelsPae : levels32;
   const wide = long || pae;
-  const errorOf = (present: boolean, reserved: boolean, write: boolean): number =>
-    (present ? P : 0) | (write ? W : 0) | (user ? U : 0) | (reserved ? RSVD : 0) | (access.fetch && (nxe || (c4 & cr4.SMEP) !== 0) ? I : 0);
-  const fail = (present: boolean, reserved: boolean, why: string, write = access.write): never => {
-    const rule = access.fetch && why === 'page.rights' ? 'page.fetch' : why;
-    const faults: Fault[] = [{ vector: 14, error: errorOf(present, reserved, write), cr2: linear, rule }];
-    // A read that precedes the write may report itself. readings.md.
-    if (access.both && why !== 'page.write') faults.push({ vector: 14, error: errorOf(present, reserved, false), cr2: linear, rule });
-    return raise(...faults);
-  };
+  const page = Number(linear >> 12n);
   let table = Number(s.cr3 & (long ? 0xffffffffff000n : pae ? 0xffffffe0n : 0xfffff000n));
   let writable = true;
   let userPage = true;
   let noExecute = false;
   const entries: number[] = [];
   let base = 0;
-  for (const [n, level] of levels.entries()) {
-    const index = Number((linear >> BigInt(level.shift)) & ((1n << BigInt(level.bits)) - 1n));
+  // Bits 51 (62 with PAE) down to the physical width are reserved, and 63 without EFER.NXE.
+  const width = w.cpu.physicalBits - 32;
+  const reservedHigh = ((below(long ? 20 : 31) & ~below(width)) | (nxe ? 0 : 0x80000000)) >>> 0;
+  for (let n = 0; n < levels.length; n++) {
+    const level = levels[n] as Level;
+    const index = Math.floor(page / 2 ** (level.shift - 12)) % 2 ** level.bits;
     const at = table + index * (wide ? 8 : 4);
-    const entry = physical(w, at, wide ? 8 : 4);
-    const leaf = level.shift === 12 || (level.page && (Number(entry & 0xffn) & PS) !== 0 && (wide || (c4 & cr4.PSE) !== 0));
-    const pdpte = pae && !long && n === 0;
-    if ((entry & 1n) === 0n) {
-      fail(false, false, 'page.present');
-    }
-    if (pdpte) {
-      table = Number(entry & 0xffffffffff000n);
-      if ((entry & (0x1e6n | reservedAbove(w, 64))) !== 0n) undecided('a PDPTE that MOV CR3 would not have loaded');
+    const lo = word32(w, at);
+    const hi = wide ? word32(w, at + 4) : 0;
+    if ((lo & 1) === 0) fail(w, linear, access, user, absent);
+    if (pae && !long && n === 0) {
+      if ((lo & 0x1e6) !== 0 || (hi & ~below(width)) !== 0) undecided('a PDPTE that MOV CR3 would not have loaded');
+      table = frameOf(lo, hi);
       continue;
     }
-    let reserved = 0n;
+    const ps = (lo & PS) !== 0;
+    const leaf = level.shift === 12 || (level.page && ps && (wide || (c4 & cr4.PSE) !== 0));
+    let reservedLow = 0;
     if (wide) {
-      reserved |= long ? reservedAbove(w, 52) : reservedAbove(w, 63);
-      if (!nxe) reserved |= 1n << 63n;
-      const psBit = BigInt(PS);
-      if (!leaf && long && level.shift >= 39) reserved |= psBit;
-      if (level.shift === 30 && (entry & psBit) !== 0n && !w.cpu.has.includes('gbpages')) undecided('1-GByte pages are not known to exist');
-      if (leaf && level.shift > 12) reserved |= ((1n << BigInt(level.shift)) - 1n) & ~0x1fffn;
+      if (!leaf && long && level.shift >= 39) reservedLow = PS;
+      if (level.shift === 30 && ps && !w.cpu.has.includes('gbpages')) undecided('1-GByte pages are not known to exist');
+      if (leaf && level.shift > 12) reservedLow = below(level.shift) & ~0x1fff;
+      if ((hi & reservedHigh) !== 0) fail(w, linear, access, user, reservedSet);
     } else if (leaf && level.shift === 22) {
       // PSE-36: bits 20:13 are bits 39:32 of the address, 21 is reserved, and so are those above the width.
-      const supported = Math.max(0, Math.min(8, w.cpu.physicalBits - 32));
-      reserved |= 1n << 21n;
-      reserved |= (0xffn & ~((1n << BigInt(supported)) - 1n)) << 13n;
+      reservedLow = (1 << 21) | ((0xff & ~below(Math.min(8, width))) << 13);
     }
-    if ((entry & reserved) !== 0n) fail(true, true, 'page.reserved');
+    if ((lo & reservedLow) !== 0) fail(w, linear, access, user, reservedSet);
     entries.push(at);
-    writable &&= (entry & 2n) !== 0n;
-    userPage &&= (entry & 4n) !== 0n;
-    noExecute ||= nxe && entry >> 63n === 1n;
+    writable &&= (lo & 2) !== 0;
+    userPage &&= (lo & 4) !== 0;
+    noExecute ||= nxe && hi >>> 31 === 1;
     if (leaf) {
-      const span = (1n << BigInt(level.shift)) - 1n;
-      const frame = !wide && level.shift === 22 ? (entry & 0xffc00000n) | ((entry & 0x1fe000n) << 19n) : entry & 0xffffffffff000n & ~span;
-      base = Number(frame | (linear & span & ~0xfffn));
+      const pages = 2 ** (level.shift - 12);
+      const frame = !wide && level.shift === 22 ? ((lo & 0xffc00000) >>> 0) + ((lo >>> 13) & 0xff) * 2 ** 32 : frameOf(lo, hi);
+      base = (Math.floor(frame / 4096 / pages) * pages + (page % pages)) * 4096;
       break;
     }
-    table = Number(entry & (wide ? 0xffffffffff000n : 0xfffff000n));
+    table = wide ? frameOf(lo, hi) : (lo & 0xfffff000) >>> 0;
   }
-  const protect = (low(s.cr0) & cr0.WP) !== 0;
   if (user) {
-    if (!userPage) fail(true, false, 'page.rights');
-    if (access.write && !writable) fail(true, false, 'page.write');
+    if (!userPage) fail(w, linear, access, user, denied('page.rights'));
+    if (access.write && !writable) fail(w, linear, access, user, denied('page.write'));
   } else {
-    if (access.fetch && userPage && (c4 & cr4.SMEP) !== 0) fail(true, false, 'page.smep');
+    if (access.fetch && userPage && (c4 & cr4.SMEP) !== 0) fail(w, linear, access, user, denied('page.smep'));
     // Explicit accesses are let through by RFLAGS.AC, implicit ones never (SDM volume 3, Access Rights).
     if (!access.fetch && userPage && (c4 & cr4.SMAP) !== 0 && (access.implicit || (flagsOf(s) & flag.AC) === 0 || cpl(s) === 3))
-      fail(true, false, 'page.smap');
-    if (access.write && !writable && protect) fail(true, false, 'page.write');
+      fail(w, linear, access, user, denied('page.smap'));
+    if (access.write && !writable && (low(s.cr0) & cr0.WP) !== 0) fail(w, linear, access, user, denied('page.write'));
   }
-  if (access.fetch && noExecute) fail(true, false, 'page.nx');
-  for (const [n, at] of entries.entries()) setFlag(w, at, n === entries.length - 1 && access.write ? accessed | dirty : accessed);
+  if (access.fetch && noExecute) fail(w, linear, access, user, denied('page.nx'));
+  for (let n = 0; n < entries.length; n++)
+    setFlag(w, entries[n] as number, n === entries.length - 1 && access.write ? accessed | dirty : accessed);
   if (base >= w.memory.size) undecided('memory beyond the end');
   return base;
 };

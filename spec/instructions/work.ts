@@ -4,10 +4,11 @@
 import type { Memory } from '../clause.ts';
 import type { Granted } from '../units.ts';
 import { cr0, efer, flag, gpr, ones, type Size, segments } from './bits.ts';
+import { copyOf, type Draft } from './copy.ts';
 import type { Instruction } from './decode.ts';
 import type { CpuFeature, CpuState, GrantedCpu, Segment } from './vocabulary.ts';
 
-export type Draft = { -readonly [K in keyof CpuState]: CpuState[K] };
+export type { Draft } from './copy.ts';
 export interface Fault {
   readonly vector: number;
   /** Absent: none is pushed. 'any': the target cannot know or the manual leaves it open. */
@@ -115,7 +116,7 @@ export const has = (w: Work, feature: CpuFeature): boolean => w.cpu.has.includes
 
 export const begin = (before: CpuState, memory: Memory, granted: Granted, cpu: GrantedCpu): Work => ({
   before,
-  s: { ...before },
+  s: copyOf(before),
   memory,
   granted,
   cpu,

@@ -113,7 +113,7 @@ export const without = (m: Seen, ...kinds: readonly Kind[]): Judged => {
   for (const d of m.before.differences)
     if (kinds.includes(d.kind))
       return {
-        kind: d.what.startsWith('byte') ? 'bytes' : d.bits === undefined ? d.what : `${d.what} ${flagNames(d.bits)}`,
+        kind: d.as ?? (d.what.startsWith('byte') ? 'bytes' : d.bits === undefined ? d.what : `${d.what} ${flagNames(d.bits)}`),
         expected: `${d.what} ${d.expected}`,
         saw: d.saw,
       };

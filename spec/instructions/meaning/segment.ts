@@ -6,7 +6,7 @@ import { ones, type Size, type SegmentName, segments } from '../bits.ts';
 import { assign, isMemory, memoryPlace, value } from '../operands.ts';
 import { loadSegment } from '../segments.ts';
 import { moveStack, peek, pushSelector } from '../stack.ts';
-import { canonical, gp, register, segmentAt, setRegister, ud, type Work } from '../work.ts';
+import { canonical, gp, register, segmentAt, setRegister, ud, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 const SS = 2;
@@ -47,6 +47,7 @@ const farLoad =
   (name: SegmentName): Meaning =>
   (w) => {
     const size = (w.i.form.operands[0]?.width === 'z' && w.i.operandSize === 8 ? 4 : w.i.operandSize) as Size;
+    if (size === 8 && w.cpu.vendor !== 'intel') undecided('REX.W before a far pointer');
     const offset = load(w, memoryPlace(w, size, 'read'), size);
     const selector = load(w, memoryPlace(w, 2, 'read', BigInt(size)), 2);
     loadSegment(w, name, Number(selector));

@@ -1,6 +1,7 @@
 // String instructions, alone and repeated: which elements, which registers, and what stands when one of them faults.
 // Intel SDM volume 2: MOVS, CMPS, STOS, LODS, SCAS, REP/REPE/REPZ/REPNE/REPNZ; INS and OUTS share the frame.
 
+import { copyOf } from '../copy.ts';
 import { readAt, writeAt } from '../access.ts';
 import { flag, ones, statusFlags, type Size } from '../bits.ts';
 import { flagsOf, leave, register, setRegister, undecided, type Work } from '../work.ts';
@@ -52,7 +53,7 @@ export const repeated =
     const flags = w.s.rflags;
     for (let k = 0; register(w, CX, size) !== 0n; k++) {
       if (k === most) undecided(`more than ${most} iterations`);
-      const kept = { s: { ...w.s }, stores: new Map(w.stores), ports: [...w.ports] };
+      const kept = { s: copyOf(w.s), stores: new Map(w.stores), ports: [...w.ports] };
       try {
         all();
       } catch (thrown) {
