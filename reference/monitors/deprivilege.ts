@@ -28,7 +28,7 @@ import {
   VIP,
   VM,
 } from '../processor/bits.ts';
-import { CS, type Cpu, type Seg, SS } from '../processor/cpu.ts';
+import { CS, type Cpu, FS, GS, type Seg, SS } from '../processor/cpu.ts';
 import { settle } from '../processor/mode.ts';
 import { compressed, guestLevel } from './descriptors.ts';
 import { classOf, OWN_LINEAR, zap } from './shadow.ts';
@@ -123,6 +123,8 @@ export const absorb = (w: World): void => {
   v.mxcsr = c.mxcsr;
   v.iterations = c.iterations;
   v.done = c.done;
+  // WRFSBASE and WRGSBASE are innocuous.
+  for (const i of [FS, GS]) [v.seg[i]!.lo, v.seg[i]!.hi] = [c.seg[i]!.lo, c.seg[i]!.hi];
   v.shadow = c.shadow;
   if (c.attention !== 0) v.attention = 1;
   settle(v);

@@ -3,7 +3,7 @@
 import type { Monitor } from '../../spec/instructions/vocabulary.ts';
 import type { MachineConfig } from '../../spec/units.ts';
 import type { Machine } from '../machine.ts';
-import { type BuildEngine, cpuMachine, cpuRefusal, ITERATIONS } from '../processor/machine.ts';
+import { type BuildEngine, cpuMachine, cpuRefusal, ITERATIONS, restart } from '../processor/machine.ts';
 import { logging, poke } from '../processor/ram.ts';
 import { loadState, saveState } from '../processor/state.ts';
 import { runGuest, type Technique } from './monitor.ts';
@@ -70,7 +70,10 @@ export const engineOver =
       poke: (at, bytes) => poke(w.guest, at, bytes),
       watch: () => logging(w.host, true),
       stores: () => guestStores(w),
-      restore: () => restoreGuest(w, initial),
+      restore: () => {
+        restoreGuest(w, initial);
+        restart(w.v);
+      },
     };
   };
 

@@ -27,6 +27,11 @@ export const runGuest = (w: World, technique: Technique, stops: StopRange | unde
   let pending = raise;
   let left = limit;
   for (;;) {
+    // What waits between two instructions comes first: traps, interrupts, a stop.
+    if (v.attention !== 0 && (pending === undefined || v.done - start < pending.at)) {
+      const ended = run(v, w.emulated, stops, 0);
+      if (ended.by !== 'limit') return ended;
+    }
     const wait = pending === undefined ? Number.MAX_SAFE_INTEGER : pending.at - (v.done - start);
     if (left > 0 && wait > 0 && hostable(v)) {
       prune(w);

@@ -1,4 +1,4 @@
-// Paravirtualization: a rewriter goes over the guest's code before it runs and puts a hypercall in place of each sensitive instruction.
+// Paravirtualization: a rewriter goes over the guest's code before it runs and puts a hypercall in place of each that nothing traps.
 // The hypercall is the shortest instruction that always traps at CPL 3, so that one fits wherever an instruction did. Barham et al. 2003, Xen and the Art of Virtualization.
 
 import { CS, type Cpu } from '../processor/cpu.ts';
@@ -10,13 +10,16 @@ import { CODE } from '../processor/ram.ts';
 import { absorbSegments } from './deprivilege.ts';
 import { refreshTables } from './descriptors.ts';
 import type { Technique } from './monitor.ts';
-import { isSensitive } from './sensitive.ts';
+import { slipsThrough } from './sensitive.ts';
 import { classOf } from './shadow.ts';
 import { asIs } from './trap-and-emulate.ts';
 import type { World } from './world.ts';
 
 const HYPERCALL = 0xf4;
 const PAGE = 4096;
+
+/** Code after these is looked at when control comes there. */
+const LEAVES: ReadonlySet<string> = new Set(['Jmp', 'Ret', 'Retf', 'Iret', 'Iretd', 'Iretq', 'Int3', 'Ud2', 'Hlt']);
 
 /** What stood where a hypercall stands. */
 interface Patch {
@@ -49,12 +52,13 @@ const rewrite = (w: World, page: Page, base: number, at: number): void => {
           const ip = (v.ipLo + (here - at)) | 0;
           const insn = insnOf(instruction, v.code, ip, v.ipHi);
           const length = instruction.length;
-          if (isSensitive(insn)) page.patches.set(here, { at: here, bytes: guest.bytes.slice(here, here + length) });
+          if (slipsThrough(insn)) page.patches.set(here, { at: here, bytes: guest.bytes.slice(here, here + length) });
           const target = targetOf(insn);
           if (target !== undefined) {
             const to = at + ((target - v.ipLo) | 0);
             if (to >= base && to < base + PAGE) todo.push(to);
           }
+          if (LEAVES.has(insn.name)) break;
           here += length;
         }
       } finally {

@@ -73,6 +73,8 @@ export const createWorld = (size: number, umip: boolean, port: Cpu['port']): Wor
     log: host.log,
     codeChanged: false,
   };
+  // The real TSS has no I/O permission bitmap: every port traps. SDM volume 1, I/O Permission Bit Map.
+  host.view.setUint16(own + TSS_PAGE * PAGE + 102, 0xffff, true);
   const v = createCpu(guest, port);
   const c = createCpu(host, () => {
     throw new Error('a guest reached a port of the host');

@@ -94,7 +94,10 @@ const bare: BuildEngine = (initial, port) => {
     poke: (at, bytes) => poke(ram, at, bytes),
     watch: () => logging(ram, true),
     stores: () => ram.log,
-    restore: () => restore(ram, initial),
+    restore: () => {
+      restore(ram, initial);
+      restart(cpu);
+    },
   };
 };
 
@@ -160,6 +163,12 @@ export const cpuMachine = (config: MachineConfig, build: BuildEngine = bare): Ma
   return { granted: granting(config), apply, reset };
 };
 
+/** What no state that is loaded says: counters, and registers that only WRMSR reaches. */
+export const restart = (cpu: Cpu): void => {
+  cpu.done = 0;
+  cpu.tscOffset = 0n;
+  cpu.msr.clear();
+};
 const initialMemory = (config: MachineConfig): Uint8Array => {
   const bytes = new Uint8Array(config.memory).fill(config.fill);
   for (const { at, bytes: over } of config.image ?? []) bytes.set(over, Number(at));
