@@ -80,7 +80,6 @@ const directoryOf = (sw: Software, device: Device, flags: number, type: Type, ho
 };
 
 const attachScalable = (sw: Software, device: Device, space: Space, type: Type, pasid: number, flags: number, how: How): void => {
-  const { facts } = sw;
   const first = sw.spaces.find((s) => s.kind === 'first' && s.index % 4 === space.index % 4) ?? sw.spaces.find((s) => s.kind === 'first');
   const second = space.kind === 'second' ? space : sw.spaces.find((s) => s.kind === 'second');
   const nested = type === 'nested' && first !== undefined && second !== undefined;
