@@ -1,7 +1,7 @@
 // One run of an emulator as a child process: in a folder of its own, with a deadline, dead when we are. Nothing of it outlives the call but files.
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -18,6 +18,15 @@ export interface Ended {
 export const workFolder = (name: string): string =>
   mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), `vmmc-${name}-${process.pid}-`));
 
+/** Milliseconds of processor time that a process has used. proc(5): utime and stime, in ticks of 10 ms. */
+const processorTime = (pid: number | undefined): number => {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
+    return 10 * (Number(fields[11]) + Number(fields[12]));
+  } catch {
+    return 0;
+  }
+};
 /** Runs to the end or the deadline, in milliseconds; `polite` is tried first, SIGKILL a second later. */
 export const runProcess = (
   command: string,
@@ -27,6 +36,9 @@ export const runProcess = (
     readonly deadline: number;
     readonly polite: 'SIGINT' | 'SIGTERM' | 'SIGKILL';
     readonly env?: Readonly<Record<string, string>>;
+    /** How far it is. Processor time burnt without a change of this is a hang: `stuck`, in milliseconds. */
+    readonly progress?: () => number;
+    readonly stuck?: number;
   },
 ): Promise<Ended> =>
   new Promise((resolve) => {
@@ -45,11 +57,25 @@ export const runProcess = (
       child.kill(options.polite);
       setTimeout(() => child.kill('SIGKILL'), 1000).unref();
     }, options.deadline);
+    const { progress, stuck = 0 } = options;
+    let mark = { at: -1, cpu: 0 };
+    const looking = setInterval(() => {
+      const at = progress?.() ?? 0;
+      const cpu = processorTime(child.pid);
+      if (at !== mark.at) mark = { at, cpu };
+      else if (cpu - mark.cpu > stuck) {
+        late = true;
+        child.kill('SIGKILL');
+      }
+    }, 100);
+    if (progress === undefined) clearInterval(looking);
     child.on('error', (error) => {
+      clearInterval(looking);
       clearTimeout(timer);
       resolve({ code: undefined, late, stderr, error: error.message });
     });
     child.on('close', (code) => {
+      clearInterval(looking);
       clearTimeout(timer);
       resolve({ code: code ?? undefined, late, stderr });
     });
