@@ -78,4 +78,44 @@ describe('kinds of difference', () => {
     const told = tell(setting, '0f0b', {}, (b) => delivers(setting, b, { vector: 13, error: 0, rip: b.rip, rflags: b.rflags | 0x10000n }));
     expect(told.findings.map((f) => f.kind)).toEqual(['#GP for #UD']);
   });
+  test('tell a frame that lies elsewhere from a frame with other words', () => {
+    const told = tell(setting, '0f0b', {}, (b) => {
+      const due = delivers(setting, b, { vector: 6, rip: b.rip, rflags: b.rflags | 0x10000n });
+      return {
+        ...due,
+        state: { ...due.state, rsp: (due.state?.rsp ?? 0n) - 0x40n },
+        writes: (due.writes ?? []).map(([where, value, size]) => [where - 0x40, value, size] as const),
+      };
+    });
+    expect([...new Set(told.findings.map((f) => f.kind))].sort()).toEqual(['frame of 8-byte words elsewhere', 'rsp']);
+  });
+});
+
+describe('64-bit mode', () => {
+  const setting: Setting = { level: 3 };
+  test('leaves open how long a near branch with 66H is', () => {
+    const told = tell(setting, `${'3e'.repeat(9)}660f82e0ffffff`, {}, (b) =>
+      delivers(setting, b, { vector: 6, rip: b.rip + 14n, rflags: b.rflags | 0x10000n }),
+    );
+    expect(told.broken).toEqual([]);
+    const long = tell(setting, `${'3e'.repeat(10)}0f82e0ffffff`, {}, (b) =>
+      delivers(setting, b, { vector: 6, rip: b.rip, rflags: b.rflags | 0x10000n }),
+    );
+    expect(long.broken).toEqual(['instructions.fetch.length']);
+  });
+  test('shows nothing of SS that holds a null selector', () => {
+    const answer = (access: number, selector: number): readonly string[] =>
+      tell(
+        { level: 0 },
+        '0f0b',
+        (b) => ({ ss: { ...b.ss, selector: 0, access: 0x10000 } }),
+        (b) => {
+          const due = delivers({ level: 0 }, b, { vector: 6, rip: b.rip, rflags: b.rflags | 0x10000n });
+          return { ...due, state: { ...due.state, ss: { ...b.ss, selector, access } } };
+        },
+      ).broken;
+    expect(answer(0x10000, 0)).toEqual([]);
+    expect(answer(0xc093, 0)).toEqual([]);
+    expect(answer(0xc093, 0x18)).not.toEqual([]);
+  });
 });

@@ -3,8 +3,7 @@
 
 import { type Size, signed } from './bits.ts';
 import { candidates, type Form } from './forms/index.ts';
-import { type Raised, raise } from './work.ts';
-import { undecided } from './work.ts';
+import { type Raised, raise, undecided } from './work.ts';
 
 export type CodeSize = 16 | 32 | 64;
 /** A memory operand. Register numbers as in gpr; segments as in segments, by the default or an override. */

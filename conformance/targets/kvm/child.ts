@@ -177,7 +177,8 @@ const serve = async (): Promise<void> => {
         const ended = vcpu.run(words, from, stops, ports);
         words[control.runs >> 2] = (words[control.runs >> 2] as number) + 1;
         if ('unsupported' in ended) {
-          memory.changes(logged ? kvm.dirtyPages() : undefined); // what it wrote is put back too
+          for (const c of memory.changes(logged ? kvm.dirtyPages() : undefined)) special.look(c.at, c.length); // what it wrote is put back too
+          vcpu.doubt(special.msrs, true);
           unsupported(ended.unsupported);
         } else seen(from, ended);
         if (native) watch();

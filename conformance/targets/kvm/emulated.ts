@@ -47,17 +47,6 @@ const opcodeAt = (bytes: Uint8Array, code64: boolean): { readonly at: number; re
   if (code64 && ((bytes[at] ?? 0) & 0xf0) === 0x40) at++;
   return { at, locked };
 };
-const trapping = new Set([
-  0xcd, 0xcf, 0xca, 0xcb, 0xf1, 0xf4, 0xfa, 0xfb, 0xe4, 0xe5, 0xe6, 0xe7, 0xec, 0xed, 0xee, 0xef, 0x6c, 0x6d, 0x6e, 0x6f,
-]);
-const trapping0f = new Set([
-  0x00, 0x01, 0x02, 0x03, 0x05, 0x06, 0x07, 0x08, 0x09, 0x20, 0x21, 0x22, 0x23, 0x30, 0x32, 0x33, 0x34, 0x35, 0xc7,
-]);
-/** Instructions of 64-bit ring 3 that the module may hand to the emulator after a trap; it raises #UD where the emulator fails. */
-export const mayBeEmulated = (bytes: Uint8Array): boolean => {
-  const { at } = opcodeAt(bytes, true);
-  return bytes[at] === 0x0f ? trapping0f.has(bytes[at + 1] ?? 0) : trapping.has(bytes[at] ?? 0);
-};
 /** Whether these bytes are undefined on every processor: SDM volume 2, UD; Opcode Maps; MOV; Instructions not in 64-bit mode. */
 export const undefinedEverywhere = (bytes: Uint8Array, mode: Kind, code64: boolean): boolean => {
   const { at, locked } = opcodeAt(bytes, code64);

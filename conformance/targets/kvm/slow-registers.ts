@@ -9,6 +9,8 @@ export interface SlowRegisters {
   readonly load: (words: Uint32Array, from: number) => string | undefined;
   /** Stores them into a record, looked at anew where told to. */
   readonly read: (words: Uint32Array, to: number, msrs: boolean, debug: boolean) => void;
+  /** A run that may have changed them ended without being read: they are set anew next time. */
+  readonly doubt: (msrs: boolean, debug: boolean) => void;
 }
 
 export const slowRegisters = (kvm: Kvm): SlowRegisters => {
@@ -91,6 +93,10 @@ export const slowRegisters = (kvm: Kvm): SlowRegisters => {
         words[m] = listWords[4 + 4 * i] as number;
         words[m + 1] = listWords[5 + 4 * i] as number;
       }
+    },
+    doubt: (ofMsrs, ofDebug) => {
+      if (ofMsrs) askedWords[4] = ~(askedWords[4] as number);
+      if (ofDebug) debugAsked[0] = ~(debugAsked[0] as number);
     },
   };
 };

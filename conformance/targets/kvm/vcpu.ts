@@ -2,7 +2,7 @@
 // Emulation that KVM does not do is unsupported, told with the instruction's bytes; it is never taken for the processor's #UD.
 
 import { exits, type Kvm, run } from '../host/kvm.ts';
-import { type Frame, frameAt, type Kind, mayBeEmulated, undefinedEverywhere } from './emulated.ts';
+import { type Frame, frameAt, type Kind, undefinedEverywhere } from './emulated.ts';
 import { at, kind, regsWords, sregs, sregsWords } from './layout.ts';
 import { slowRegisters } from './slow-registers.ts';
 
@@ -18,6 +18,8 @@ export interface Vcpu {
   /** Stores what is seen of the registers into a record. Model-specific and debug registers are asked for only where told to: no other
    *  instruction changes them, and asking costs as much as a run. */
   readonly read: (words: Uint32Array, to: number, msrs: boolean, debug: boolean) => void;
+  /** In place of `read`, after a run that may have changed model-specific or debug registers. */
+  readonly doubt: (msrs: boolean, debug: boolean) => void;
 }
 
 /** What a run may burn of this process's time: the clock ticks each `tickMs`, the first tick may come at once. */
@@ -152,8 +154,7 @@ export const openVcpu = (kvm: Kvm, emulates: boolean, furnished: (at: number, le
     const came = origin(words, from, false);
     if (came === undefined) return 'KVM cannot emulate an instruction';
     const { frame, bytes, text, code64 } = came;
-    if (bytes[0] !== 0xcc && runsNatively(words, from))
-      return mayBeEmulated(bytes) ? `KVM raises #UD for what it cannot emulate: ${text}` : 'believed';
+    // Ring 3 too: a page fault or #GP may have handed any instruction to the emulator.
     if (undefinedEverywhere(bytes, came.kind, code64)) return 'believed';
     const ssAsked = (words[(from + at.sregs + 5 * 24 + 12) >> 2] as number) & 0xffff;
     if (bytes[0] !== 0xcc || frame.rsp === undefined || came.kind === 'v86' || frame.ss !== ssAsked || !gateOpen())
@@ -235,5 +236,6 @@ export const openVcpu = (kvm: Kvm, emulates: boolean, furnished: (at: number, le
       slow.read(words, to, readMsrs, readDebug);
       words[(to + at.shadow) >> 2] = page[shadowAt] as number;
     },
+    doubt: slow.doubt,
   };
 };
