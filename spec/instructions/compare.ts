@@ -70,7 +70,7 @@ const compareFlags = (g: InstructionsGhost, e: Ending, saw: bigint, rest: Kind, 
 
 const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: CpuState, memory: Memory, add: Add): void => {
   const delivered = e.frame !== undefined;
-  const image = e.frame?.words.get('rflags');
+  const image = e.frame?.words.get('rflags')?.at;
   // Where the frame was seen, its image tells of the instruction, and the running flags of delivery alone.
   const told = image !== undefined && memory.known(BigInt(image), e.frame?.size ?? 2);
   for (const name of gpr) {
@@ -156,19 +156,20 @@ const elsewhere = (e: Ending, state: SeenState): ((d: Difference) => boolean) | 
 const frame = (g: InstructionsGhost, e: Ending, memory: Memory, add: Add): void => {
   if (e.frame === undefined) return;
   const { size, words } = e.frame;
-  for (const [name, at] of words) {
+  for (const [name, { at, value: expected, loose }] of words) {
     const saw = word(memory, at, size);
     if (saw === undefined) continue;
-    let expected = 0n;
-    let loose = 0n;
-    for (let k = size - 1; k >= 0; k--) {
-      expected = (expected << 8n) | BigInt(e.stores.get(at + k) ?? 0);
-      loose = (loose << 8n) | BigInt(e.loose.get(at + k) ?? 0);
-    }
     if (((expected ^ saw) & ~loose) === 0n) continue;
     if (name === 'rflags') compareFlags(g, e, saw, 'frame.flags', expected, size === 2 ? 0xffff : 0x3fffff, add);
     else add(frameKind[name], `saved ${name}`, expected, saw);
   }
+};
+/** Whether a byte lies in the frame, which lies in one piece or is among the stores. */
+const inFrame = (e: Ending, where: number): boolean => {
+  if (e.frame === undefined) return false;
+  const { size, words } = e.frame;
+  for (const { at } of words.values()) if (where >= at && where < at + size) return true;
+  return false;
 };
 const bytes = (g: InstructionsGhost, e: Ending, before: CpuState, memory: Memory, add: Add): void => {
   for (const [at, expected] of e.stores) {
@@ -185,7 +186,7 @@ const bytes = (g: InstructionsGhost, e: Ending, before: CpuState, memory: Memory
   for (const { at, bytes: seen } of g.written)
     for (let k = 0; k < seen.length; k++) {
       const where = at + k;
-      if (e.stores.has(where) || e.perhaps.has(where)) continue;
+      if (inFrame(e, where) || e.stores.has(where) || e.perhaps.has(where)) continue;
       const saw = seen[k] as number;
       if (e.around.get(where) === saw) continue;
       // An accessed flag may be set ahead of need (SDM volume 3, Accessed and Dirty Flags), with the entry written back whole.

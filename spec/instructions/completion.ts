@@ -3,7 +3,7 @@
 
 import { copyOf } from './copy.ts';
 import { flag, ones } from './bits.ts';
-import { arrive } from './event.ts';
+import { arrive, endingOf } from './event.ts';
 import { fetcher, reach } from './fetch.ts';
 import type { Ending } from './ghost.ts';
 import type { CpuStimulus } from './vocabulary.ts';
@@ -31,17 +31,6 @@ export const complete = (w: Work, run: CpuStimulus): Ending => {
   }
   if (mnemonic !== 'IRET' && mnemonic !== 'SYSRET') s.rflags &= ~BigInt(flag.RF);
   if (s.shadow === before.shadow && mnemonic !== 'STI' && !loadsSs(w)) s.shadow = 'none';
-  const parts = {
-    s,
-    stores: w.stores,
-    loose: w.loose,
-    marks: w.marks,
-    around: w.around,
-    open: w.open,
-    ports: w.ports,
-    flagsWritten: w.flagsWritten,
-    frame: undefined,
-  };
   const stepping = (flagsOf(before) & flag.TF) !== 0;
   if (stepping && systemCalls.has(mnemonic)) {
     // SYSCALL that masks TF is followed by no trap; what happens where TF stays set or is restored is left open.
@@ -71,9 +60,9 @@ export const complete = (w: Work, run: CpuStimulus): Ending => {
     }
     if ((flagsOf(s) & flag.IF) !== 0 && w.system) undecided('an interrupt that waits in the shadow of an instruction');
   }
-  if (w.halted) return { ...told, ...parts, by: 'halt', completed: copyOf(s) };
-  if (run.limit === 1) return { ...told, ...parts, by: 'limit', completed: copyOf(s) };
-  return goesOn(w, parts);
+  if (w.halted) return endingOf(w, { ...told, completed: copyOf(s) }, 'halt', 'complete');
+  if (run.limit === 1) return endingOf(w, { ...told, completed: copyOf(s) }, 'limit', 'complete');
+  return goesOn(w);
 };
 /** MOV SS and POP SS hold back traps and interrupts until after the next instruction; LSS does not. */
 const loadsSs = (w: Work): boolean => {
@@ -82,7 +71,7 @@ const loadsSs = (w: Work): boolean => {
 };
 
 /** The next instruction: INT3, a stop, or a fault of fetching it. */
-const goesOn = (w: Work, parts: Omit<Ending, 'rule' | 'fault' | 'by' | 'perhaps' | 'completed'>): Ending => {
+const goesOn = (w: Work): Ending => {
   const { s, cpu } = w;
   const completed = copyOf(s);
   const told = { rule: 'complete', fault: false, perhaps: noBytes, completed };
@@ -113,7 +102,7 @@ const goesOn = (w: Work, parts: Omit<Ending, 'rule' | 'fault' | 'by' | 'perhaps'
       { ...told, rule: fault.rule },
     );
   }
-  if (stop) return { ...told, ...parts, by: 'end', stop: Number(linear - at) / stride };
+  if (stop) return endingOf(w, told, 'end', 'complete', undefined, Number(linear - at) / stride);
   if (next !== INT3) undecided('the program goes on');
   w.after = s.rip;
   return arrive(w, { vector: 3, software: true, rip: s.rip + 1n, flags: flagsOf(s) & ~flag.RF }, told);

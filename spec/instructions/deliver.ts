@@ -17,7 +17,7 @@ import {
   rplOf,
   unusable,
 } from './descriptors.ts';
-import type { Frame, FrameWord } from './ghost.ts';
+import type { Frame, FrameWord, Word } from './ghost.ts';
 import type { Segment } from './vocabulary.ts';
 import { canonical, cpl, flagsOf, gp, ia32e, low, np, protectedMode, raise, ss, stackSize, undecided, v86, type Work } from './work.ts';
 
@@ -59,18 +59,25 @@ const pushAll = (
   pushes: readonly Push[],
   full: number | undefined,
 ): { sp: bigint; frame: Frame } => {
-  const words = new Map<FrameWord, number>();
+  const words = new Map<FrameWord, Word>();
   const kept = w.s.ss;
   let sp = pointer;
   const stays = pointer & ~ones(width);
   w.s.ss = segment;
-  for (const { word, value, loose } of pushes) {
-    sp = (sp - BigInt(size)) & ones(width);
-    const places = place(w, stackLinear(w, sp, size, full), size, { write: true }, 1);
-    save(w, places, size, value, loose ?? 0n);
-    words.set(word, places[0] as number);
-    for (let k = 0; k < size; k++)
-      w.marks.set(k < (places[1] as number) ? (places[0] as number) + k : (places[2] as number) + k - (places[1] as number), 'frame');
+  try {
+    for (const { word, value, loose } of pushes) {
+      sp = (sp - BigInt(size)) & ones(width);
+      const places = place(w, stackLinear(w, sp, size, full), size, { write: true }, 1);
+      const at = places[0] as number;
+      words.set(word, { at, value: value & ones(size), loose: loose ?? 0n });
+      // A word over the end of a page is kept byte by byte.
+      if (places.length > 2) save(w, places, size, value, loose ?? 0n);
+      if (at < 0 || at + size > w.memory.size) undecided('memory beyond the end');
+    }
+  } catch (thrown) {
+    // What was pushed before may stand.
+    for (const { at } of words.values()) for (let k = 0; k < size; k++) w.tried.set(at + k, 0);
+    throw thrown;
   }
   w.s.ss = kept;
   return { sp: stays | sp, frame: { size, words } };

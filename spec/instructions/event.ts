@@ -25,24 +25,33 @@ export interface Arrival {
   readonly rip: bigint;
   readonly flags: number;
 }
-interface Told {
+/** What is known of an ending before its event is delivered. */
+export interface Told {
   readonly rule: string;
   readonly fault: boolean;
   readonly completed: Draft;
   readonly perhaps: ReadonlyMap<number, number>;
 }
-
-type Kept = Pick<Ending, 's' | 'stores' | 'loose' | 'marks' | 'around' | 'open' | 'ports' | 'frame' | 'flagsWritten'>;
-const kept = (w: Work): Kept => ({
+/** An ending with the state and memory as they are foretold now. */
+export const endingOf = (w: Work, told: Told, by: Ending['by'], rule: string, event?: Arrival, stop?: number, frame?: Frame): Ending => ({
+  rule,
+  by,
+  vector: event?.vector,
+  error: event !== undefined && protectedMode(w.before) ? event.error : undefined,
+  rip: event?.rip,
+  stop,
+  fault: told.fault,
   s: w.s,
+  completed: told.completed,
   stores: w.stores,
   loose: w.loose,
   marks: w.marks,
   around: w.around,
+  perhaps: w.tried.size === 0 ? told.perhaps : new Map([...told.perhaps, ...w.tried]),
   open: w.open,
-  ports: w.ports,
   flagsWritten: w.flagsWritten,
-  frame: undefined,
+  ports: w.ports,
+  frame,
 });
 /** The stop at which the handler starts: the guest may have loaded another IDT, or edited its gates. */
 const stopAt = ({ s, cpu }: Work): number => {
@@ -60,38 +69,20 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
     if (!w.system) {
       // The host's own IDT: what is seen is the state at the fault, or after a trap.
       w.s.rip = rip;
-      const error = now.vector === 14 ? 'any' : now.error;
-      return {
-        ...told,
-        rule,
-        by: 'event',
-        vector: now.vector,
-        ...(error === undefined ? {} : { error }),
-        rip,
-        stop: now.vector,
-        ...kept(w),
-      };
+      return endingOf(w, told, 'event', rule, now.vector === 14 ? { ...now, error: 'any' } : now, now.vector);
     }
     if (now.cr2 !== undefined) w.s.cr2 = now.cr2;
     // DR6 after faults other than #DB stays; TR and CPL decide the stack.
     let frame: Frame;
     try {
-      frame = deliver(w, {
-        vector: now.vector,
-        ...(now.error === undefined || !protectedMode(w.s) ? {} : { error: now.error }),
-        software: now.software,
-        rip,
-        flags,
-        ...(now.abort === undefined ? {} : { abort: now.abort }),
-        ...(now.open === undefined ? {} : { open: now.open }),
-      });
+      frame = deliver(w, now);
     } catch (thrown) {
       if (!isRaised(thrown)) throw thrown;
       if (thrown.faults.length > 1) undecided('several faults of one delivery');
       const next = thrown.faults[0] as Fault;
       if (depth === 0) rule = next.rule;
       const combined = combine(now, next.vector);
-      if (combined === 'shutdown') return { ...told, rule, by: 'shutdown', ...kept(w) };
+      if (combined === 'shutdown') return endingOf(w, told, 'shutdown', rule);
       const fault = (flagsOf(w.s) & ~flag.RF) | flag.RF;
       now =
         combined === 'double'
@@ -108,17 +99,7 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
             };
       continue;
     }
-    return {
-      ...told,
-      rule,
-      by: 'event',
-      vector: now.vector,
-      ...(now.error === undefined || !protectedMode(w.before) ? {} : { error: now.error }),
-      rip: now.rip,
-      stop: stopAt(w),
-      ...kept(w),
-      frame,
-    };
+    return endingOf(w, told, 'event', rule, now, stopAt(w), frame);
   }
   return undecided('a chain of faults');
 };

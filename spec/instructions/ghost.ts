@@ -11,12 +11,12 @@ export interface Ending {
   /** Clause below 'instructions.' that demands it. */
   readonly rule: string;
   readonly by: 'event' | 'end' | 'shutdown' | 'halt' | 'limit';
-  readonly vector?: number;
-  readonly error?: number | 'any';
+  readonly vector: number | undefined;
+  readonly error: number | 'any' | undefined;
   /** RIP that the frame saves. */
-  readonly rip?: bigint;
+  readonly rip: bigint | undefined;
   /** Number of the stop that is reached. */
-  readonly stop?: number;
+  readonly stop: number | undefined;
   /** The event is a fault of the instruction under judgement, not what ends the program after it. */
   readonly fault: boolean;
   /** State where the run stops. */
@@ -34,10 +34,16 @@ export interface Ending {
   readonly ports: Work['ports'];
   readonly frame: Frame | undefined;
 }
-/** Where delivery put the frame: physical addresses of its words by name, and their size. */
+/** Where delivery put the frame: its words by name, and their size. */
 export interface Frame {
   readonly size: 2 | 4 | 8;
-  readonly words: ReadonlyMap<FrameWord, number>;
+  readonly words: ReadonlyMap<FrameWord, Word>;
+}
+/** Physical address of a word of the frame, what it holds, and the bits of it that are not judged. */
+export interface Word {
+  readonly at: number;
+  readonly value: bigint;
+  readonly loose: bigint;
 }
 export type FrameWord = 'error' | 'rip' | 'cs' | 'rflags' | 'rsp' | 'ss' | 'es' | 'ds' | 'fs' | 'gs';
 export interface Expectation {

@@ -30,7 +30,7 @@ const matches = (e: Ending, event: EventOf<'cpu.stopped'>, g: InstructionsGhost,
     const there = event.by === 'stop' ? event.stop === e.stop : event.by === 'limit' && event.state.rip === e.s.rip;
     if (!there) return false;
     if (e.error === undefined || e.error === 'any' || e.frame === undefined) return true;
-    const at = e.frame.words.get('error');
+    const at = e.frame.words.get('error')?.at;
     const saw = at === undefined ? undefined : word(m.memory, at, e.frame.size);
     return saw === undefined || Number(saw & 0xffffn) === e.error;
   }
@@ -55,7 +55,7 @@ const saved = (
   const before = g.state as CpuState;
   const size = e?.frame?.size ?? (ia32e(before) ? 8 : protectedMode(before) ? 4 : 2);
   let at = event.state.rsp === undefined ? undefined : Number(event.state.rsp + (size === 8 ? 0n : (event.state.ss?.base ?? 0n)));
-  const first = e?.frame?.words.get('error') ?? e?.frame?.words.get('rip');
+  const first = (e?.frame?.words.get('error') ?? e?.frame?.words.get('rip'))?.at;
   if (first !== undefined) at = first;
   if (at === undefined || !Number.isSafeInteger(at)) return {};
   const pushes = e?.frame === undefined ? withError.has(event.stop ?? 0) && protectedMode(before) : e.frame.words.has('error');
