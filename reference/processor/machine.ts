@@ -79,7 +79,8 @@ export interface Engine {
   readonly restore: () => void;
 }
 export type BuildEngine = (initial: Uint8Array, port: Cpu['port']) => Engine;
-const bare: BuildEngine = (initial, port) => {
+/** The processor itself. */
+export const bareEngine: BuildEngine = (initial, port) => {
   const ram = createRam(initial.length);
   ram.bytes.set(initial);
   const cpu = createCpu(ram, port);
@@ -102,7 +103,7 @@ const bare: BuildEngine = (initial, port) => {
 };
 
 /** Throws RangeError where `refusal` gives a reason. */
-export const cpuMachine = (config: MachineConfig, build: BuildEngine = bare): Machine => {
+export const cpuMachine = (config: MachineConfig, build: BuildEngine = bareEngine): Machine => {
   const refused = cpuRefusal(config);
   const { cpu: asked } = config;
   if (asked === undefined || refused !== undefined) throw new RangeError(`unsupported machine: ${refused}`);
