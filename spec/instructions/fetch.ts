@@ -3,16 +3,23 @@
 
 import type { Fetch } from './decode.ts';
 import { byteAt, translate } from './paging.ts';
-import { canonical, type Fault, gp, in64, raise, type Raised, undecided, type Work } from './work.ts';
+import { canonical, type Fault, gp, in64, raise, type Raised, undecided, unseen, type Work } from './work.ts';
 
 const tooLong: Fault = { vector: 13, error: 0, rule: 'fetch.length' };
 
+/** Four bytes where the stops are: the target's own. */
+const ofStop = ({ cpu }: Work, at: number): boolean => {
+  const { at: start, stride, count } = cpu.stops;
+  return at + 4 > Number(start) && at < Number(start) + stride * count;
+};
 /** Byte k from RIP on. */
 export const fetcher = (w: Work): Fetch => {
   const { s } = w;
   const long = in64(s);
   let page = -1n;
   let base = 0;
+  let window = -1;
+  let word = 0;
   const read = (k: number): number => {
     const offset = s.rip + BigInt(k);
     let linear = offset;
@@ -26,12 +33,24 @@ export const fetcher = (w: Work): Fetch => {
     }
     const now = linear >> 12n;
     if (now !== page) {
-      base = translate(w, now << 12n === linear ? linear : linear, { write: false, fetch: true }) - Number(linear & 0xfffn);
+      base = translate(w, linear, { write: false, fetch: true }) - Number(linear & 0xfffn);
       page = now;
     }
     const at = base + Number(linear & 0xfffn);
-    if (!w.memory.known(BigInt(at), 1)) undecided('code that was never seen');
-    return byteAt(w, at);
+    if (w.stores.size !== 0) {
+      if (!w.memory.known(BigInt(at), 1)) unseen('code that was never seen');
+      return byteAt(w, at);
+    }
+    // Four bytes at a time: an instruction is fetched for every case.
+    if (at >> 2 !== window) {
+      const start = BigInt(at & ~3);
+      word = w.memory.u32(start) ?? undecided('memory beyond the end');
+      if (!w.memory.known(BigInt(at), 1)) unseen('code that was never seen');
+      // Bytes that are certain one by one are asked one by one.
+      window = w.memory.known(start, 4) && !ofStop(w, at & ~3) ? at >> 2 : -1;
+      if (window < 0) return byteAt(w, at);
+    }
+    return (word >>> ((at & 3) * 8)) & 0xff;
   };
   return (k) => {
     if (k < 15) return read(k);

@@ -4,7 +4,7 @@
 import { copyOf } from './copy.ts';
 import type { Moment } from '../clause.ts';
 import type { Event, EventName, EventOf } from '../vocabulary.ts';
-import { gpr, segments } from './bits.ts';
+import { segments } from './bits.ts';
 import { changesOf } from './changes.ts';
 import { differences, word } from './compare.ts';
 import { expect } from './expect.ts';
@@ -84,23 +84,17 @@ const stopped = (g: InstructionsGhost, event: EventOf<'cpu.stopped'>, m: Moment<
   const near = g.met ?? endings.find((e) => e.by === 'event' && e.stop === event.stop);
   const isEvent = g.exception !== undefined || (event.by === 'stop' && near?.by !== 'end');
   const vector = g.exception?.vector ?? near?.vector ?? event.stop;
+  const told = isEvent ? saved(g, event, m, near) : {};
   const outcome: CpuDerived = {
     saw: 'cpu.outcome',
     ...(isEvent && vector !== undefined ? { vector } : {}),
-    ...(isEvent ? saved(g, event, m, near) : {}),
+    ...told,
     by: isEvent ? 'event' : event.by === 'stop' ? 'end' : event.by,
     state: event.state,
-    interrupted: interruptedOf(event.state),
+    interrupted: told.rip === undefined ? {} : { rip: told.rip },
   };
   return [outcome];
 };
-/** What delivery leaves alone. The rest is in the frame. */
-const interruptedOf = (state: SeenState): SeenState => {
-  const kept: Record<string, bigint> = {};
-  for (const name of gpr) if (name !== 'rsp' && state[name] !== undefined) kept[name] = state[name] as bigint;
-  return kept as SeenState;
-};
-
 export const observe = (g: InstructionsGhost, m: Moment<InstructionsGhost>): readonly Event[] => {
   const event = m.event as EventOf<'cpu.run' | 'cpu.stopped' | 'cpu.exception' | 'cpu.port' | 'memory.changed'>;
   if ('do' in event) {

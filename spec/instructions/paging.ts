@@ -68,13 +68,12 @@ export const foretell = (w: Work, at: number, value: number, loose = 0): void =>
 export const surround = (w: Work, at: number): void => {
   for (let k = at & ~7; k < (at & ~7) + 8; k++) w.around.set(k, byteAt(w, k));
 };
-const setFlag = (w: Work, at: number, bit: number): void => {
-  const now = byteAt(w, at);
-  if ((now & bit) !== bit) {
-    surround(w, at);
-    foretell(w, at, now | bit);
-    w.marks.set(at, 'accessed');
-  }
+/** Sets flags in an entry whose low byte is known. */
+const setFlag = (w: Work, at: number, now: number, bit: number): void => {
+  if ((now & bit) === bit) return;
+  surround(w, at);
+  foretell(w, at, now | bit);
+  w.marks.set(at, 'accessed');
 };
 
 interface Level {
@@ -169,6 +168,7 @@ const walk = (w: Work, linear: bigint, access: Access, user: boolean): number =>
   let userPage = true;
   let noExecute = false;
   const entries: number[] = [];
+  const lows: number[] = [];
   let base = 0;
   // Bits 51 (62 with PAE) down to the physical width are reserved, and 63 without EFER.NXE.
   const width = w.cpu.physicalBits - 32;
@@ -199,6 +199,7 @@ const walk = (w: Work, linear: bigint, access: Access, user: boolean): number =>
     }
     if ((lo & reservedLow) !== 0) fail(w, linear, access, user, reservedSet);
     entries.push(at);
+    lows.push(lo & 0xff);
     writable &&= (lo & 2) !== 0;
     userPage &&= (lo & 4) !== 0;
     noExecute ||= nxe && hi >>> 31 === 1;
@@ -222,7 +223,7 @@ const walk = (w: Work, linear: bigint, access: Access, user: boolean): number =>
   }
   if (access.fetch && noExecute) fail(w, linear, access, user, denied('page.nx'));
   for (let n = 0; n < entries.length; n++)
-    setFlag(w, entries[n] as number, n === entries.length - 1 && access.write ? accessed | dirty : accessed);
+    setFlag(w, entries[n] as number, lows[n] as number, n === entries.length - 1 && access.write ? accessed | dirty : accessed);
   if (base >= w.memory.size) undecided('memory beyond the end');
   return base;
 };
