@@ -35,8 +35,11 @@ const silence = (c: Counterexample): boolean => {
 /** Death and silence count when a second run showed them again; any other finding is its own evidence. */
 const stands = (c: Counterexample): boolean => c.repeated || (c.finding.clause !== 'machine.alive' && !silence(c));
 
+/** Deviations by each of their signatures. */
+export const bySignature = (deviations: readonly Deviation[]): ReadonlyMap<string, Deviation> =>
+  new Map(deviations.flatMap((d) => [d.signature, ...(d.also ?? [])].map((signature) => [signature, d] as const)));
 /** By signature; `*` for the shape is for kinds that name the whole difference themselves, `*word*` for shapes that have the word. */
-const explains = (explained: ReadonlyMap<string, Deviation>, c: Counterexample): Deviation | undefined => {
+export const explains = (explained: ReadonlyMap<string, Deviation>, c: Counterexample): Deviation | undefined => {
   const kind = `${c.finding.clause} | ${c.finding.kind} | `;
   const exact = explained.get(c.signature) ?? explained.get(`${kind}*`);
   if (exact !== undefined || !c.signature.startsWith(kind)) return exact;
@@ -66,8 +69,7 @@ const clauseResult = (clause: Clause<never>, seen: Seen, explained: ReadonlyMap<
 };
 
 export const concluded = (seen: Seen): CheckResult => {
-  const explained = new Map<string, Deviation>();
-  for (const d of seen.deviations) for (const signature of [d.signature, ...(d.also ?? [])]) explained.set(signature, d);
+  const explained = bySignature(seen.deviations);
   const clauses = seen.clauses.map((c) => clauseResult(c, seen, explained));
   const ids = new Set(clauses.map((c) => c.id));
   const reported = seen.counterexamples.filter((c) => ids.has(c.finding.clause));
