@@ -70,6 +70,8 @@ const pushAll = (
       const places = place(w, stackLinear(w, sp, size, full), size, { write: true }, 1);
       const at = places[0] as number;
       words.set(word, { at, value: value & ones(size), loose: loose ?? 0n });
+      // What the instruction has stored there is gone.
+      if (w.stores.size !== 0) for (let k = 0; k < size; k++) w.stores.delete(at + k);
       // A word over the end of a page is kept byte by byte.
       if (places.length > 2) save(w, places, size, value, loose ?? 0n);
       if (at < 0 || at + size > w.memory.size) undecided('memory beyond the end');

@@ -4,7 +4,7 @@
 import { cr4 } from './bits.ts';
 import type { Form } from './forms/index.ts';
 import type { CpuFeature } from './vocabulary.ts';
-import { cpl, gp, has, low, ofSystem, raise, ud, type Work } from './work.ts';
+import { cpl, gp, has, low, ofSystem, raise, ud, undecided, type Work } from './work.ts';
 
 const absent = (w: Work): never => {
   ofSystem(w, 'the set of features');
@@ -21,7 +21,12 @@ export const legal = (w: Work): void => {
   const { form } = i;
   if (form.topic === 'undefined') ud('ud.reserved');
   if (i.wrongMode) ud(form.modes === 'protected' ? 'ud.protected' : 'ud.mode');
-  if (i.lock && !(form.lock && i.address !== undefined)) ud('ud.lock');
+  if (i.lock && !(form.lock && i.address !== undefined)) {
+    // LOCK MOV CR0 names CR8 on processors of one vendor.
+    if (w.cpu.vendor !== 'intel' && form.topic === 'control' && form.mnemonic === 'MOV')
+      undecided('LOCK before a move of a control register');
+    ud('ud.lock');
+  }
   if (form.feature !== undefined && !has(w, form.feature as CpuFeature)) absent(w);
   if (form.feature === 'fsgsbase' && (low(w.s.cr4) & cr4.FSGSBASE) === 0) absent(w);
   if (form.privileged && cpl(w.s) !== 0) deny(w, form);

@@ -93,9 +93,19 @@ const CALLF: Meaning = (w) => {
   const { selector, offset } = targetOf(w);
   const size = w.i.operandSize;
   const back = following(w);
+  const pushed = (bytes: number, checked: () => void): void => {
+    const beyond = faultsOf(checked);
+    const full = faultsOf(() => {
+      pushSelector(w, w.s.cs.selector, bytes);
+      push(w, back & ones(bytes), bytes);
+    });
+    // The offset is tested before the stack is written: either fault may come first.
+    if (full.length + beyond.length > 0) raise(...full, ...beyond);
+  };
   if (like8086(w.s)) {
-    pushSelector(w, w.s.cs.selector, size);
-    push(w, back & ones(size), size);
+    pushed(size, () => {
+      if (offset > BigInt(w.s.cs.limit)) gp('far.offset');
+    });
     go8086(w, selector, offset);
     return;
   }
@@ -103,17 +113,13 @@ const CALLF: Meaning = (w) => {
   const level = cpl(w.s);
   if (isCode(d)) {
     direct(w, selector, d);
-    pushSelector(w, w.s.cs.selector, size);
-    push(w, back & ones(size), size);
-    within(w, d, offset);
+    pushed(size, () => within(w, d, offset));
     enter(w, d, selector, level, offset);
     return;
   }
   const gate = gateOf(w, selector, d, true);
   if (isConforming(gate.target) || gate.target.dpl === level) {
-    pushSelector(w, w.s.cs.selector, gate.size);
-    push(w, back & ones(gate.size), gate.size);
-    within(w, gate.target, gate.offset);
+    pushed(gate.size, () => within(w, gate.target, gate.offset));
     enter(w, gate.target, gate.selector, level, gate.offset);
     return;
   }

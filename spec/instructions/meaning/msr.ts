@@ -36,6 +36,7 @@ const RDMSR: Meaning = (w) => {
 const toEfer = (w: Work, value: bigint): void => {
   const known = efer.SCE | efer.LME | efer.LMA | efer.NXE;
   const next = low(value);
+  if (w.cpu.vendor !== 'intel' && value >> 16n !== 0n) undecided('bits of IA32_EFER that vendors define for themselves');
   if ((value & 0xfffffffffffff2fen & ~0xf000n) !== 0n) gp('msr.reserved');
   if ((next & ~known) !== 0) undecided('bits of IA32_EFER of which support is not known');
   if ((next & efer.NXE) !== 0 && !has(w, 'nx')) gp('msr.reserved');
@@ -50,7 +51,11 @@ const WRMSR: Meaning = (w) => {
   const { name, address } = find(w);
   if (name === 'tscAux' && !has(w, 'rdtscp')) undecided('IA32_TSC_AUX, which may be absent');
   const value = ((w.s.rdx & 0xffffffffn) << 32n) | (w.s.rax & 0xffffffffn);
-  if (address && !canonical(w.s, value)) gp('msr.canonical');
+  if (address && !canonical(w.s, value)) {
+    // Elsewhere than on Intel's, the SYSENTER registers need not hold 64 bits.
+    if (w.cpu.vendor !== 'intel' && name.startsWith('sysenter')) undecided('the upper half of a SYSENTER register');
+    gp('msr.canonical');
+  }
   if (name === 'efer') toEfer(w, value);
   else if (name === 'fs' || name === 'gs') w.s[name] = { ...w.s[name], base: value };
   else if (name === 'tscAux') {
