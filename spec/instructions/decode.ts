@@ -42,6 +42,8 @@ export interface Instruction {
 /** Not in the tables: nothing is known of it. */
 export interface NotCovered {
   readonly notCovered: string;
+  /** The opcode is covered, but not with this prefix: reserved, so nothing is said. */
+  readonly reserved?: true;
 }
 /** Gives byte k of the instruction, or throws the fault that fetching it causes. */
 export type Fetch = (k: number) => number;
@@ -156,12 +158,18 @@ export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered
   const list = candidates(map, op);
   if (list.length === 0) return { notCovered: `opcode ${map}:${op.toString(16)}` };
   // VEX and EVEX prefixes stand where LES, LDS and BOUND do.
-  if (code === 64 && map === 0 && (op === 0xc4 || op === 0xc5 || op === 0x62)) return { notCovered: 'VEX or EVEX prefix' };
+  const vex = map === 0 && (op === 0xc4 || op === 0xc5 || op === 0x62);
+  if (vex && code === 64) return { notCovered: 'VEX or EVEX prefix', reserved: true };
   const hasModrm = list[0]?.hasModrm === true;
   const modrm = hasModrm ? tail(fetch, () => list.every((f) => refused(f, mode, lock)))(k++) : 0;
   const mandatory = repeat !== 0 ? repeat : big ? 0x66 : 0;
   const selected = select(list, mode, modrm, mandatory, op === 0x90 && (rex & 1) === 0);
-  if (selected === undefined) return { notCovered: `opcode ${map}:${op.toString(16)}, ModRM ${modrm.toString(16)}` };
+  if (selected === undefined) {
+    const notCovered = `opcode ${map}:${op.toString(16)}, ModRM ${modrm.toString(16)}`;
+    return select(list, mode, modrm, 0, op === 0x90 && (rex & 1) === 0) === undefined && !vex
+      ? { notCovered }
+      : { notCovered, reserved: true };
+  }
   const { form, wrong } = selected;
   // How long a near branch with 66H is depends on the vendor (readings.md): nothing is told of what it may be too long for.
   if (code === 64 && big && form.size64 === 'forced' && form.topic === 'branch') {

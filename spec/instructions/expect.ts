@@ -64,7 +64,7 @@ export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, grante
     try {
       if ((low(state.dr7) & 0xff) !== 0) undecided('breakpoints are enabled');
       const decoded = decode(fetcher(w), { code: codeSize(state), protected: !like8086(state) });
-      if ('notCovered' in decoded) return unknown(`unknown instruction: ${decoded.notCovered}`, undefined, true);
+      if ('notCovered' in decoded) return unknown(`unknown instruction: ${decoded.notCovered}`, undefined, decoded.reserved !== true);
       instruction = decoded;
       w.i = decoded;
       legal(w);
