@@ -79,4 +79,5 @@ export const runNatively = (w: World, source: Source, stops: StopRange | undefin
     return end('exception');
   }
 };
-const linearIp = (c: Cpu): number => (c.code === 64 ? c.ipLo : (c.seg[CS].lo + c.ipLo) | 0);
+/** Low half of the linear address of the next instruction. */
+export const linearIp = (c: Cpu): number => (c.code === 64 ? c.ipLo : (c.seg[CS].lo + c.ipLo) | 0);

@@ -43,6 +43,7 @@ const rewrite = (w: World, page: Page, base: number, at: number): void => {
   try {
     for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
       const decoder = new Decoder(v.code, guest.bytes.subarray(next, base + PAGE), DecoderOptions.None);
+      decoder.ip = BigInt((v.ipLo + (next - at)) >>> 0) | (BigInt(v.ipHi >>> 0) << 32n);
       try {
         for (let here = next; here < base + PAGE && !page.seen.has(key(v, here)); ) {
           decoder.decodeOut(instruction);

@@ -4,6 +4,7 @@
 import { type Cpu, TLB } from '../processor/cpu.ts';
 import { isFault } from '../processor/fault.ts';
 import { type Class, FETCH, flushTlb, type Kind, loadPdptes, READ, translate, USER, WRITE } from '../processor/paging.ts';
+import { linearIp } from './native.ts';
 import type { World } from './world.ts';
 
 /** Where the monitor's own pages lie in the linear address space: its last 4 MBytes. Supervisor pages, so that no guest touches them. */
@@ -98,6 +99,8 @@ export const refill = (w: World, error: number, care: Care): boolean => {
   const frame = v.page[i]!;
   const writable = (grant & 2) !== 0 && !care.readOnly(w, frame);
   const executable = (grant & 4) !== 0 && care.mayFetch(w, frame);
+  // Control comes to a page that has not been looked at: that is done before the guest goes on.
+  if (kind === FETCH && !executable && ((linearIp(v) ^ lo) & -PAGE) === 0) return true;
   if ((grant & 1) === 0 || (kind === WRITE && !writable) || (kind === FETCH && !executable)) return false;
   let slot = slotOf(w, lo, hi);
   if (slot < 0) {
