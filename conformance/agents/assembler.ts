@@ -20,8 +20,6 @@ export const reg = {
   r14: 14,
   r15: 15,
 } as const;
-export type Reg = (typeof reg)[keyof typeof reg];
-export const sreg = { es: 0, cs: 1, ss: 2, ds: 3, fs: 4, gs: 5 } as const;
 
 interface Fixup {
   readonly at: number;

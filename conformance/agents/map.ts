@@ -61,7 +61,6 @@ export const before = 0x240000;
 export const results = 0x2000000;
 /** RAM that the agent needs, bytes. */
 export const ramSize: number = 64 << 20;
-export const resultsLimit: number = 28 << 20;
 
 /** Offsets in a state block. Table registers: limit in the two bytes before the base, as LGDT reads them. */
 export const stateAt = {

@@ -81,8 +81,6 @@ const zeroed = { dr0: 0n, dr1: 0n, dr2: 0n, dr3: 0n, dr6: 0xffff0ff0n, dr7: 0x40
 /** Where a program's code starts, as RIP. */
 export const entryOf = (mode: CpuMachine['mode']): bigint =>
   mode === 'real' || mode === 'v86' || mode === 'prot16' ? 0n : BigInt(at.code);
-/** The linear address of that. */
-export const entryLinear: bigint = BigInt(at.code);
 
 /** Kernel stacks start below what the TSS names, so that a stack switch is told from none. */
 const stackTop = (cpl: number, in16: boolean): number => {
@@ -91,8 +89,15 @@ const stackTop = (cpl: number, in16: boolean): number => {
   return [ring0 - 0x800, ring1 - 0x100, ring2 - 0x100, user][cpl] ?? user;
 };
 
-/** The state of a fresh program at privilege level `cpl`. Interrupts are enabled in ring 3, as on a running system. */
+const starts = new WeakMap<MachineConfig, CpuState[]>();
+/** The state of a fresh program at privilege level `cpl`. Interrupts are enabled in ring 3, as on a running system.
+ *  Worked out once a machine: it costs more than the judging of a case. */
 export const startState = (machine: MachineConfig, cpl: number): CpuState => {
+  let known = starts.get(machine);
+  if (known === undefined) starts.set(machine, (known = []));
+  return (known[cpl] ??= freshState(machine, cpl));
+};
+const freshState = (machine: MachineConfig, cpl: number): CpuState => {
   const cpu = machine.cpu as CpuMachine;
   const { mode, paging } = cpu;
   const old = mode === 'real' || mode === 'v86';

@@ -38,7 +38,6 @@ export const CR4_TSD: number = 1 << 2;
 export const CR4_DE: number = 1 << 3;
 export const CR4_PSE: number = 1 << 4;
 export const CR4_PAE: number = 1 << 5;
-export const CR4_MCE: number = 1 << 6;
 export const CR4_PGE: number = 1 << 7;
 export const CR4_PCE: number = 1 << 8;
 export const CR4_OSFXSR: number = 1 << 9;
@@ -57,11 +56,9 @@ export const EFER_LMA: number = 1 << 10;
 export const EFER_NXE: number = 1 << 11;
 
 export const UNUSABLE: number = 1 << 16;
-export const ACCESS_P: number = 1 << 7;
 export const ACCESS_S: number = 1 << 4;
 export const ACCESS_L: number = 1 << 13;
 export const ACCESS_DB: number = 1 << 14;
-export const ACCESS_G: number = 1 << 15;
 
 export const DE = 0;
 export const DB = 1;
@@ -77,7 +74,6 @@ export const NP = 11;
 export const SS_FAULT = 12;
 export const GP = 13;
 export const PAGE_FAULT = 14;
-export const MF = 16;
 export const ALIGNMENT = 17;
 
 /** DR6 bits. */

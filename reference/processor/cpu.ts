@@ -22,11 +22,7 @@ export interface Seg {
 export const READABLE = 1;
 export const WRITABLE = 2;
 
-export const RAX = 0;
 export const RCX = 1;
-export const RDX = 2;
-export const RBX = 3;
-export const RSP = 4;
 export const RBP = 5;
 export const RSI = 6;
 export const RDI = 7;

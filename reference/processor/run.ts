@@ -8,7 +8,6 @@ import { type Block, type Blocks, blockAt } from './decode.ts';
 import { exception } from './events.ts';
 import { isFault } from './fault.ts';
 
-export const SHADOW_STI = 1;
 export const SHADOW_MOV_SS = 2;
 /** How a run ended; `stop`: at which of the observer's addresses. */
 export interface End {

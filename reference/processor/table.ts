@@ -81,5 +81,3 @@ export const absent = (form: string, features: Int32Array): Run => {
     missing(form);
   };
 };
-/** What stands in the tables, for a check that the decoder knows these names. */
-export const mnemonics = (): readonly string[] => Object.keys(all);

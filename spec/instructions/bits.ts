@@ -111,6 +111,5 @@ export const ones = (size: number): bigint => masks[size] as bigint;
 export const top = (size: number): bigint => (ones(size) >> 1n) + 1n;
 /** `value` cut to `size` bytes and read as two's complement. */
 export const signed = (value: bigint, size: number): bigint => BigInt.asIntN(size * 8, value);
-export const all64: bigint = ones(8);
 
 export const hex = (value: bigint | number | undefined): string => (value === undefined ? 'nothing' : `${value.toString(16)}H`);

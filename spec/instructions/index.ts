@@ -6,7 +6,7 @@ import { clauses } from './clauses/index.ts';
 import { type InstructionsGhost, initial } from './ghost.ts';
 import { observe, observed } from './observe.ts';
 
-export { type Class, classOf, exists, type Hole, isHole, kindOf, robinIrvine, type Setting } from './classification.ts';
+export { classOf, exists, isHole, kindOf, robinIrvine, type Setting } from './classification.ts';
 export { type Form, forms, type Operand } from './forms/index.ts';
 export type { InstructionsGhost } from './ghost.ts';
 export const instructions: Area<InstructionsGhost> = {

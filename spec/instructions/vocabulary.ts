@@ -180,8 +180,3 @@ export type CpuDerived = {
   /** State as it was before delivery, as far as frame and registers tell it. */
   readonly interrupted: SeenState;
 };
-/** Guest memory that a case puts in place. */
-export interface Patch {
-  readonly at: Gpa;
-  readonly bytes: Uint8Array;
-}

@@ -5,7 +5,7 @@ import type { Form } from './form.ts';
 import { integerForms } from './integer.ts';
 import { systemForms } from './system.ts';
 
-export type { Form, Operand, Place, Topic, Width } from './form.ts';
+export type { Form, Operand, Topic } from './form.ts';
 /** The forms that are judged: what a generator of cases may encode. */
 export const forms: readonly Form[] = [...integerForms, ...systemForms];
 
