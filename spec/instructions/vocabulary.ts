@@ -1,8 +1,6 @@
 // A logical processor as a target: load a state, run, and see where and how it stopped. Types only.
 // Intel SDM volume 1, Basic Execution Environment; volume 3, System Architecture Overview. Hidden parts of segments are explicit.
 
-import type { Gpa } from '../units.ts';
-
 /** Mode of operation of the code a machine is furnished for. SDM volume 1, Modes of Operation. */
 export type CpuMode = 'real' | 'v86' | 'prot16' | 'prot32' | 'compat' | 'long64';
 /** Paging mode of the furniture. SDM volume 3, Paging Modes and Control Bits. */
