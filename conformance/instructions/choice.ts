@@ -99,10 +99,10 @@ const fields: { readonly [K in keyof Case]: Arbitrary<Case[K]> } = {
   prefix: often(11, 6),
   tweaks: fc.array(tweak, { maxLength: 3 }),
 };
-/** Two cases in five by chance alone. */
 const recipes = focused(fields);
+/** One case in seven by chance alone. */
 export const caseOf: Arbitrary<Case> = fc.oneof(
-  { weight: Math.ceil((2 * recipes.length) / 3), arbitrary: fc.record(fields, { noNullPrototype: true }) },
+  { weight: Math.ceil(recipes.reduce((sum, r) => sum + r.weight, 0) / 6), arbitrary: fc.record(fields, { noNullPrototype: true }) },
   ...recipes,
 );
 /** A program of one case. */

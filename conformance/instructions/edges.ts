@@ -71,9 +71,10 @@ export const places: readonly Place[] = [
   { kind: 'above canonical hole', at: () => 0xffff800000000000n, only64: true, paged: true },
   { kind: 'top of the address space', at: (w) => 0x10000000000000000n - BigInt(w), only64: true, paged: true },
   { kind: 'before absent', at: (w) => BigInt(at.pages.absent - 2 * w), paged: true },
-  // Mapped where an edit has laid an entry there: a page of 2 or 4 MBytes; a second way to the page table; a page of 1 GByte.
+  // Mapped where an edit has laid an entry there: a page of 2 or 4 MBytes; second ways to the page table and to all tables; a page of 1 GByte.
   { kind: 'large page', at: () => BigInt(at.aliases.large + at.data + 0x100), paged: true },
   { kind: 'second parent', at: () => BigInt(at.aliases.parent + at.data + 0x140), paged: true },
+  { kind: 'second top entry', at: () => BigInt(at.aliases.top + at.data + 0x1c0), only64: true, paged: true },
   { kind: 'gigabyte page', at: () => BigInt(at.aliases.huge + at.data + 0x180), only64: true, paged: true },
 ];
 

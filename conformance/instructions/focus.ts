@@ -34,11 +34,32 @@ const onMemory = forms.filter(
 const loads = forms.filter((f) => f.topic === 'segment' && (f.operands[0]?.at === 'S' || /^(POP|L)/.test(f.mnemonic)));
 const toControl = forms.filter((f) => f.topic === 'control' && f.operands[0]?.at === 'C');
 const toDebug = topics('debug');
+const undisturbed = { prefix: 0, place: within(0, 0, 0, 1, 3), tweaks: fc.constant<readonly Tweak[]>([]) } as const;
 const far = called('CALLF', 'JMPF');
 const gates = named('callGate3', 'callGate0', 'callGate16');
 
 // Indices of tweak.ts: flags TF 0, IF 1, AC 3, NT 4, RF 5, VIF 13, VIP 14; CR0 WP 0, AM 1, TS 2, MP 4; CR4 in the order of its table.
-const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe])[] = [
+const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe, weight?: number])[] = [
+  // Results: no edit and no fault in the way.
+  [topics('alu'), { ...undisturbed, memory: fc.boolean() }, 14],
+  [topics('shift'), { ...undisturbed, count: below(8) }, 14],
+  [called('RCL', 'RCR', 'SHLD', 'SHRD'), { ...undisturbed, imm: within(3, 5, 8, 9, 2), count: within(3, 5, 7, 4) }, 6],
+  [topics('multiply'), undisturbed, 8],
+  [called('DIV', 'IDIV', 'AAM'), { ...undisturbed, imm: within(0, 1, 2, 4, 13, 14), value: within(0, 2, 4, 5, 6, 7) }, 4],
+  [topics('bit'), undisturbed, 10],
+  [topics('move'), undisturbed, 12],
+  [called('CWD', 'CBW', 'MOVSX', 'MOVSXD', 'BSWAP', 'XCHG', 'XLAT'), undisturbed, 6],
+  [topics('string'), { ...undisturbed, prefix: within(0, 2, 3, 3, 4), count: below(8) }, 8],
+  [topics('stack'), undisturbed, 8],
+  [topics('branch'), { ...undisturbed, value: within(0, 1, 6), count: below(8) }, 9],
+  [
+    called('LOOP', 'LOOPE', 'LOOPNE', 'JCXZ', 'RET', 'BOUND'),
+    { ...undisturbed, value: within(0, 1, 6), prefix: within(0, 0, 4), count: below(8) },
+    5,
+  ],
+  [topics('flag'), { ...undisturbed, level: within(0, 0, 3) }, 8],
+  [called('PUSHF', 'SAHF', 'LAHF', 'POPF'), { ...undisturbed, tweaks: edits(tweak('flag', below(15))) }, 3],
+  [topics('io'), { ...undisturbed, level: within(0, 3), imm: within(0, 1, 4, 6), value: below(13) }, 5],
   // Privilege.
   [called('SGDT', 'SIDT', 'SLDT', 'STR', 'SMSW'), { level: USER, tweaks: edits(tweak('cr4', 0)) }],
   [called('RDTSC', 'RDTSCP', 'RDPMC'), { tweaks: edits(tweak('cr4', within(1, 2))) }],
@@ -48,7 +69,7 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe])[] = [
   [called('WAIT'), { tweaks: edits(tweak('cr0', 2), tweak('cr0', 4)) }],
   // Fetch.
   [forms, { tweaks: edits(tweak('long', below(4))) }],
-  [topics('alu', 'move', 'branch'), { prefix: 0, memory: false, tweaks: edits(tweak('high', below(8))) }],
+  [topics('alu', 'move', 'shift'), { prefix: 0, memory: false, tweaks: edits(tweak('high', below(8))) }],
   [topics('alu', 'move', 'shift'), { prefix: 0, memory: false, tweaks: edits(tweak('code', below(8), below(16))) }],
   [topics('alu', 'move'), { level: KERNEL, memory: false, tweaks: edits(tweak('cr4', 3)) }],
   [
@@ -95,21 +116,19 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe])[] = [
   [onMemory, { memory: true, prefix: 0, place: below(places.length) }],
   [topics('stack'), { tweaks: edits(tweak('stack', below(16))) }],
   // Paging.
+  [onMemory, { memory: true, prefix: 0, place: at('large page'), tweaks: edits(tweak('upper', 0, below(16))) }],
+  [onMemory, { memory: true, prefix: 0, place: at('second parent'), tweaks: edits(tweak('upper', 1, below(16))) }],
+  [onMemory, { memory: true, prefix: 0, place: at('gigabyte page'), tweaks: edits(tweak('upper', 2, below(16))) }],
   [
     onMemory,
-    {
-      memory: true,
-      prefix: 0,
-      place: at('large page', 'second parent', 'gigabyte page'),
-      tweaks: edits(tweak('upper', below(3), below(16))),
-    },
+    { memory: true, prefix: 0, place: at('second top entry'), tweaks: edits(tweak('upper', 3, within(0, 3, 3, 7, 7, 2, 4, 12, 13, 15))) },
   ],
   [onMemory, { memory: true, prefix: 0, place: at('edited page', 'fresh'), tweaks: edits(tweak('page', within(0, 6), below(12))) }],
   [onMemory, { memory: true, prefix: 0, place: at('data'), tweaks: edits(tweak('page', 1, below(12))) }],
   [topics('string'), { prefix: within(2, 3), place: at('before absent', 'into absent', 'page end', 'fresh'), count: within(4, 5, 6, 7) }],
   // Segments.
-  [loads, { level: within(KERNEL, USER), selector: anySelector, rpl: below(4) }],
-  [loads, { level: KERNEL, selector: anySelector, rpl: 0, prefix: 0 }],
+  [loads, { level: within(KERNEL, USER), selector: anySelector, rpl: below(4) }, 4],
+  [loads, { level: KERNEL, selector: anySelector, rpl: 0, prefix: 0 }, 4],
   [
     loads,
     {
@@ -117,7 +136,7 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe])[] = [
       tweaks: edits(tweak('descriptor', indexOf('userData'), below(16))),
     },
   ],
-  [loads, { level: KERNEL, rpl: 0, selector: named('null', 'unaccessed', 'absentData', 'executeOnly', 'readOnly'), prefix: 0 }],
+  [loads, { level: KERNEL, rpl: 0, selector: named('null', 'unaccessed', 'absentData', 'executeOnly', 'readOnly'), prefix: 0 }, 6],
   [
     called('WRFSBASE', 'WRGSBASE', 'RDFSBASE', 'RDGSBASE'),
     { value: below(8), prefix: 0, size: within(0, 2), tweaks: edits(tweak('cr4', 8)) },
@@ -125,8 +144,8 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe])[] = [
   [called('WRFSBASE', 'WRGSBASE'), { value: 4, prefix: 0, size: 2, tweaks: edits(tweak('cr4', 8)) }],
   [topics('probe'), { selector: anySelector, rpl: below(4), memory: fc.boolean(), place: within(0, 0, 1, 5) }],
   // Far transfers and gates.
-  [far, { level: within(KERNEL, USER, 1), selector: anySelector, rpl: below(4) }],
-  [far, { level: within(KERNEL, USER, 1), selector: gates, rpl: below(4), tweaks: edits(tweak('call-gate', below(4), below(16))) }],
+  [far, { level: within(KERNEL, USER, 1), selector: anySelector, rpl: below(4) }, 6],
+  [far, { level: within(KERNEL, USER, 1), selector: gates, rpl: below(4), tweaks: edits(tweak('call-gate', below(4), below(16))) }, 6],
   [far, { level: USER, selector: gates, rpl: 0, prefix: 0, tweaks: edits(tweak('tss', below(64))) }],
   [
     called('CALLF'),
@@ -139,6 +158,29 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe])[] = [
       size: 0,
       tweaks: edits(tweak('tss', within(0, 1, 2, 3, 4, 5, 13, 21, 29))),
     },
+  ],
+  [
+    called('CALLF'),
+    {
+      level: USER,
+      selector: named('callGate3'),
+      rpl: 0,
+      prefix: 0,
+      memory: true,
+      size: 0,
+      tweaks: edits(tweak('call-gate', 0, 4), tweak('tss', within(32, 33, 34, 35, 35, 36, 37, 45, 53, 61))),
+    },
+    4,
+  ],
+  [
+    far,
+    {
+      level: within(KERNEL, USER),
+      selector: named('absentCode', 'absentCode', 'unaccessed', 'codeLongAndBig', 'executeOnly', 'conforming0'),
+      rpl: 0,
+      prefix: 0,
+    },
+    4,
   ],
   [far, { level: USER, selector: gates, rpl: 0, prefix: 0, tweaks: edits(tweak('call-gate', 3, below(16)), tweak('stack', below(12))) }],
   [
@@ -153,6 +195,7 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe])[] = [
         ),
       ),
     },
+    8,
   ],
   [called('RETF', 'IRET'), { level: KERNEL, selector: 0, rpl: 3, prefix: 0, value2: within(0, 0, 21, 22, 23, 24, 25) }],
   [
@@ -197,7 +240,7 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe])[] = [
   [[...topics('alu', 'string'), ...called('MOV', 'POPSS', 'POPF', 'INT', 'SYSCALL', 'STI')], { tweaks: edits(tweak('flag', 0)) }],
   [topics('alu', 'move', 'string', 'stack'), { tweaks: edits(tweak('flag', within(0, 5)), tweak('flag', within(5, 4, 2))) }],
   // Tables, control, debug and model-specific registers.
-  [called('LLDT', 'LTR'), { level: KERNEL, selector: anySelector, rpl: below(4), prefix: 0 }],
+  [called('LLDT', 'LTR'), { level: KERNEL, selector: anySelector, rpl: below(4), prefix: 0 }, 4],
   [
     called('LLDT', 'LTR'),
     {
@@ -210,7 +253,7 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe])[] = [
   ],
   [called('LGDT', 'LIDT'), { level: KERNEL, prefix: 0, value: within(3, 7, 0), place: within(0, 1, 2) }],
   [toControl, { level: KERNEL, prefix: 0 }],
-  [toControl, { level: KERNEL, prefix: 0, reg: 2, value: below(30), imm: within(1, 2, 4, 5, 7, 8, 28) }],
+  [toControl, { level: KERNEL, prefix: 0, reg: 2, value: below(30), imm: within(1, 2, 4, 5, 7, 8, 28) }, 6],
   [toControl, { level: KERNEL, prefix: 0, reg: within(0, 3), imm: within(1, 2, 4, 5), value: below(30) }],
   [called('LMSW', 'CLTS'), { level: KERNEL, prefix: 0, tweaks: edits(tweak('cr0', within(2, 3, 4))) }],
   [called('INVPCID', 'INVLPG'), { level: KERNEL, prefix: 0, value2: below(6), value: below(8) }],
@@ -231,10 +274,10 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe])[] = [
 
 const numbers = (list: readonly Form[]): Arbitrary<number> => fc.constantFrom(...list.map((f) => forms.indexOf(f)));
 /** The recipes as arbitraries over the fields of a case. */
-export const focused = (fields: Fields): readonly Arbitrary<Case>[] =>
-  recipes.map(([from, recipe]) => {
+export const focused = (fields: Fields): readonly { readonly weight: number; readonly arbitrary: Arbitrary<Case> }[] =>
+  recipes.map(([from, recipe, weight = 2]) => {
     const fixed = Object.fromEntries(
       Object.entries(recipe).map(([name, v]) => [name, typeof v === 'object' ? v : fc.constant(v)]),
     ) as Partial<Fields>;
-    return fc.record({ ...fields, ...fixed, form: numbers(from) }, { noNullPrototype: true });
+    return { weight, arbitrary: fc.record({ ...fields, ...fixed, form: numbers(from) }, { noNullPrototype: true }) };
   });

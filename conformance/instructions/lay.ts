@@ -4,7 +4,7 @@
 import type { Form, Operand } from '../../spec/instructions/index.ts';
 import type { Case } from './choice.ts';
 import { codeWidth, type Desk, fit, putWord } from './desk.ts';
-import { loadable, oddSelectors, operands, places } from './edges.ts';
+import { loadable, oddSelectors, operands, type Place, places } from './edges.ts';
 import { addressSize, type Encoding, type Memory, operandSize } from './encode.ts';
 import * as at from './layout.ts';
 import { entryOf } from './state.ts';
@@ -70,6 +70,11 @@ const operandWidth = (o: Operand, size: 2 | 4 | 8, d: Desk): number => {
       return size;
   }
 };
+/** The place of that number, or another where that one cannot be had. */
+const placeOf = (usable: readonly Place[], n: number): Place => {
+  const wanted = places[n];
+  return wanted !== undefined && usable.includes(wanted) ? wanted : pick(usable, n);
+};
 /** Memory operands stand at places; this gives the addressing and puts the base in its register. */
 const address = (
   d: Desk,
@@ -81,7 +86,7 @@ const address = (
   const usable = places.filter(
     (p) => (p.only64 !== true || (d.mode === 'long64' && wide === 8)) && (p.paged !== true || (d.s.cr0 & (1n << 31n)) !== 0n),
   );
-  const wanted = pick(usable, c.place).at(width);
+  const wanted = placeOf(usable, c.place).at(width);
   const base = wide === 2 ? pick([3, 6, 7, 5], c.rm) : d.mode === 'long64' ? (c.rm === 4 ? 3 : c.rm) : (c.rm & 7) === 4 ? 3 : c.rm & 7;
   const override = ([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65] as readonly number[])[c.prefix - 5];
   const named = override === undefined ? undefined : (['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const)[c.prefix - 5];
@@ -188,7 +193,7 @@ const fixed = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
     case 'io': {
       const offset = (where: number, base: bigint): bigint => fit(d, BigInt(where) - (d.mode === 'long64' ? 0n : base));
       const usable = places.filter((p) => p.only64 !== true && (p.paged !== true || (s.cr0 & (1n << 31n)) !== 0n));
-      s.rsi = offset(Number(pick(usable, c.place).at(size)), s.ds.base);
+      s.rsi = offset(Number(placeOf(usable, c.place).at(size)), s.ds.base);
       s.rdi = offset(c.reg > 8 ? Number(pick(usable, c.imm).at(size)) : at.data + 0x180, s.es.base);
       s.rcx = pick([3n, 0n, 1n, 2n, 5n, 0x10n, 0x21n, 0x80n], c.count);
       putWord(d, at.data + 0x100, pick(operands, c.value), 8);
@@ -299,7 +304,10 @@ export const layOut = (d: Desk, form: Form, c: Case): Encoding => {
     ? c.reg % 7
     : form.operands.some((o) => o.at === 'C' || o.at === 'D')
       ? pick(form.topic === 'control' ? [0, 2, 3, 4, 8, 1, 5] : [0, 6, 7, 3, 4, 5, 8], c.reg) & high
-      : c.reg & high;
+      : // A stack pointer of 16 address bits would lie among the stops.
+        form.mnemonic === 'LEA' && (c.reg & high) === 4
+        ? 5
+        : c.reg & high;
   const memoryOperand = form.operands.find((o) => o.at === 'E' || o.at === 'M');
   const registerOperand = form.operands.find((o) => o.at === 'E' || o.at === 'R');
   let rm: Encoding['rm'] = { register: c.rm & high };

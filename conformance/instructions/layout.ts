@@ -63,10 +63,11 @@ export const pages: {
   userReadOnlyNoExecute: 0x1f000,
 };
 /** Linear addresses where all of memory appears once more, through entries that programs lay themselves. */
-export const aliases: { readonly large: number; readonly parent: number; readonly huge: number } = {
+export const aliases: { readonly large: number; readonly parent: number; readonly huge: number; readonly top: number } = {
   large: 0x400000,
   parent: 0x800000,
   huge: 0x40000000,
+  top: 0x80_0000_0000,
 };
 /** Nothing that a program names lies here and above: an agent inside the guest lives there. */
 export const agent = 0x30000;

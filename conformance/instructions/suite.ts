@@ -102,5 +102,5 @@ export const instructionsSuite: Suite<Case> = {
   simpler: lower,
   oblivious: true,
   block: 512,
-  runs: 12_000,
+  runs: 24_000,
 };

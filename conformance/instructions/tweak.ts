@@ -103,9 +103,11 @@ const tssEdit = (d: Desk, a: number): void => {
     0x8000_0000_0000_0000n,
     BigInt(at.stackTops.ring0 + 4),
   ];
-  if (a % 8 < 5) putWord(d, at.tss + 4, pick(values, a), d.long ? 8 : 4);
+  // The stack of ring 0, or of ring 1, whose handlers’ own stack stays good.
+  const ring = a < 32 ? 0 : 8;
+  if (a % 8 < 5) putWord(d, at.tss + 4 + ring, pick(values, a % 8), d.long ? 8 : 4);
   else if (a % 8 === 5 && !d.long)
-    putWord(d, at.tss + 8, BigInt(pick([0, at.selectors.userData | 3, at.selectors.absentData, at.selectors.data1 | 1], a >> 3)), 2);
+    putWord(d, at.tss + 8 + ring, BigInt(pick([0, at.selectors.userData | 3, at.selectors.absentData, at.selectors.data1 | 1], a >> 3)), 2);
   else putWord(d, at.tss + 0x66, pick([0xe7n, 0xe8n, 0xe9n, 0xffffn, 0x60n], a >> 3), 2);
 };
 
@@ -153,7 +155,9 @@ const upperEdit = (d: Desk, which: number, how: number): void => {
     if (narrow && d.cpu.has.includes('pse')) d.s.cr4 |= 0x10n;
     putWord(d, at.pageDirectory + width * (at.aliases.large >> shift), 0x87n ^ flip, width);
   } else if (which === 1) putWord(d, at.pageDirectory + width * (at.aliases.parent >> shift), BigInt(at.pageTable | 7) ^ flip, width);
-  else if (d.long) putWord(d, at.pdpt + 8 * (at.aliases.huge / 0x40000000), 0x87n ^ flip, 8);
+  else if (which === 3) {
+    if (d.long) putWord(d, at.pml4 + 8, BigInt(at.pdpt | 7) ^ flip, 8);
+  } else if (d.long) putWord(d, at.pdpt + 8 * (at.aliases.huge / 0x40000000), 0x87n ^ flip, 8);
 };
 /** The last page of the lower half is the code page, so that instructions end before, at and behind what is canonical. */
 const highEdit = (d: Desk): void => {
@@ -230,7 +234,7 @@ export const early = (d: Desk, { kind, a, b }: Tweak): void => {
       if (d.mode !== 'real' && d.mode !== 'v86') callGateEdit(d, a, b);
       return;
     case 'upper':
-      upperEdit(d, a % 3, b);
+      upperEdit(d, a % 4, b);
       return;
     case 'high':
       highEdit(d);
