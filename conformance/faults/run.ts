@@ -20,7 +20,7 @@ export interface Row {
   /** Played until then. */
   readonly programs: number;
 }
-/** Programs for each suite. */
+/** Programs for each suite, at least; `check` plays more of some. */
 export const budget = 4000;
 const seed = 1;
 
@@ -51,7 +51,8 @@ export const row = async (fault: Fault): Promise<Row> => {
     const target = targetOver(reference, `fault:${fault.id}`);
     const machines = [...suite.machines];
     const judge = createJudge(areas);
-    for (let block = 0, played = 0; played < budget && machines.length > 0; block++) {
+    const most = Math.max(budget, suite.runs);
+    for (let block = 0, played = 0; played < most && machines.length > 0; block++) {
       const machine = machines[block % machines.length];
       if (machine === undefined) break;
       for (const program of programsOf(suite, machine, seed, block)) {
