@@ -46,6 +46,12 @@ export const kinds: readonly Kind[] = [
     probe: () => ({ available: true, detail: 'in process' }),
   },
   {
+    usage: 'ref-rom',
+    matches: (n) => n === 'ref-rom',
+    open: async () => (await import('./targets/ref-rom/ref-rom.ts')).refRomTarget(),
+    probe: () => ({ available: true, detail: 'the reference processor booting the agent' }),
+  },
+  {
     usage: 'fault:ID',
     matches: named('fault'),
     open: async (rest) => (await import('./targets/fault/fault.ts')).faultTarget(needed(rest, 'the id of a fault', 'fault:VB-001')),
@@ -113,6 +119,12 @@ export const kinds: readonly Kind[] = [
     matches: named('qemu-tcg'),
     open: async (rest) => (await import('./targets/qemu-tcg/tcg.ts')).tcgTarget(rest === '' ? undefined : rest),
     probe: async () => (await import('./targets/qemu-tcg/tcg.ts')).probeTcg(),
+  },
+  {
+    usage: 'guest:COMMAND',
+    matches: named('guest'),
+    open: async (rest) =>
+      (await import('./targets/guest/guest.ts')).guestTarget(needed(rest, 'the command', "'guest:my-vmm --serial stdio --kernel {image}'")),
   },
 ];
 

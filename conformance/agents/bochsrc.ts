@@ -16,5 +16,6 @@ debug: action=ignore
 clock: sync=none, time0=0
 sound: driver=dummy
 speaker: enabled=0
+vga: extension=none, update_freq=1, realtime=0
 plugin_ctrl: unmapped=1, biosdev=0, speaker=0, extfpuirq=0, parallel=0, serial=1, iodebug=0
 `;

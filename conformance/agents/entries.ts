@@ -22,6 +22,7 @@ import {
   vars,
 } from './map.ts';
 import { EFER } from './launch.ts';
+import { emitGreet } from './serial.ts';
 import { emitWatchdog } from './watchdog.ts';
 
 /** Offsets in the payload: what the host put together. */
@@ -118,6 +119,7 @@ export const emitStartBody = (a: Assembler): void => {
   a.put(0x48, 0xc7, 0xc4);
   a.u32(agentStack);
   emitWatchdog(a);
+  emitGreet(a);
   a.memory([0x80], 7, vars.stop + 1, { imm: [ends.shutdown] }); // cmp byte [stop+1], shutdown
   a.put(0x0f, 0x84);
   a.rel32('landed');
@@ -195,3 +197,46 @@ export const emitBootGdt = (a: Assembler): void => {
 };
 /** The payload begins with this. */
 export const payloadMagic: number = magic;
+
+/** 32-bit entry of multiboot and PVH loaders: protected mode, flat segments, paging off; and 64-bit entry of Linux's protocol, which leaves long
+ *  mode again. `payload`: where the loader put it. */
+export const emitLoaded = (a: Assembler, at: number): { readonly entry32: number; readonly entry64: number } => {
+  a.bits(32);
+  const entry32 = a.here();
+  a.put(0xfa);
+  a.memory([0x0f, 0x01], 2, a.here() + 0x100000); // lgdt, its address put in below
+  const place = a.here() - 4;
+  a.put(0xea);
+  a.abs32('loaded32');
+  a.put(0x08, 0x00);
+  a.label('loaded32');
+  flatSegments(a);
+  imm32(a, 6, at);
+  a.put(0xe9);
+  a.rel32('unpack');
+  a.bits(64);
+  const entry64 = a.here();
+  a.put(0xfa, 0x0f, 0x01, 0x15); // cli; lgdt [rip+…]
+  a.rel32('bootGdtr64');
+  a.put(0x6a, 0x08, 0x48, 0x8d, 0x05); // push 08H; lea rax, [left64]
+  a.rel32('left64');
+  a.put(0x50, 0x48, 0xcb); // push rax; retfq
+  a.bits(32);
+  a.label('left64');
+  a.put(0x0f, 0x20, 0xc0, 0x25);
+  a.u32(0x7fffffff);
+  a.put(0x0f, 0x22, 0xc0, 0xb9); // CR0.PG off
+  a.u32(EFER);
+  a.put(0x0f, 0x32, 0x25);
+  a.u32(~0x100 >>> 0);
+  a.put(0x0f, 0x30, 0xe9); // EFER.LME off
+  a.rel32('loaded32');
+  emitUnpack(a);
+  emitBootGdt(a);
+  a.patch32(place, a.here() - 6);
+  a.label('bootGdtr64');
+  a.put(0x1f, 0x00);
+  a.abs32('bootGdt');
+  a.u32(0);
+  return { entry32, entry64 };
+};

@@ -1,25 +1,40 @@
-// How results leave a machine whose memory the host cannot see: length, then bytes, over the first serial port, unencoded.
-// 16550 line status bit 5: transmitter empty.
+// How results leave a machine whose memory the host cannot see: over the first serial port, unencoded. A mark, then each result as it stands in
+// memory, which begins with its length. 16550: line status bit 5 is transmitter empty; LCR 3 is 8N1, MCR 3 DTR and RTS.
 
 import type { Assembler } from './assembler.ts';
-import { control, controlAt, results } from './map.ts';
+import { control, controlAt, results, vars } from './map.ts';
 
 const port = 0x3f8;
-/** Sends the 4 bytes of the length, then what stands at `results`. */
+/** What firmware does not say. */
+export const mark: Uint8Array = Uint8Array.from([0xf5, 0x56, 0x4d, 0x4d, 0x43, 0x00, 0xf5, 0xa0]);
+
+/** 64-bit code, once a start: the port made ready, the mark sent. */
+export const emitGreet = (a: Assembler): void => {
+  a.memory([0xf6], 0, control + controlAt.serial, { imm: [1] });
+  a.put(0x0f, 0x84);
+  a.rel32('silent');
+  for (const [register, value] of [
+    [1, 0],
+    [3, 3],
+    [4, 3],
+  ] as const)
+    a.put(0x66, 0xba, (port + register) & 0xff, (port + register) >> 8, 0xb0, value, 0xee); // mov dx; mov al; out dx, al
+  for (const byte of mark) {
+    a.put(0xb0, byte, 0xe8);
+    a.rel32('byte');
+  }
+  a.label('silent');
+};
+/** Sends what stands from `results` to the next result, which stands at `results` again afterwards. */
 export const emitSend = (a: Assembler): void => {
   a.bits(64);
   a.label('send');
-  a.memory([0x8b], 1, control + controlAt.resultsEnd); // mov ecx, [end]
+  a.memory([0x8b], 1, vars.nextResult); // mov ecx, [next]
   a.put(0x81, 0xe9);
   a.u32(results); // sub ecx, results
   a.put(0xbe);
   a.u32(results); // mov esi, results
-  a.put(0x89, 0xcb, 0xbf, 0x04, 0x00, 0x00, 0x00); // mov ebx, ecx; mov edi, 4
-  a.label('length');
-  a.put(0x88, 0xd8, 0xe8); // mov al, bl; call byte
-  a.rel32('byte');
-  a.put(0xc1, 0xeb, 0x08, 0xff, 0xcf, 0x75); // shr ebx, 8; dec edi; jnz
-  a.rel8('length');
+  a.memory([0x89], 6, vars.nextResult);
   a.label('more');
   a.put(0x85, 0xc9, 0x74); // test ecx, ecx; jz
   a.rel8('sent');

@@ -13,7 +13,8 @@ export interface Ran {
   /** Result records, from the first; may be missing although cases were finished. */
   readonly results: Uint8Array | undefined;
   /** How the machine ended where not all cases were finished. */
-  readonly ended: 'shutdown' | 'hang' | { readonly broke: string };
+  /** `lines`: nothing is wrong with the next case; a fresh start goes on with it. */
+  readonly ended: 'shutdown' | 'hang' | 'lines' | { readonly broke: string } | { readonly unsupported: string };
 }
 export interface Runner {
   /** Bytes of cases that fit one start. */
@@ -71,13 +72,12 @@ const runQueue = async (runner: Runner, machine: MachineConfig, all: readonly Ag
       at = decoded.next;
       answers[index] = decoded.answer;
     }
-    if (finished < count) answers[chunk[finished]!.index] = ending(ran.ended);
+    const blamed = finished < count && ran.ended !== 'lines';
+    if (blamed) answers[chunk[finished]!.index] = ending(ran.ended);
     else if (ran.results === undefined) for (const { index } of chunk) answers[index] = { broke: 'no results came out of the machine' };
     // Without results the finished ones are run again, without the one that ended the machine.
-    queue = [
-      ...(ran.results === undefined && finished < count ? chunk.slice(0, finished) : []),
-      ...queue.slice(finished < count ? finished + 1 : count),
-    ];
+    const again = ran.results === undefined && finished < count ? chunk.slice(0, finished) : [];
+    queue = [...again, ...queue.slice(blamed ? finished + 1 : finished < count ? finished : count)];
   }
   return answers;
 };

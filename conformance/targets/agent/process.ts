@@ -1,7 +1,7 @@
 // One run of an emulator as a child process: in a folder of its own, with a deadline, dead when we are. Nothing of it outlives the call but files.
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -14,9 +14,26 @@ export interface Ended {
   /** It could not be started. */
   readonly error?: string;
 }
-/** A folder in shared memory where there is some: guest memory lives in files. */
-export const workFolder = (name: string): string =>
-  mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), `vmmc-${name}-${process.pid}-`));
+export interface WorkFolder {
+  readonly path: string;
+  readonly remove: () => void;
+}
+/** A folder in shared memory where there is some: guest memory lives in files. A guardian removes it however this process ends: its input ends then. */
+export const workFolder = (name: string): WorkFolder => {
+  const path = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), `vmmc-${name}-${process.pid}-`));
+  const guardian = spawn('sh', ['-c', 'read _; rm -rf "$1"', 'sh', path], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  guardian.on('error', () => {});
+  guardian.stdin.on('error', () => {});
+  guardian.unref();
+  (guardian.stdin as unknown as { unref?: () => void }).unref?.();
+  const remove = (): void => {
+    process.off('exit', remove);
+    rmSync(path, { recursive: true, force: true });
+    guardian.stdin.end();
+  };
+  process.once('exit', remove);
+  return { path, remove };
+};
 
 /** Milliseconds of processor time that a process has used. proc(5): utime and stime, in ticks of 10 ms. */
 const processorTime = (pid: number | undefined): number => {

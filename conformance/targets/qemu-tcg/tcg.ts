@@ -80,20 +80,15 @@ export const tcgTarget = async (binary = 'qemu-system-x86_64'): Promise<Target> 
   const version = versionOf(binary);
   if (version === undefined) throw new Error(`${binary} is not installed; ${install}`);
   const folder = workFolder('tcg');
-  const remove = (): void => rmSync(folder, { recursive: true, force: true });
-  process.once('exit', remove);
   try {
     return await agentTarget({
       name: 'qemu-tcg',
       version: `${version}, TCG, -cpu max`,
-      runner: runnerOf(binary, folder),
-      close: () => {
-        process.off('exit', remove);
-        remove();
-      },
+      runner: runnerOf(binary, folder.path),
+      close: folder.remove,
     });
   } catch (error) {
-    remove();
+    folder.remove();
     throw error;
   }
 };
