@@ -34,11 +34,11 @@ interface Page {
   readonly patches: Map<number, Patch>;
 }
 
-/** Follows code from an address through branches as far as the page goes. */
-const rewrite = (w: World, page: Page, base: number, at: number): void => {
+/** Follows code from addresses through branches as far as the page goes; the instruction pointer is at `at`. */
+const rewrite = (w: World, page: Page, base: number, at: number, roots: readonly number[]): void => {
   const { v, guest } = w;
   const { Decoder, DecoderOptions, Instruction } = iced();
-  const todo = [at];
+  const todo = [...roots];
   const instruction = new Instruction();
   try {
     for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
@@ -103,8 +103,13 @@ export const paravirtual = (): Technique => {
       page.seen.clear();
       for (const p of page.patches.values()) if (!intact(w, p)) page.patches.delete(p.at);
     }
-    if (page.seen.has(key(v, at))) return;
-    rewrite(w, page, number * PAGE, at);
+    // A call across pages has been emulated: where it returns to is code too.
+    const { op } = v;
+    const returns = at + ((op.nextLo - v.ipLo) | 0);
+    const crossed = op.jumps && ((op.lo ^ op.nextLo) & -PAGE) !== 0 && returns >>> 12 === number;
+    const roots = (crossed ? [at, returns] : [at]).filter((root) => !page.seen.has(key(v, root)));
+    if (roots.length === 0) return;
+    rewrite(w, page, number * PAGE, at, roots);
     // What the processor has decoded of the page may have been rewritten since.
     guest.versions[number]!++;
     page.version = guest.versions[number]!;
