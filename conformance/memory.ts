@@ -17,6 +17,10 @@ export const judgedMemory = (): JudgedMemory => {
   let view = new DataView(bytes.buffer);
   let certain: Uint8Array | undefined; // one byte a byte, only where the fill is unknown
   let size = 0;
+  /** What the bytes were reset to, and where they were written since: the next program of the same machine costs what this one wrote. */
+  let pristine: Uint8Array | undefined;
+  let like: { readonly size: number; readonly fill: number; readonly image: MachineConfig['image'] } | undefined;
+  const touched: number[] = [];
   const inside = (at: bigint, length: number): number => {
     if (at < 0n || at > BigInt(size)) return -1;
     const start = Number(at);
@@ -27,6 +31,7 @@ export const judgedMemory = (): JudgedMemory => {
     const start = Number(at);
     const kept = start + data.length > size ? data.subarray(0, size - start) : data;
     bytes.set(kept, start);
+    touched.push(start, start + kept.length);
     certain?.fill(1, start, start + kept.length);
   };
   return {
@@ -34,6 +39,14 @@ export const judgedMemory = (): JudgedMemory => {
       return size;
     },
     reset(granted, image = []) {
+      if (pristine !== undefined && granted.size === like?.size && granted.fill === like.fill && image === like.image && image.length > 0) {
+        for (let i = 0; i < touched.length; i += 2) {
+          const [start, end] = [touched[i] as number, touched[i + 1] as number];
+          bytes.set(pristine.subarray(start, end), start);
+        }
+        touched.length = 0;
+        return;
+      }
       size = Math.min(granted.size, memoryLimit);
       if (bytes.length < size) {
         bytes = new Uint8Array(size);
@@ -42,6 +55,10 @@ export const judgedMemory = (): JudgedMemory => {
       bytes.fill(granted.fill === 'unknown' ? 0 : granted.fill, 0, size);
       certain = granted.fill === 'unknown' ? new Uint8Array(size) : undefined;
       for (const piece of image) write(piece.at, piece.bytes);
+      touched.length = 0;
+      // Only machines with an image are reset again and again without a change.
+      pristine = granted.fill === 'unknown' || image.length === 0 ? undefined : bytes.slice(0, size);
+      like = granted.fill === 'unknown' ? undefined : { size: granted.size, fill: granted.fill, image };
     },
     write,
     read(at, length) {

@@ -89,15 +89,35 @@ const lowered = (suite: Suite, program: Program, granted: Granted): readonly Ste
   for (let step = player.next(); !step.done; step = player.next([])) steps.push(step.value);
   return steps;
 };
-/** A target that has all the answers already. */
-const answered = (target: Target, granted: Granted, answers: readonly Answer[]): Target => {
-  let next = 0;
-  return {
-    hello: target.hello,
-    reset: () => ({ granted }),
-    apply: () => answers[next++] ?? { broke: 'the target stopped answering in this program' },
-    close: () => undefined,
+/** Judges what was answered to stimuli that were all given at once. The player is not asked again: it never looks at an answer. */
+const judged = (
+  machine: MachineConfig,
+  granted: Granted,
+  steps: readonly Step[],
+  answers: readonly Answer[],
+  judge: Judge | undefined,
+): Played => {
+  const lines: Line[] = [{ reset: machine }, { granted }];
+  const findings: Finding[] = [];
+  let stimuli = 0;
+  judge?.reset(granted, machine.image);
+  const see = (event: Event): void => {
+    lines.push({ event: event as Stimulus | Observation });
+    if (judge !== undefined) for (const finding of judge.see(event)) findings.push(finding);
   };
+  for (const { plan, do: wanted } of steps) {
+    if (plan !== undefined) lines.push({ plan });
+    for (const stimulus of wanted) {
+      const answer = answers[stimuli++] ?? { broke: 'the target stopped answering in this program' };
+      if ('unsupported' in answer) {
+        lines.push({ event: stimulus });
+        judge?.pass();
+      } else see(stimulus);
+      for (const seen of observations(answer)) see(seen);
+      if ('broke' in answer) return { findings, lines, stimuli, broke: answer.broke };
+    }
+  }
+  return { findings, lines, stimuli };
 };
 interface InBlock {
   readonly program: Program;
@@ -121,12 +141,13 @@ export async function* playBlock(
   const [first] = programs as [Program, ...Program[]];
   if ('unsupported' in granting) return yield { program: first, played: refused({ refused: granting.unsupported }) };
   if ('broke' in granting) return yield { program: first, played: refused({ broke: granting.broke }) };
+  const lowerings = programs.map((p) => lowered(suite, p, granting.granted));
   const whole: WholeRun = await target.runAll(
     machine,
-    programs.map((p) => lowered(suite, p, granting.granted).flatMap((s) => s.do)),
+    lowerings.map((steps) => (steps.length === 1 ? (steps[0] as Step).do : steps.flatMap((s) => s.do))),
   );
   if ('unsupported' in whole) return yield { program: first, played: refused({ refused: whole.unsupported }) };
   if ('broke' in whole) return yield { program: first, played: refused({ broke: whole.broke }) };
   for (const [i, program] of programs.entries())
-    yield { program, played: await play(answered(target, whole.granted, whole.answers[i] ?? []), suite, program, judge) };
+    yield { program, played: judged(machine, whole.granted, lowerings[i] as readonly Step[], whole.answers[i] ?? [], judge) };
 }
