@@ -138,8 +138,16 @@ export const legacyTables = (b: Bench): void => {
   b.words(L2, BigInt(L1) | 3n);
   b.words(L1 + 8, 0x10003n, 0x11001n, 0x12002n);
 };
-export const legacyOn = (b: Bench): void => {
-  legacyTables(b);
+/** Lays tables out and writes each word once: a unit may have fetched any value that ever stood there. */
+export const written = (b: Bench, ...tables: readonly ((b: Bench) => void)[]): void => {
+  const words = new Map<number, bigint>();
+  const desk: Bench = { ...b, words: (at, ...values) => values.forEach((value, i) => words.set(at + 8 * i, value)) };
+  for (const table of tables) table(desk);
+  for (const [at, value] of words) b.words(at, value);
+};
+/** `spoil` edits the tables before they are written. */
+export const legacyOn = (b: Bench, spoil: (b: Bench) => void = () => undefined): void => {
+  written(b, legacyTables, spoil);
   b.write(0x20, ROOT, 8);
   b.command(0x40000000, 0x40000000);
   b.command(0x80000000, 0xc0000000);

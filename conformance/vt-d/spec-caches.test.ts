@@ -284,8 +284,7 @@ test('faults: overflow, collapse, index, FPD', () => {
   c.read(0x34, 2);
   expect(c.news()).toEqual(['vt-d.fault.overflow']);
   const d = bench();
-  legacyOn(d);
-  d.words(CONTEXT + 0x100, BigInt(L4) | 3n, 0x102n);
+  legacyOn(d, (b) => b.words(CONTEXT + 0x100, BigInt(L4) | 3n, 0x102n));
   d.dmaWrite(0x2000, 'blocked');
   d.read(FRCD + 8, 0, 8);
   expect(d.news()).toEqual([]);

@@ -4,14 +4,14 @@
 import { expect, test } from 'vitest';
 import type { Iova } from '../../spec/units.ts';
 import type { Bench } from './spec-bench.ts';
-import { bench, CAP, CONTEXT, ECAP, ECAP_FULL, ROOT } from './spec-bench.ts';
+import { bench, CAP, CONTEXT, ECAP, ECAP_FULL, ROOT, written } from './spec-bench.ts';
 
 const FRCD = 0x220;
 const DIRECTORY = 0x8000;
 const PASIDS = 0x9000;
 const TABLE = 0xa000;
 /** Scalable mode; requester 0 translates by the first stage with PASID 0; page 1 leads to 0x10000, page 2 read-only, page 3 supervisor. */
-const scalableOn = (b: Bench): void => {
+const scalableTables = (b: Bench): void => {
   b.words(ROOT, BigInt(CONTEXT) | 1n, 0n);
   b.words(CONTEXT + 0x10 * 32, BigInt(DIRECTORY) | 9n, 0n, 0n, 0n);
   b.words(DIRECTORY, BigInt(PASIDS) | 1n);
@@ -20,6 +20,9 @@ const scalableOn = (b: Bench): void => {
   b.words(TABLE + 0x1000, BigInt(TABLE + 0x2000) | 7n);
   b.words(TABLE + 0x2000, BigInt(TABLE + 0x3000) | 7n);
   b.words(TABLE + 0x3008, 0x10007n, 0x11005n, 0x12003n);
+};
+const scalableOn = (b: Bench, spoil: (b: Bench) => void = () => undefined): void => {
+  written(b, scalableTables, spoil);
   b.write(0x20, BigInt(ROOT) | 0x400n, 8);
   b.command(0x40000000, 0x40000000);
   b.command(0x80000000, 0xc0000000);
@@ -50,8 +53,7 @@ const cases: readonly Case[] = [
 ];
 test.each(cases)('scalable: %s', (slug, spoil, at, reason) => {
   const b = bench(CAP, ECAP_FULL);
-  scalableOn(b);
-  spoil(b);
+  scalableOn(b, spoil);
   b.dmaWrite(at, 'blocked');
   b.read(FRCD + 8, record(reason), 8);
   expect(b.news()).toEqual([]);
@@ -73,11 +75,14 @@ test('accessed and dirty flags', () => {
   expect(b.news()).toEqual(['vt-d.isolation.memory']);
 });
 const IRT = 0xb000;
-const interruptsOn = (b: Bench): void => {
+const interruptTable = (b: Bench): void => {
   b.words(IRT + 16, 0x00000500_00410001n, 0x40010n);
   b.words(IRT + 32, 0x00000500_00420001n, 0x40018n);
   b.words(IRT + 48, 0x00000500_00431001n, 0n);
   b.words(IRT + 64, 0n, 0n);
+};
+const interruptsOn = (b: Bench, spoil: (b: Bench) => void = () => undefined): void => {
+  written(b, interruptTable, spoil);
   b.write(0xb8, BigInt(IRT) | 3n, 8);
   b.command(0x01000000, 0x01000000);
   b.command(0x02000000, 0x03000000);
@@ -132,8 +137,7 @@ test.each(refusals)('an interrupt is blocked: %s', (slug, address, data, reason)
 });
 test('a posted interrupt sets its bit and notifies once', () => {
   const b = bench(CAP | (1n << 59n));
-  interruptsOn(b);
-  b.words(IRT + 16, ((0xc000n >> 6n) << 38n) | 0x00418001n, 0n);
+  interruptsOn(b, (t) => t.words(IRT + 16, ((0xc000n >> 6n) << 38n) | 0x00418001n, 0n));
   b.words(0xc000 + 32, (0x500n << 32n) | 0xf20000n);
   send(b, handle(1));
   b.see({

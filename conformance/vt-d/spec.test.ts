@@ -94,21 +94,18 @@ const cases: readonly Case[] = [
 ];
 test.each(cases)('%s', (_name, spoil, at, reason, slug) => {
   const good = bench();
-  legacyOn(good);
-  spoil(good);
+  legacyOn(good, spoil);
   good.dmaWrite(at, 'blocked');
   good.read(FRCD + 8, record(reason, 0x10, false), 8);
   expect(good.findings).toEqual([]);
   expect(good.tally(`vt-d.walk.${slug}`).kept).toBe(1);
   expect(good.tally(`vt-d.fault.reason-${slug}`).kept).toBe(1);
   const bad = bench();
-  legacyOn(bad);
-  spoil(bad);
+  legacyOn(bad, spoil);
   bad.dmaWrite(at, 'completed');
   expect(bad.news()).toEqual([`vt-d.walk.${slug}`]);
   const other = bench();
-  legacyOn(other);
-  spoil(other);
+  legacyOn(other, spoil);
   other.dmaWrite(at, 'blocked');
   other.read(FRCD + 8, record(0x77, 0x10, false), 8);
   expect(other.news()).toEqual([`vt-d.fault.reason-${slug}`]);
