@@ -60,7 +60,26 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe, weight
   [topics('flag'), { ...undisturbed, level: within(0, 0, 3) }, 8],
   [called('PUSHF', 'SAHF', 'LAHF', 'POPF'), { ...undisturbed, tweaks: edits(tweak('flag', below(15))) }, 3],
   [topics('io'), { ...undisturbed, level: within(0, 3), imm: within(0, 1, 4, 6), value: below(13) }, 5],
+  [
+    topics('alu', 'shift', 'branch'),
+    { ...undisturbed, memory: false, value: within(0, 1, 6), tweaks: edits(tweak('flag', within(7, 7, 8, 9, 10, 11, 12))) },
+    10,
+  ],
+  [called('ADC', 'SBB', 'AND', 'OR', 'TEST', 'CMC', 'STC'), { ...undisturbed, tweaks: edits(tweak('flag', within(7, 10))) }, 4],
+  [
+    forms.filter((f) => /^(SET|CMOV|J[NOBZSPL])/.test(f.mnemonic)),
+    { ...undisturbed, memory: false, value: 0, tweaks: edits(tweak('flag', within(7, 8, 9, 10, 11))) },
+    8,
+  ],
+  [topics('string'), { ...undisturbed, prefix: within(0, 3), count: below(4), tweaks: edits(tweak('flag', 2)) }, 4],
   // Privilege.
+  [called('SGDT', 'SIDT'), { level: USER, prefix: 0, memory: true, place: at('supervisor', 'absent', 'read-only') }, 4],
+  [called('RDFSBASE', 'RDGSBASE', 'WRFSBASE', 'WRGSBASE'), { ...undisturbed, size: within(0, 2) }],
+  [called('SYSCALL'), { prefix: 0, tweaks: edits(tweak('flag', 0)) }],
+  [
+    called('SYSRET', 'SYSEXIT', 'SYSCALL', 'SYSENTER'),
+    { ...undisturbed, level: within(KERNEL, KERNEL, USER), size: within(0, 2), value: within(0, 1) },
+  ],
   [called('SGDT', 'SIDT', 'SLDT', 'STR', 'SMSW'), { level: USER, tweaks: edits(tweak('cr4', 0)) }],
   [called('RDTSC', 'RDTSCP', 'RDPMC'), { tweaks: edits(tweak('cr4', within(1, 2))) }],
   [called('CLI', 'STI', 'PUSHF', 'POPF', 'IRET', 'INT'), { tweaks: edits(tweak('iopl', below(4))) }],
@@ -121,12 +140,23 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe, weight
   [onMemory, { memory: true, prefix: 0, place: at('gigabyte page'), tweaks: edits(tweak('upper', 2, below(16))) }],
   [
     onMemory,
-    { memory: true, prefix: 0, place: at('second top entry'), tweaks: edits(tweak('upper', 3, within(0, 3, 3, 7, 7, 2, 4, 12, 13, 15))) },
+    { memory: true, prefix: 0, place: at('second top entry'), tweaks: edits(tweak('upper', 3, within(0, 3, 6, 6, 6, 2, 4, 12, 13, 15))) },
   ],
   [onMemory, { memory: true, prefix: 0, place: at('edited page', 'fresh'), tweaks: edits(tweak('page', within(0, 6), below(12))) }],
   [onMemory, { memory: true, prefix: 0, place: at('data'), tweaks: edits(tweak('page', 1, below(12))) }],
   [topics('string'), { prefix: within(2, 3), place: at('before absent', 'into absent', 'page end', 'fresh'), count: within(4, 5, 6, 7) }],
   // Segments.
+  [
+    called('MOV', 'POPSS', 'LSS').filter((f) => f.topic === 'segment' && f.operands[0]?.at !== 'E'),
+    { level: within(KERNEL, 1, 2), selector: named('null'), rpl: below(4), reg: within(2, 9), prefix: 0 },
+    5,
+  ],
+  [
+    [...loads, ...far],
+    { level: USER, rpl: 0, prefix: 0, selector: named('userCode64', 'userCode32', 'tss'), tweaks: edits(tweak('table', 0, 1)) },
+    4,
+  ],
+  [onMemory, { memory: true, prefix: 6, place: within(0, 1, 4) }],
   [loads, { level: within(KERNEL, USER), selector: anySelector, rpl: below(4) }, 4],
   [loads, { level: KERNEL, selector: anySelector, rpl: 0, prefix: 0 }, 4],
   [
@@ -253,6 +283,8 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe, weight
   ],
   [called('LGDT', 'LIDT'), { level: KERNEL, prefix: 0, value: within(3, 7, 0), place: within(0, 1, 2) }],
   [toControl, { level: KERNEL, prefix: 0 }],
+  [toControl, { level: KERNEL, prefix: 0, reg: 0, imm: within(4, 4, 2, 1, 4), value: within(28, 28, 29) }],
+  [toControl, { level: KERNEL, prefix: 0, reg: 3, imm: 1, value: within(4, 11, 16, 3, 14, 19) }, 4],
   [toControl, { level: KERNEL, prefix: 0, reg: 2, value: below(30), imm: within(1, 2, 4, 5, 7, 8, 28) }, 6],
   [toControl, { level: KERNEL, prefix: 0, reg: within(0, 3), imm: within(1, 2, 4, 5), value: below(30) }],
   [called('LMSW', 'CLTS'), { level: KERNEL, prefix: 0, tweaks: edits(tweak('cr0', within(2, 3, 4))) }],

@@ -193,6 +193,7 @@ const fixed = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
     case 'io': {
       const offset = (where: number, base: bigint): bigint => fit(d, BigInt(where) - (d.mode === 'long64' ? 0n : base));
       const usable = places.filter((p) => p.only64 !== true && (p.paged !== true || (s.cr0 & (1n << 31n)) !== 0n));
+      if (form.topic === 'string') s.rax = fit(d, pick(operands, c.imm));
       s.rsi = offset(Number(placeOf(usable, c.place).at(size)), s.ds.base);
       s.rdi = offset(c.reg > 8 ? Number(pick(usable, c.imm).at(size)) : at.data + 0x180, s.es.base);
       s.rcx = pick([3n, 0n, 1n, 2n, 5n, 0x10n, 0x21n, 0x80n], c.count);

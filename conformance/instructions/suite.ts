@@ -15,7 +15,7 @@ import { codeLinear, codeStart, early, late, lengthened } from './tweak.ts';
 
 const plain: readonly CpuFeature[] = ['nx'];
 export const machines: readonly MachineConfig[] = [
-  machineFor('long64', '4-level', plain),
+  machineFor('long64', '4-level', ['nx', 'syscall']),
   machineFor('prot32', '32-bit', ['pse']),
   machineFor('real', 'none', []),
   machineFor('compat', '4-level', plain),
