@@ -5,6 +5,7 @@ import type { CpuFeature } from '../../spec/instructions/vocabulary.ts';
 import type { Tweak } from './choice.ts';
 import { byteAt, codeWidth, type Desk, holdable, put, putWord, segmentFor } from './desk.ts';
 import { loadable } from './edges.ts';
+import { callGateEdit, descriptorEdit, gateEdit, highEdit, tssEdit, upperEdit } from './edit-tables.ts';
 import { entryAt } from './furniture.ts';
 import * as at from './layout.ts';
 
@@ -47,126 +48,6 @@ const pageBits = [0, 1, 2, 5, 6, 8, 3, 4, 63, 51, 46, 36];
 const toggle = (d: Desk, where: number, bit: number): void =>
   put(d, where + (bit >> 3), Uint8Array.of(byteAt(d, where + (bit >> 3)) ^ (1 << (bit & 7))));
 
-const descriptorEdit = (d: Desk, name: at.SelectorName, how: number): void => {
-  const where = at.gdt + at.selectors[name];
-  // The first descriptors carry an agent as well as the handlers.
-  if (at.selectors[name] < at.selectors.userCode32) return;
-  const access = byteAt(d, where + 5);
-  const edits: readonly (readonly [offset: number, value: number])[] = [
-    [5, access & ~0x80],
-    [5, access & ~0x60],
-    [5, access | 0x60],
-    [5, access ^ 0x20],
-    [5, access ^ 2],
-    [5, access ^ 4],
-    [5, access ^ 8],
-    [5, access & ~0x10],
-    [5, access & ~1],
-    [6, byteAt(d, where + 6) ^ 0x40],
-    [6, byteAt(d, where + 6) ^ 0x20],
-    [6, byteAt(d, where + 6) ^ 0x80],
-    [0, 0x0f],
-    [2, byteAt(d, where + 2) ^ 0x10],
-  ];
-  const [offset, value] = pick(edits, how);
-  put(d, where + offset, Uint8Array.of(value));
-};
-const gateEdit = (d: Desk, vector: number, how: number): void => {
-  if (d.mode === 'real') return;
-  const where = at.idt + vector * (d.long ? 16 : 8);
-  const access = byteAt(d, where + 5);
-  const edits: readonly (readonly [offset: number, value: number])[] = [
-    [5, access & ~0x80],
-    [5, access ^ 0x60],
-    [5, access | 1],
-    [5, (access & 0xf0) | 0x5],
-    [5, (access & 0xf0) | 0x6],
-    [5, (access & 0xf0) | 0xc],
-    [2, 0],
-    [2, at.selectors.kernelData],
-    [2, at.selectors.code1],
-    [2, at.selectors.absentCode],
-    // A handler that stays at the level of the interrupted code could not run at a stop, which is supervisor code.
-    [2, d.cpl === 0 ? at.selectors.conforming0 : 0],
-    [4, 1],
-    [3, 0x10],
-  ];
-  const [offset, value] = pick(edits, how);
-  put(d, where + offset, Uint8Array.of(value));
-};
-const tssEdit = (d: Desk, a: number): void => {
-  if (d.mode === 'real') return;
-  const values = [
-    0n,
-    BigInt(at.pages.absent + 0x800),
-    BigInt(at.pages.supervisorReadOnly + 0x800),
-    0x8000_0000_0000_0000n,
-    BigInt(at.stackTops.ring0 + 4),
-  ];
-  // The stack of ring 0, or of ring 1, whose handlers’ own stack stays good.
-  const ring = a < 32 ? 0 : 8;
-  if (a % 8 < 5) putWord(d, at.tss + 4 + ring, pick(values, a % 8), d.long ? 8 : 4);
-  else if (a % 8 === 5 && !d.long)
-    putWord(d, at.tss + 8 + ring, BigInt(pick([0, at.selectors.userData | 3, at.selectors.absentData, at.selectors.data1 | 1], a >> 3)), 2);
-  else putWord(d, at.tss + 0x66, pick([0xe7n, 0xe8n, 0xe9n, 0xffffn, 0x60n], a >> 3), 2);
-};
-
-/** Call gates: not present, other levels, other targets, parameters, a second half that is none. */
-const callGateEdit = (d: Desk, gate: number, how: number): void => {
-  const where = at.gdt + pick([at.selectors.callGate3, at.selectors.callGate0, at.selectors.callGate16, at.selectors.callGate3], gate);
-  const access = byteAt(d, where + 5);
-  const { selectors } = at;
-  const to = (selector: number): readonly (readonly [offset: number, value: number])[] => [
-    [2, selector & 0xff],
-    [3, selector >> 8],
-  ];
-  const list: readonly (readonly (readonly [offset: number, value: number])[])[] = [
-    [[5, access & ~0x80]],
-    to(0),
-    to(selectors.kernelData),
-    to(selectors.absentCode),
-    to(selectors.code1),
-    to(selectors.conforming0),
-    to(selectors.userCode32),
-    to(at.gdtLimit + 1),
-    [[5, access ^ 0x60]],
-    [[5, (access & ~0x60) | 0x20]],
-    [[4, 2]],
-    [[4, 31]],
-    d.long ? [[13, 1]] : to(selectors.code2),
-    d.long ? [[10, 0x80]] : [[7, 0xff]],
-    to(selectors.codeLongAndBig),
-    [[5, (access & 0xf0) | 4]],
-  ];
-  for (const [offset, value] of pick(list, how)) put(d, where + offset, Uint8Array.of(value));
-};
-/** Entries above the page tables, for the aliases of memory: pages of 2 or 4 MBytes, a second parent of the page table, a page of 1 GByte. */
-const upperEdit = (d: Desk, which: number, how: number): void => {
-  const paging = d.machine.cpu?.paging ?? 'none';
-  if (paging === 'none') return;
-  const narrow = paging === '32-bit';
-  const width = narrow ? 4 : 8;
-  const shift = narrow ? 22 : 21;
-  // P, R/W, U/S; then each toggled, A, D, PS, G, PAT, reserved and frame bits.
-  const bits = [9, 0, 1, 2, 5, 6, 7, 8, 12, 13, 20, 21, 46, 51, 52, 63];
-  const bit = pick(bits, how);
-  const flip = bit > 31 && narrow ? 0n : 1n << BigInt(bit);
-  if (which === 0) {
-    if (narrow && d.cpu.has.includes('pse')) d.s.cr4 |= 0x10n;
-    putWord(d, at.pageDirectory + width * (at.aliases.large >> shift), 0x87n ^ flip, width);
-  } else if (which === 1) putWord(d, at.pageDirectory + width * (at.aliases.parent >> shift), BigInt(at.pageTable | 7) ^ flip, width);
-  else if (which === 3) {
-    if (d.long) putWord(d, at.pml4 + 8, BigInt(at.pdpt | 7) ^ flip, 8);
-  } else if (d.long) putWord(d, at.pdpt + 8 * (at.aliases.huge / 0x40000000), 0x87n ^ flip, 8);
-};
-/** The last page of the lower half is the code page, so that instructions end before, at and behind what is canonical. */
-const highEdit = (d: Desk): void => {
-  if (d.mode !== 'long64' || d.machine.cpu?.paging !== '4-level') return;
-  putWord(d, at.pml4 + 8 * 255, BigInt(at.pdpt | 7), 8);
-  putWord(d, at.pdpt + 8 * 511, BigInt(at.pageDirectory | 7), 8);
-  putWord(d, at.pageDirectory + 8 * 511, BigInt(at.pageTable | 7), 8);
-  putWord(d, at.pageTable + 8 * 511, BigInt(at.code | 7), 8);
-};
 const high = (d: Desk, tweaks: readonly Tweak[]): boolean =>
   d.mode === 'long64' && d.machine.cpu?.paging === '4-level' && tweaks.some((t) => t.kind === 'high');
 
