@@ -45,17 +45,18 @@ export const elf = (machine: MachineConfig, cases: readonly Uint8Array[], width:
   for (const [i, [type, from, length]] of (
     [
       [1, 0, bytes.length],
-      [4, noteAt, 0x18],
+      [4, noteAt, 0x10 + size],
     ] as const
   ).entries()) {
+    const align = type === 1 ? 4096 : 4;
     const at = header + i * entrySize;
     view.setUint32(at, type, true);
     if (width === 64) {
       view.setUint32(at + 4, 7, true);
-      for (const [k, value] of [from, loadAt + from, loadAt + from, length, length, 4096].entries()) word(at + 8 + 8 * k, value);
-    } else for (const [k, value] of [from, loadAt + from, loadAt + from, length, length, 7, 4096].entries()) word(at + 4 + 4 * k, value);
+      for (const [k, value] of [from, loadAt + from, loadAt + from, length, length, align].entries()) word(at + 8 + 8 * k, value);
+    } else for (const [k, value] of [from, loadAt + from, loadAt + from, length, length, 7, align].entries()) word(at + 4 + 4 * k, value);
   }
-  for (const [k, value] of [4, 4, physical32, 0x006e6558, entry32].entries()) view.setUint32(noteAt + 4 * k, value, true);
+  for (const [k, value] of [4, size, physical32, 0x006e6558, entry32].entries()) view.setUint32(noteAt + 4 * k, value, true);
   // The address fields are used: multiboot then asks nothing of the ELF headers.
   if (width === 32)
     for (const [k, value] of [

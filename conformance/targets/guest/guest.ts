@@ -25,8 +25,8 @@ interface Heard {
   readonly results: Buffer;
   readonly finished: number;
   readonly spoke: boolean;
-  /** Silence, death, or a second start. */
-  readonly ended: 'silent' | 'died' | 'again' | 'all';
+  /** Silence, death, a second start; KVM that cannot emulate an instruction. */
+  readonly ended: 'silent' | 'died' | 'again' | 'all' | 'refused';
   readonly said: string;
 }
 /** Splits what came over the line: how many whole results stand in `bytes` from `from`, and where they end. */
@@ -60,6 +60,8 @@ const listen = (command: string, cwd: string, cases: number): Promise<Heard> =>
     let timer = setTimeout(silent, patience.first);
     child.stderr.on('data', (b: Buffer) => {
       if (stderr.length < 4096) stderr += b.toString('latin1');
+      // QEMU keeps running after this, with the processor stopped.
+      if (stderr.includes('KVM internal error')) end('refused');
     });
     child.stdout.on('data', (b: Buffer) => {
       if (over !== undefined) return;
@@ -111,6 +113,8 @@ const runnerOf = (command: string, folder: string): Runner => ({
       throw new Error(
         `the agent never spoke over the serial port on standard output (${heard.ended === 'died' ? 'the command ended' : 'silence'}): ${heard.said}`,
       );
+    if (heard.ended === 'refused')
+      return { finished: heard.finished, results: heard.results, ended: { unsupported: 'KVM internal error: emulation failure' } };
     // A second start, or an end, in the middle of a case is what shutdown does to a machine.
     return { finished: heard.finished, results: heard.results, ended: heard.ended === 'silent' ? 'hang' : 'shutdown' };
   },

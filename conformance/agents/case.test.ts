@@ -1,0 +1,81 @@
+// Cases to bytes and back, and what is refused before a machine is started for it.
+
+import { describe, expect, test } from 'vitest';
+import type { CpuMachine, CpuState } from '../../spec/instructions/vocabulary.ts';
+import type { Gpa, MachineConfig } from '../../spec/units.ts';
+import { machineFor } from '../instructions/furniture.ts';
+import { code } from '../instructions/layout.ts';
+import { startState } from '../instructions/state.ts';
+import { type AgentCase, decodeResult, encodeCase } from './case.ts';
+import { machineBytes, rom, romSize } from './image.ts';
+import { caseAt, caseHeader, ends, resultHeader, stateAt, stateSize } from './map.ts';
+
+const long = machineFor('long64', '4-level', []);
+const encode = (machine: MachineConfig, bytes: readonly number[], edit: (s: CpuState) => CpuState = (s) => s) =>
+  encodeCase(machine, machineBytes(machine), [
+    { do: 'memory.write', at: BigInt(code) as Gpa, bytes: Uint8Array.from(bytes) },
+    { do: 'cpu.run', state: edit(startState(machine, 0)), limit: 10 },
+  ]);
+const given = (): AgentCase => {
+  const made = encode(long, [0x90, 0xcc]);
+  if ('unsupported' in made) throw new Error(made.unsupported);
+  return made;
+};
+const why = (machine: MachineConfig, bytes: readonly number[], edit?: (s: CpuState) => CpuState): string | undefined => {
+  const made = encode(machine, bytes, edit);
+  return 'unsupported' in made ? made.unsupported : undefined;
+};
+
+describe('a case', () => {
+  test('carries its state and its patches', () => {
+    const { bytes } = given();
+    const view = new DataView(bytes.buffer);
+    expect(view.getUint32(caseAt.size, true)).toBe(bytes.length);
+    expect(view.getUint32(caseAt.patches, true)).toBe(1);
+    expect(view.getBigUint64(caseHeader + stateAt.rip, true)).toBe(BigInt(code));
+    expect([...bytes.subarray(caseHeader + stateSize + 8, caseHeader + stateSize + 10)]).toEqual([0x90, 0xcc]);
+  });
+  test('is refused where the agent could not load, outlive or see it', () => {
+    const shadowed = (s: CpuState): CpuState => ({ ...s, shadow: 'sti' });
+    expect(why(long, [0x90, 0xcc])).toBeUndefined();
+    expect(why(long, [0x90], shadowed)).toContain('shadow');
+    expect(why(long, [0x90], (s) => ({ ...s, dr7: 0x402n }))).toContain('debug registers');
+    expect(why(long, [0x90], (s) => ({ ...s, ss: { ...s.ss, limit: 5 } }))).toContain('hidden part of ss');
+    expect(why(machineFor('compat', '4-level', []), [0x0f, 0x22, 0xc0], (s) => ({ ...s, rax: 0x10n }))).toContain('leaves the mode');
+    // Paging without protection is an exception, which the agent does see.
+    expect(why(long, [0x0f, 0x22, 0xc0], (s) => ({ ...s, rax: 0x8000_0010n }))).toBeUndefined();
+  });
+});
+describe('a result', () => {
+  const record = (stop: number, changed: readonly (readonly [at: number, word: bigint])[]): Uint8Array => {
+    const bytes = new Uint8Array(resultHeader + stateSize + 16 * changed.length);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, bytes.length, true);
+    view.setUint16(4, stop, true);
+    for (const [i, [at, word]] of changed.entries()) {
+      view.setUint32(resultHeader + stateSize + 16 * i, at, true);
+      view.setBigUint64(resultHeader + stateSize + 16 * i + 8, word, true);
+    }
+    return bytes;
+  };
+  test('names the stop and only the bytes that differ', () => {
+    const { answer, next } = decodeResult(long, given(), record(3, [[0x14100, 0xcccc_cccc_cc11_22ccn]]), 0);
+    expect(next).toBe(resultHeader + stateSize + 16);
+    expect(answer).toMatchObject({
+      saw: [
+        { saw: 'memory.changed', writes: [{ at: 0x14101n, bytes: Uint8Array.of(0x22, 0x11) }] },
+        { saw: 'cpu.stopped', by: 'stop', stop: 3, state: { rip: (long.cpu as CpuMachine).stops.at + 48n } },
+      ],
+    });
+  });
+  test('tells shutdown and the watchdog from events', () => {
+    expect(decodeResult(long, given(), record(ends.shutdown << 8, []), 0).answer).toMatchObject({ saw: [{ by: 'shutdown' }] });
+    expect(decodeResult(long, given(), record((ends.late << 8) | 2, []), 0).answer).toMatchObject({ saw: [{ by: 'limit' }] });
+  });
+});
+test('a ROM fills its size and starts at the reset vector', () => {
+  const bytes = rom(long, [given().bytes]);
+  expect(bytes.length).toBe(romSize);
+  expect(bytes[romSize - 16]).toBe(0xe9);
+  expect(() => rom(long, [new Uint8Array(romSize)])).toThrow('room for');
+});

@@ -1,0 +1,106 @@
+// The agent in each machine that boots it: one set of cases in every mode, the same answers everywhere, and nothing left behind.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { describe, expect, test } from 'vitest';
+import type { Answer, MachineConfig, Target } from '../../../spec/units.ts';
+import type { Stimulus } from '../../../spec/vocabulary.ts';
+import { connect } from '../../connect.ts';
+import { machines, instructionsSuite } from '../../instructions/suite.ts';
+import { programsOf } from '../../sample.ts';
+
+const has = (program: string, argument: string): boolean => spawnSync(program, [argument], { timeout: 20_000 }).error === undefined;
+const qemu = 'qemu-system-x86_64';
+const installed: Readonly<Record<string, boolean>> = {
+  bochs: has('bochs-bin', '--help'),
+  'qemu-tcg': has(qemu, '--version'),
+  [`guest:${qemu} -nodefaults -display none -no-reboot -serial stdio -kernel {image} -m 64M -accel tcg -cpu max -device isa-debug-exit,iobase=0x8900,iosize=4`]:
+    has(qemu, '--version'),
+  [`guest:${qemu} -nodefaults -display none -no-reboot -serial stdio -kernel {image64} -m 64M -accel tcg -cpu max -device isa-debug-exit,iobase=0x8900,iosize=4`]:
+    has(qemu, '--version'),
+};
+const left = (): readonly string[] =>
+  [existsSync('/dev/shm') ? '/dev/shm' : tmpdir()].flatMap((d) =>
+    readdirSync(d).filter((f) => /^vmmc-(bochs|tcg|guest)-/.test(f) && f.includes(`-${process.pid}-`)),
+  );
+
+const long = machines[0] as MachineConfig;
+/** Programs of the suite laid out for a processor with few features, so that all can have them. */
+const programs = async (machine: MachineConfig, count: number): Promise<readonly (readonly Stimulus[])[]> => {
+  const target = await connect('ref');
+  const reset = await target.reset(machine);
+  await target.close();
+  if (!('granted' in reset)) throw new Error('the reference refuses its own machine');
+  const granted = { ...reset.granted, cpu: { ...reset.granted.cpu!, has: [] } };
+  return programsOf(instructionsSuite as never, machine, 7, 0)
+    .slice(0, count)
+    .map((p) => {
+      const play = instructionsSuite.play(p.choices as never, granted, machine);
+      const stimuli: Stimulus[] = [];
+      for (let step = play.next(); step.done !== true; step = play.next([])) stimuli.push(...step.value.do);
+      return stimuli;
+    });
+};
+const stopOf = (answers: readonly Answer[]): unknown => {
+  const last = answers.at(-1);
+  if (last === undefined || !('saw' in last)) return undefined;
+  const stopped = last.saw.find((o) => o.saw === 'cpu.stopped');
+  return stopped?.saw === 'cpu.stopped' ? [stopped.by, stopped.stop] : undefined;
+};
+const stops = async (target: Target, machine: MachineConfig, given: readonly (readonly Stimulus[])[]): Promise<readonly unknown[]> => {
+  const ran = await target.runAll?.(machine, given);
+  if (ran === undefined || !('answers' in ran)) throw new Error(`not run: ${JSON.stringify(ran)}`);
+  return ran.answers.map(stopOf);
+};
+
+describe('ref-rom', () => {
+  test.each(machines.slice(0, 8).map((m) => [`${m.cpu?.mode} ${m.cpu?.paging}`, m] as const))(
+    'ends each program as the reference does: %s',
+    async (_, machine) => {
+      const given = await programs(machine, 40);
+      const [rom, ref] = [await connect('ref-rom'), await connect('ref')];
+      const seen = await stops(rom, machine, given);
+      const expected: unknown[] = [];
+      for (const stimuli of given) {
+        await ref.reset(machine);
+        expected.push(stopOf((await ref.applyAll?.(stimuli)) ?? []));
+      }
+      await Promise.all([rom.close(), ref.close()]);
+      // What the agent cannot load or see is undefined in what is seen.
+      expect(seen.filter((s) => s !== undefined).length).toBeGreaterThan(20);
+      expect(seen).toEqual(expected.map((e, i) => (seen[i] === undefined ? undefined : e)));
+    },
+  );
+});
+describe.each(Object.entries(installed))('%s', (name, here) => {
+  test.skipIf(!here)(here ? 'boots, answers, and leaves nothing behind' : 'not installed: skipped', { timeout: 60_000 }, async () => {
+    const target = await connect(name);
+    try {
+      const seen = await stops(target, long, await programs(long, 24));
+      expect(seen.filter((s) => Array.isArray(s) && s[0] === 'stop').length).toBeGreaterThan(12);
+    } finally {
+      await target.close();
+    }
+    expect(left()).toEqual([]);
+  });
+});
+describe('guest:COMMAND', () => {
+  test('says what is missing in a command', async () => {
+    await expect(connect('guest:')).rejects.toThrow('the command is missing');
+    await expect(connect('guest:my-vmm')).rejects.toThrow('write {image}');
+  });
+  test('says what it heard instead of the agent', async () => {
+    await expect(connect('guest:echo SeaBIOS; true {image}')).rejects.toThrow('never spoke');
+    expect(left()).toEqual([]);
+  });
+});
+test('a session that is killed leaves no folder behind', { timeout: 30_000 }, async () => {
+  const script = `import { workFolder } from '${new URL('./process.ts', import.meta.url).href}'; console.log(workFolder('guest').path); setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const path = await new Promise<string>((resolve) => child.stdout.once('data', (b: Buffer) => resolve(b.toString().trim())));
+  expect(existsSync(path)).toBe(true);
+  child.kill('SIGKILL');
+  await new Promise((resolve) => child.once('close', resolve));
+  await expect.poll(() => existsSync(path), { timeout: 10_000 }).toBe(false);
+});
