@@ -4,6 +4,7 @@
 import fc from 'fast-check';
 import type { Arbitrary } from 'fast-check';
 import { edged } from '../arbitraries/edges.ts';
+import { SCENES, type Scene } from './scene-names.ts';
 
 /** What software invalidates after an edit: what is needed; everything; the domain; nothing; the page beside it; another domain; with IH set. */
 export const HOWS = ['right', 'global', 'domain', 'missing', 'narrow', 'other', 'hint'] as const;
@@ -123,6 +124,7 @@ export type VtdChoice =
     }
   | { readonly op: 'silence'; readonly requester: number; readonly answers: boolean }
   | { readonly op: 'function'; readonly requester: number; readonly what: number; readonly n: number }
+  | { readonly op: 'scene'; readonly what: Scene; readonly n: number }
   | { readonly op: 'reset' }
   | { readonly op: 'settle' }
   | { readonly op: 'violate'; readonly duty: string; readonly n: number };
@@ -264,6 +266,7 @@ const others: readonly fc.WeightedArbitrary<VtdChoice>[] = [
   { weight: 2, arbitrary: fc.record({ op: is('page'), requester, at: where, flags: fc.nat(15), pasid, answered: fc.boolean() }, plain) },
   { weight: 1, arbitrary: fc.record({ op: is('silence'), requester, answers: fc.constantFrom(true, true, false) }, plain) },
   { weight: 2, arbitrary: fc.record({ op: is('function'), requester, what: fc.nat(7), n: fc.nat(4) }, plain) },
+  { weight: 11, arbitrary: fc.record({ op: is('scene'), what: fc.constantFrom(...SCENES), n: few }, plain) },
   { weight: 1, arbitrary: fc.record({ op: is('settle') }, plain) },
 ];
 

@@ -114,6 +114,8 @@ const ESIRTPS = bit(62);
 const RWBF = bit(4);
 const PLMR = bit(5);
 const DIT = bit(41);
+const RPS = bit(49);
+const ADMS = bit(52);
 
 export const vtdMachines: readonly MachineConfig[] = [
   qemu(cap39, qemuEcap | IR),
@@ -129,7 +131,7 @@ export const vtdMachines: readonly MachineConfig[] = [
   unit({ width: 48, levels: [4], guest: 40, records: 8, haw: 39, ecap: remaps | PT | EIM, cap: PI | ESIRTPS | ESRTPS }, rich),
   unit({ width: 57, levels: [3, 4, 5], records: 3, mask: 18, ecap: remaps | PT, cap: CM }, functions),
   unit({ width: 48, levels: [3, 4], records: 2, mask: 18, ecap: remaps | PT | DT | PRS }, rich),
-  unit({ width: 48, levels: [3, 4], records: 4, mask: 18, ecap: remaps | PT | SMTS | SSTS | PASID | DT }, rich),
+  unit({ width: 48, levels: [3, 4], records: 4, mask: 18, ecap: remaps | PT | SMTS | SSTS | PASID | DT | ADMS }, rich),
   unit({ width: 48, levels: [4], records: 4, mask: 18, ecap: remaps | PT | EIM | SMTS | FSTS | PASID | attributes, cap: FL1GP | PI }, rich),
   unit(
     { width: 57, levels: [4, 5], records: 2, mask: 9, ecap: remaps | SMTS | FSTS | SSTS | NEST | PASID | attributes | PT, cap: FL5LP },
@@ -141,10 +143,10 @@ export const vtdMachines: readonly MachineConfig[] = [
       levels: [4],
       records: 8,
       mask: 18,
-      ecap: remaps | PT | SMTS | FSTS | SSTS | NEST | PASID | DT | PRS | PDS | DIT | attributes,
+      ecap: remaps | PT | SMTS | FSTS | SSTS | NEST | PASID | DT | PRS | PDS | DIT | RPS | ADMS | attributes,
       cap: PI | ESRTPS,
     },
     functions,
   ),
-  unit({ width: 48, levels: [4], records: 1, mask: 18, ecap: remaps | SMTS | SSTS | FSTS | PASID | DT, cap: CM }, functions),
+  unit({ width: 48, levels: [4], records: 1, mask: 18, ecap: remaps | SMTS | SSTS | FSTS | PASID | DT | RPS | ADMS, cap: CM }, functions),
 ];

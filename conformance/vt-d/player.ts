@@ -11,6 +11,7 @@ import { send, setEntry } from './interrupts.ts';
 import { afterContext, afterInterrupt, everything, type Invalidation, invalidate, submit, waiting } from './invalidate.ts';
 import { clear, command, look, prepare, setEvent, setRoot, shield, stopWith } from './registers.ts';
 import { request } from './requests.ts';
+import { scene, SCENE_PAGES } from './scenes.ts';
 import {
   addressOf,
   type Device,
@@ -253,6 +254,8 @@ function lower(sw: Software, c: VtdChoice): void {
       return silence(sw, c.requester, c.answers);
     case 'function':
       return functionOf(sw, c.requester, c.what, c.n);
+    case 'scene':
+      return scene(sw, c.what, c.n);
     case 'reset':
       return again(sw);
     case 'settle':
@@ -265,6 +268,11 @@ function lower(sw: Software, c: VtdChoice): void {
 
 export function* playVtd(choices: readonly VtdChoice[], granted: Granted): Player<VtdChoice> {
   const sw = software(granted);
+  // Set aside before other tables take what there is.
+  if (sw.rich && choices.some((c) => c.op === 'scene')) {
+    sw.scene = sw.nextPage;
+    sw.nextPage += SCENE_PAGES;
+  }
   const step = (plan?: VtdChoice): Step<VtdChoice> => {
     const done = sw.out;
     sw.out = [];

@@ -29,6 +29,8 @@ export const shapeOf = (c: VtdChoice): string => {
       return `event ${c.masked ? 'masked' : 'unmasked'}`;
     case 'command':
       return `command-${c.what}`;
+    case 'scene':
+      return `scene-${c.what}`;
     case 'queue':
       return `queue-${c.fault}`;
     case 'violate':

@@ -72,6 +72,8 @@ export interface Software {
   readonly devices: readonly Device[];
   /** Words that were spoilt: address and the value to put back. */
   readonly spoilt: { readonly at: number; readonly value: bigint; readonly flush: (how: 'right') => void }[];
+  /** First of the pages that scenes keep their tables in. */
+  scene: number | undefined;
   counter: number;
   violated: boolean;
   started: boolean;
@@ -103,6 +105,7 @@ export const software = (granted: Granted): Software => {
     spaces: [],
     devices: vtd.requesters.map((requester, index) => ({ index, requester, attached: new Map(), loose: false, translated: [] })),
     spoilt: [],
+    scene: undefined,
     counter: 0,
     violated: false,
     started: false,

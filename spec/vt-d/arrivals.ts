@@ -70,6 +70,7 @@ const one = (g: VtdGhost, s: Seen): readonly Event[] => {
       return [{ saw: 'vtd.status', checks: [{ rule: `vt-d.${ruleOf[name]}`, ok, expected: tell(m), got }] }];
     }
   }
+  g.asked = 'unsure';
   if (uncertain) return [];
   for (const sent of g.sent) {
     const stale = sent.may.find((w) => w.rule !== undefined && agrees(w.message, s));
@@ -125,6 +126,9 @@ export const settledMessages = (g: VtdGhost): readonly Event[] => {
         got: g.ownArrived.has(name) ? 'it' : 'nothing',
       });
   }
+  // Everything that was seen since the last settle has been traced to who sent it.
+  if (g.asked === 'all') checks.push({ rule: 'vt-d.interrupt.asked-for', ok: true, expected: '', got: '' });
+  g.asked = 'all';
   if (checks.length > 0) events.push({ saw: 'vtd.status', checks });
   g.sent = [];
   g.ownArrived.clear();

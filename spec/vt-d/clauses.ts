@@ -25,20 +25,24 @@ const idOf = (code: number, slug: string): string =>
 /** A request that has only one way to end, blocked for one reason. */
 const sole = (e: Verdict, code: number): boolean => !e.reach && e.matched !== 'excluded' && e.reasons.length === 1 && e.reasons[0] === code;
 
-const blocked: readonly Clause<VtdGhost>[] = memoryReasons.map(({ code, slug, says, section }) =>
-  clause({
-    id: idOf(code, slug),
-    cite: vtd(section),
-    level: 'must',
-    binds: 'iommu',
-    says: `blocked: ${says}`,
-    on: ['vtd.access'],
-    harm: 'stray-write',
-    scope,
-    when: ({ event }) => sole(event, code),
-    holds: ({ event }) => event.matched === 'permitted' || no(event.seen, event),
-  }),
-);
+/** Page requests end in a response or a place in their queue, which rules of their own judge. */
+const paging: readonly number[] = [0x32, 0x47];
+const blocked: readonly Clause<VtdGhost>[] = memoryReasons
+  .filter(({ code }) => !paging.includes(code))
+  .map(({ code, slug, says, section }) =>
+    clause({
+      id: idOf(code, slug),
+      cite: vtd(section),
+      level: 'must',
+      binds: 'iommu',
+      says: `blocked: ${says}`,
+      on: ['vtd.access'],
+      harm: 'stray-write',
+      scope,
+      when: ({ event }) => sole(event, code),
+      holds: ({ event }) => event.matched === 'permitted' || no(event.seen, event),
+    }),
+  );
 const access: readonly Clause<VtdGhost>[] = [
   clause({
     id: 'vt-d.walk.refused',

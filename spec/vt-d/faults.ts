@@ -13,8 +13,8 @@ export interface Fault {
   readonly pasid: number | undefined;
   readonly execute: boolean;
   readonly privileged: boolean;
-  /** Address type, bits 125:124. */
-  readonly type: number;
+  /** Address type, bits 125:124; undefined where it says nothing. */
+  readonly type: number | undefined;
 }
 export interface FaultState {
   readonly records: readonly (Fault | undefined)[];

@@ -107,6 +107,8 @@ export interface VtdGhost {
   sent: Sent[];
   /** Interrupts seen since the last stimulus. */
   arrivals: Seen[];
+  /** Whether all interrupts since the last settle were somebody's. */
+  asked: 'all' | 'unsure';
   /** Own events whose message arrived since the last settle. */
   readonly ownArrived: Set<'fault' | 'completion' | 'page'>;
   /** Alignment of the protected regions, found by writing ones to their base. */
@@ -175,6 +177,7 @@ export const initial = (granted: Granted): VtdGhost => {
     overwritten: [],
     sent: [],
     arrivals: [],
+    asked: 'all',
     ownArrived: new Set(),
     alignment: new Map(),
     pmenRested: true,

@@ -3,7 +3,10 @@
 
 import type { Moment } from '../clause.ts';
 import type { Event } from '../vocabulary.ts';
-import { field, mask, PECTL, PQA, PQH } from './layout.ts';
+import type { Fault } from './faults.ts';
+import { faulted } from './faults.ts';
+import { FECTL, field, mask, PECTL, PQA, PQH } from './layout.ts';
+import type { Block } from './outcome.ts';
 import { absent, masters } from './functions.ts';
 import type { VtdGhost } from './ghost.ts';
 import { stored64 } from './ghost.ts';
@@ -15,6 +18,24 @@ import type { VtdCheck, VtdStimulus } from './vocabulary.ts';
 import { walk } from './walk.ts';
 
 type Asked = Extract<VtdStimulus, { readonly do: 'pri.request' }>;
+const statesKept = 24;
+/** A refused page request: whether it is recorded is not judged, but if it is, the record tells why. Its address type has no meaning. */
+const refusedPage = (g: VtdGhost, sourceId: number, e: Asked, o: Block): void => {
+  if (g.faultsUnknown !== undefined || o.fpd) return;
+  const fault: Fault = {
+    sourceId,
+    read: undefined,
+    info: e.at & ~0xfffn,
+    interrupt: false,
+    reasons: [o.reason],
+    pasid: e.pasid,
+    execute: false,
+    privileged: e.privileged === true,
+    type: undefined,
+  };
+  g.faults = faulted(g.faults, fault, masked(g, FECTL), false);
+  if (g.faults.length > statesKept) g.faultsUnknown = 'which of many faults were recorded';
+};
 export const pageRequested = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): readonly Event[] => {
   const requester = g.machine.requesters[e.requester];
   const queue = stored64(g, PQA);
@@ -45,7 +66,7 @@ export const pageRequested = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): reado
   if (o?.kind !== 'reach') {
     // Refused: a fault is recorded, the device may be answered at once.
     g.pageQueue.refused = true;
-    g.faultsUnknown ??= 'a page request that is refused';
+    if (o !== undefined) refusedPage(g, requester.sourceId, e, o);
     return [];
   }
   const { tail } = g.pageQueue;

@@ -62,7 +62,7 @@ const fits = (f: Fault, s: Shown): readonly Field[] => {
   };
   if (s.sourceId !== undefined) add('source-id', hex(f.sourceId), hex(s.sourceId), s.sourceId === f.sourceId);
   if (s.read !== undefined && f.read !== undefined) add('direction', f.read ? 'T 1' : 'T 0', s.read ? 'T 1' : 'T 0', s.read === f.read);
-  if (s.type !== undefined && !f.interrupt) add('address-type', `AT ${f.type}`, `AT ${s.type}`, s.type === f.type);
+  if (s.type !== undefined && f.type !== undefined && !f.interrupt) add('address-type', `AT ${f.type}`, `AT ${s.type}`, s.type === f.type);
   if (s.info !== undefined && f.info !== undefined)
     add(f.interrupt ? 'interrupt-index' : 'address', hex(f.info), hex(s.info), infoFits(f, s));
   if (s.pp !== undefined && !f.interrupt)

@@ -99,7 +99,6 @@ const second = (
 };
 const widthOf = (u: Unit, f: Found): bigint => 1n << BigInt(Math.min(u.a.mgaw, 30 + 9 * field(f.words[0] as bigint, 4, 2)));
 
-/** A present, well-formed PASID-table entry. */
 const translate = (u: Unit, f: Found, r: Result): void => {
   const { q, words, fpd, killer } = f;
   const [q0 = 0n, q1 = 0n, q2 = 0n] = words;
@@ -107,7 +106,7 @@ const translate = (u: Unit, f: Found, r: Result): void => {
   const pgtt = field(q0, 8, 6);
   if (killer === undefined && domain >= u.a.domains) r.unknown ??= 'a domain-id past ND';
   if (killer === undefined) {
-    // First-stage translations are tagged by PASID too; what lies behind them is a second stage of the domain.
+    // First-stage translations are tagged by PASID too.
     const table = pgtt === 1 ? `${f.pasid}: ${q2}` : `${q0 & ~3n}`;
     shares(u, r, pgtt === 1 ? domain + 0x10000 * (f.pasid + 1) : domain, table, iotlbSince(u.caches, domain, -1n, false).time);
   }
@@ -251,9 +250,13 @@ const context = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[
   if (q.kind !== 'untranslated' && q.kind !== 'page' && !bit(lo, 2)) block(r, [0x44], fpd, above);
   else if (q.kind === 'page' && !bit(lo, 4)) block(r, [0x47], fpd, above);
   else if (q.pasid !== undefined && !bit(lo, 3)) block(r, [0x45], fpd, above);
-  else if (q.kind === 'page') put(r, { kind: 'reach', at: 0n, size: 4096n, read: true, write: true, domain: undefined });
-  else if (q.kind === 'translated') reach(r, { at: q.at, size: 4096n, read: true, write: true, killer: above }, 0);
-  else byPasid(u, q, c, path, fpd, r);
+  else if (q.kind === 'page' || q.kind === 'translated') {
+    // Whether the PASID of a request that needs no PASID-table entry is held against the directory's size is not said.
+    const pasid = q.pasid ?? (q.kind === 'translated' && a.rps ? field(hi, 19, 0) : 0);
+    if (pasid >= 2 ** (field(lo, 11, 9) + 13)) block(r, [q.pasid === undefined ? 0x48 : 0x46], fpd, above);
+    if (q.kind === 'translated') reach(r, { at: q.at, size: 4096n, read: true, write: true, killer: above }, 0);
+    else put(r, { kind: 'reach', at: 0n, size: 4096n, read: true, write: true, domain: undefined });
+  } else byPasid(u, q, c, path, fpd, r);
 };
 
 export const scalable = (u: Unit, q: Request, root: { readonly value: bigint; readonly until: number }, r: Result): void => {

@@ -1,0 +1,108 @@
+// Scenes of interrupt remapping and page request events: entries and descriptors that are wrong, pointers that are set anew.
+// VT-d 4.1, Interrupt Remapping Fault Conditions; Posted Interrupt Descriptor; Page Request Event Control Register.
+
+import type { Iova } from '../../spec/units.ts';
+import { bit, mask, message, REG } from './bits.ts';
+import type { Scene } from './scene-names.ts';
+import { extended, pointToTable } from './interrupts.ts';
+import { invalidate, resume } from './invalidate.ts';
+import { able, addressOf, type Device, has, is, once, PAGES, poke, read, type Software, turn, write } from './software.ts';
+import { master, tell } from './scenes.ts';
+
+/** No entry that other choices fill. */
+const INDEX = 5;
+const nowhere = 0x4000_0000n;
+const entryAt = addressOf(PAGES.interrupts) + 16 * INDEX;
+const all = (sw: Software): void => invalidate(sw, [{ what: 'interrupts' }]);
+const send = (sw: Software, device: Device): void => {
+  sw.out.push({ do: 'msi.send', requester: device.index, address: message | BigInt(INDEX << 5) | bit(4), data: 0 });
+  sw.out.push({ do: 'settle' });
+};
+const remapped = (vector: number): bigint => 1n | (BigInt(vector) << 16n);
+const postedTo = (at: bigint, vector: number): bigint => 1n | bit(14) | bit(15) | (BigInt(vector) << 16n) | ((at & 0xffff_ffc0n) << 32n);
+
+/** One message by an entry of its own; then the entry is gone again. */
+const byEntry = (sw: Software, device: Device, low: bigint): void => {
+  poke(sw, entryAt, low, 0n);
+  all(sw);
+  tell(sw);
+  send(sw, device);
+  tell(sw);
+  poke(sw, entryAt, 0n, 0n);
+  all(sw);
+};
+const pointer = (sw: Software, device: Device): void => {
+  poke(sw, entryAt, remapped(0x61), 0n);
+  all(sw);
+  tell(sw);
+  send(sw, device);
+  poke(sw, entryAt, remapped(0x62), 0n);
+  pointToTable(sw);
+  once(sw, 'SIRTP');
+  send(sw, device);
+  poke(sw, entryAt, 0n, 0n);
+  all(sw);
+};
+const noTable = (sw: Software, device: Device): void => {
+  tell(sw);
+  write(sw, REG.IRTA, 8, nowhere | 3n | (extended(sw) ? bit(11) : 0n));
+  once(sw, 'SIRTP');
+  all(sw);
+  send(sw, device);
+  tell(sw);
+  pointToTable(sw);
+  once(sw, 'SIRTP');
+  all(sw);
+};
+/** A page request whose event is not masked. */
+export const pageEvent = (sw: Software, device: Device, n: number): void => {
+  if (!has(device, 'pri') || !sw.shows) return;
+  write(sw, REG.PRS, 4, 3n);
+  read(sw, REG.PRS, 4);
+  write(sw, REG.PEDATA, 4, BigInt(0x71 + n));
+  write(sw, REG.PEADDR, 4, message);
+  write(sw, REG.PECTL, 4, n === 3 ? mask : 0n);
+  read(sw, REG.PECTL, 4);
+  sw.out.push({ do: 'settle' });
+  sw.out.push({ do: 'pri.request', requester: device.index, at: 0x1000n as Iova, read: true, write: false, last: true, group: n });
+  sw.out.push({ do: 'settle' });
+  read(sw, REG.PQT, 8);
+  read(sw, REG.PRS, 4);
+  read(sw, REG.PECTL, 4);
+};
+
+/** False: no scene of interrupts. */
+export const interruptScene = (sw: Software, what: Scene, n: number): boolean => {
+  const device = able(sw, n, 'msi');
+  const posted = BigInt(addressOf(PAGES.posted) + 64 * 8);
+  const run = (act: (d: Device) => void): true => {
+    if (device === undefined || device.requester.physical !== undefined || !sw.shows || !sw.remaps) return true;
+    resume(sw);
+    const was = is(sw, 'IRE');
+    if (!was) turn(sw, 'IRE', true);
+    master(sw, device);
+    act(device);
+    if (!was) turn(sw, 'IRE', false);
+    return true;
+  };
+  switch (what) {
+    case 'entry-reserved':
+      return run((d) => byEntry(sw, d, remapped(0x63) | bit(24 + n)));
+    case 'entry-pointer':
+      return run((d) => pointer(sw, d));
+    case 'entry-access':
+      return run((d) => noTable(sw, d));
+    case 'posted':
+    case 'posted-reserved':
+      return run((d) => {
+        if (!sw.facts.posted) return;
+        const reserved = what === 'posted' ? 0n : n === 3 ? bit(24) : bit(2 + n);
+        poke(sw, Number(posted), 0n, 0n, 0n, 0n, (0xe2n << 16n) | reserved);
+        byEntry(sw, d, postedTo(posted, 0x64 + n));
+      });
+    case 'posted-access':
+      return run((d) => sw.facts.posted && byEntry(sw, d, postedTo(nowhere, 0x65)));
+    default:
+      return false;
+  }
+};

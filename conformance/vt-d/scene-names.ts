@@ -1,0 +1,37 @@
+// The scenes by name: what each brings about is decided where they are lowered.
+// Fault reasons first, then interrupts, events, functions and caches.
+
+export const SCENES = [
+  'root-access',
+  'context-access',
+  'table-access',
+  'top-access',
+  'interrupt-output',
+  'translated',
+  'page-request',
+  'abort',
+  'rid-pasid',
+  'directory-access',
+  'directory-present',
+  'directory-reserved',
+  'pasid-access',
+  'first-access',
+  'first-top',
+  'first-reserved',
+  'first-write',
+  'first-execute',
+  'execute-enable',
+  'width',
+  'protected',
+  'entry-reserved',
+  'entry-pointer',
+  'entry-access',
+  'posted',
+  'posted-reserved',
+  'posted-access',
+  'page-event',
+  'functions',
+  'second-reserved',
+  'stale',
+] as const;
+export type Scene = (typeof SCENES)[number];

@@ -1,0 +1,237 @@
+// Scenes: what random edits seldom bring about, each a request that has only one way to end, on tables of its own.
+// VT-d 4.1, Fault Conditions; Interrupt Remapping Fault Conditions. Everything is invalidated before and after, so that nothing old is left.
+
+import type { Iova } from '../../spec/units.ts';
+import { bit, REG, words } from './bits.ts';
+import type { Scene } from './scene-names.ts';
+import { interruptScene, pageEvent } from './interrupt-scenes.ts';
+import { everything, type Invalidation, invalidate, resume } from './invalidate.ts';
+import { setRoot } from './registers.ts';
+import {
+  addressOf,
+  dataPage,
+  type Device,
+  fresh,
+  has,
+  is,
+  once,
+  PAGES,
+  peek,
+  pick,
+  poke,
+  read,
+  type Software,
+  turn,
+  write,
+} from './software.ts';
+import { protect, withoutFunctions } from './unit-scenes.ts';
+
+/** No memory stands there, and every unit's host address width reaches it. */
+const nowhere = 0x4000_0000n;
+const PLACE = 0x1000n;
+/** None of the domain-ids that spaces have. */
+const DOMAIN = 11n;
+/** Pages of a scene: root, context, PASID directory and table, four levels. */
+export const SCENE_PAGES = 8;
+
+/** What a scene changes of tables that would let the request through. */
+interface Change {
+  readonly first?: boolean;
+  readonly pasid?: number;
+  readonly root?: bigint;
+  readonly rootEntry?: bigint;
+  readonly contextFlip?: bigint;
+  readonly context?: bigint;
+  readonly contextHigh?: bigint;
+  readonly directory?: bigint;
+  readonly entry?: bigint;
+  /** ERE and SRE. */
+  readonly enable?: bigint;
+  readonly stage?: bigint;
+  readonly top?: bigint;
+  readonly topFlip?: bigint;
+  readonly leaf?: bigint;
+  readonly leafFlip?: bigint;
+  readonly ask?: (sw: Software, device: Device, n: number) => void;
+}
+const put = (sw: Software, at: number, ...values: readonly bigint[]): void => {
+  if (values.some((v, i) => peek(sw, at + 8 * i) !== BigInt.asUintN(64, v))) poke(sw, at, ...values);
+};
+/** Every record, FSTS_REG, then all of it cleared. */
+export const tell = (sw: Software): void => {
+  const { facts } = sw;
+  read(sw, REG.FSTS, 4);
+  for (let i = 0; i < Math.min(8, facts.faultRecords); i++) {
+    read(sw, facts.faultAt + 16 * i, 8);
+    read(sw, facts.faultAt + 16 * i + 8, 8);
+  }
+  for (let i = 0; i < Math.min(8, facts.faultRecords); i++) write(sw, facts.faultAt + 16 * i + 12, 4, bit(31));
+  write(sw, REG.FSTS, 4, 0x71n);
+  read(sw, REG.FSTS, 4);
+};
+/** The device may send requests. */
+export const master = (sw: Software, device: Device): void => {
+  if (has(device, 'config')) sw.out.push({ do: 'function.config.write', requester: device.index, at: 4, width: 2, value: 4 });
+};
+const levelsOf = (sw: Software): number => Math.min(...sw.facts.levels);
+
+const tables = (sw: Software, base: number, device: Device, c: Change): void => {
+  const page = (i: number): bigint => BigInt(addressOf(base + i));
+  const { sourceId } = device.requester;
+  const { facts } = sw;
+  const half = sw.scalable && (sourceId & 0x80) !== 0 ? 8 : 0;
+  put(sw, Number(page(0)) + 16 * (sourceId >> 8) + half, c.rootEntry ?? page(1) | 1n);
+  const levels = c.first === true ? 4 : levelsOf(sw);
+  const aw = BigInt(levelsOf(sw) - 2);
+  const top = 8 - levels;
+  const stage = c.stage ?? page(top);
+  if (sw.scalable) {
+    const flags = 1n | (facts.deviceTlb ? 4n : 0n) | (facts.pasid ? 8n : 0n) | (facts.pageRequests ? 16n : 0n);
+    const context = (c.context ?? page(2)) | flags;
+    put(sw, Number(page(1)) + 32 * (sourceId & 0x7f), context ^ (c.contextFlip ?? 0n), c.contextHigh ?? 0n, 0n, 0n);
+    put(sw, Number(page(2)), c.directory ?? page(3) | 1n);
+    const low = c.entry ?? (c.first === true ? (1n << 6n) | 1n : stage | (2n << 6n) | (aw << 2n) | 1n);
+    put(sw, Number(page(3)) + 64 * (c.pasid ?? 0), low, DOMAIN, c.first === true ? stage | bit(4) | bit(5) | (c.enable ?? 0n) : 0n, 0n);
+  } else put(sw, Number(page(1)) + 16 * (sourceId & 0xff), (c.context ?? stage) | 1n, aw | (DOMAIN << 8n));
+  const rights = c.first === true ? 7n : 3n;
+  for (let i = top; i < 7; i++)
+    put(sw, Number(page(i)), (i === 6 ? (c.top ?? page(7)) | rights : page(i + 1) | rights) ^ (i === top ? (c.topFlip ?? 0n) : 0n));
+  const to = c.leaf ?? BigInt(addressOf(dataPage(sw, 1)));
+  put(sw, Number(page(7)) + 8, (to | rights) ^ (c.leafFlip ?? 0n));
+};
+const ask = (sw: Software, device: Device, at: bigint, more: { readonly pasid?: number; readonly translated?: boolean }): void => {
+  const bytes = words(BigInt(fresh(sw))).slice(0, 4);
+  sw.out.push({ do: 'dma.write', requester: device.index, at: at as Iova, bytes, ...more });
+};
+const perform = (sw: Software, device: Device, c: Change, n: number): void => {
+  const { scene: base } = sw;
+  if (base === undefined || sw.facts.levels.length === 0) return;
+  resume(sw);
+  tables(sw, base, device, c);
+  write(sw, REG.RTADDR, 8, (c.root ?? BigInt(addressOf(base))) | (sw.scalable ? bit(10) : 0n));
+  once(sw, 'SRTP');
+  everything(sw);
+  const was = is(sw, 'TE');
+  if (!was) turn(sw, 'TE', true);
+  master(sw, device);
+  tell(sw);
+  if (c.ask === undefined) ask(sw, device, PLACE, c.pasid === undefined ? {} : { pasid: c.pasid });
+  else c.ask(sw, device, n);
+  tell(sw);
+  if (!was) turn(sw, 'TE', false);
+  setRoot(sw);
+};
+
+type Tables = (sw: Software) => Change | undefined;
+const fetched = (sw: Software, d: Device): void => {
+  sw.out.push({ do: 'dma.read', requester: d.index, at: PLACE as Iova, length: 4, pasid: 1, execute: true });
+};
+const scalable =
+  (change: Change): Tables =>
+  (sw) =>
+    sw.scalable ? { first: !sw.facts.secondStage, ...change } : undefined;
+const second =
+  (change: Change): Tables =>
+  (sw) =>
+    sw.scalable && !sw.facts.secondStage ? undefined : change;
+const first =
+  (change: Change): Tables =>
+  (sw) =>
+    sw.scalable && sw.facts.firstStage ? { first: true, ...change } : undefined;
+const executes = (sw: Software): boolean => sw.facts.pasid && (sw.vtd.ecap & bit(30)) !== 0n;
+const pageAsked: Change['ask'] = (sw, device) => {
+  if (!has(device, 'pri')) return;
+  sw.out.push({ do: 'pri.request', requester: device.index, at: PLACE as Iova, read: true, write: false, last: true, group: 1 });
+};
+
+const changes: Partial<Readonly<Record<Scene, Tables>>> = {
+  'root-access': () => ({ root: nowhere }),
+  'context-access': (sw) => ({ first: sw.scalable && !sw.facts.secondStage, rootEntry: nowhere | 1n }),
+  'table-access': second({ top: nowhere }),
+  'top-access': second({ stage: nowhere }),
+  'interrupt-output': (sw) => ({ first: sw.scalable && !sw.facts.secondStage, leaf: 0xfee0_0000n }),
+  translated: (sw) =>
+    sw.facts.deviceTlb || !sw.scalable
+      ? {
+          first: sw.scalable && !sw.facts.secondStage,
+          ...(sw.facts.deviceTlb && sw.scalable ? { contextFlip: 4n } : {}),
+          ask: (_, d) => has(d, 'translated') && ask(sw, d, BigInt(addressOf(dataPage(sw, 1))), { translated: true }),
+        }
+      : undefined,
+  'page-request': (sw) => (sw.facts.pageRequests ? { ...(sw.scalable ? { contextFlip: 16n } : {}), ask: pageAsked } : undefined),
+  'page-event': (sw) => (sw.facts.pageRequests && sw.scalable ? { first: !sw.facts.secondStage, ask: pageEvent } : undefined),
+  abort: (sw) => (sw.facts.scalable && sw.queue.on ? { root: BigInt(addressOf(PAGES.root)) | bit(11) | bit(10) } : undefined),
+  'rid-pasid': (sw) => (sw.scalable && sw.facts.ridPasid ? { first: !sw.facts.secondStage, contextHigh: 0x3000n } : undefined),
+  'directory-access': (sw) => (sw.scalable ? { first: !sw.facts.secondStage, context: nowhere } : undefined),
+  'directory-present': scalable({ directory: 0n }),
+  'directory-reserved': (sw) => (sw.scalable && sw.scene ? { directory: BigInt(addressOf(sw.scene + 3)) | 0x21n } : undefined),
+  'pasid-access': scalable({ directory: nowhere | 1n }),
+  'second-reserved': second({ topFlip: bit(7) }),
+  stale: (sw) => ({ first: sw.scalable && sw.facts.firstStage, ask: used }),
+  'first-access': first({ top: nowhere }),
+  'first-top': first({ stage: nowhere }),
+  'first-reserved': first({ topFlip: bit(7) }),
+  'first-write': first({ leafFlip: 2n }),
+  'first-execute': (sw) =>
+    sw.scalable && sw.facts.firstStage && executes(sw) ? { first: true, pasid: 1, enable: 2n, leafFlip: bit(63), ask: fetched } : undefined,
+  'execute-enable': (sw) => (sw.scalable && sw.facts.firstStage && executes(sw) ? { first: true, pasid: 1, ask: fetched } : undefined),
+  width: (sw) =>
+    sw.scalable && sw.facts.passThrough
+      ? {
+          entry: (4n << 6n) | (BigInt(levelsOf(sw) - 2) << 2n) | 1n,
+          ask: (_, d) => ask(sw, d, 1n << BigInt(sw.facts.hostAddressWidth), {}),
+        }
+      : undefined,
+};
+
+/** A translation is used, its leaf is changed, what covers it is invalidated, and it is used again. */
+const used = (sw: Software, device: Device, n: number): void => {
+  if (sw.scene === undefined) return;
+  const domain = Number(DOMAIN);
+  const leaf = addressOf(sw.scene + 7) + 8;
+  ask(sw, device, PLACE, {});
+  poke(sw, leaf, BigInt(addressOf(dataPage(sw, 2 + n))) | (peek(sw, leaf) & 7n));
+  const at = PLACE;
+  const kinds: readonly Invalidation[] =
+    sw.scalable && sw.facts.firstStage
+      ? [
+          { what: 'pasid-iotlb', grain: 2, domain, pasid: 0 },
+          { what: 'pasid-iotlb', grain: 3, domain, pasid: 0, at, order: 0 },
+          { what: 'iotlb', grain: 2, domain },
+          { what: 'pasid-iotlb', grain: 2, domain, pasid: 0 },
+        ]
+      : [
+          { what: 'iotlb', grain: 2, domain },
+          { what: 'iotlb', grain: sw.facts.pageSelective ? 3 : 2, domain, at, order: 0 },
+          { what: 'iotlb', grain: 1, domain: 0 },
+          { what: 'iotlb', grain: 2, domain },
+        ];
+  invalidate(sw, [kinds[n % 4] as Invalidation]);
+  ask(sw, device, PLACE, {});
+};
+
+/** The n-th function that is there whatever virtual functions are enabled, and can do what the scene asks. */
+const deviceFor = (sw: Software, what: Scene, n: number): Device | undefined => {
+  const wants =
+    what === 'page-request' || what === 'page-event'
+      ? 'pri'
+      : what === 'translated'
+        ? 'translated'
+        : what === 'first-execute' || what === 'execute-enable'
+          ? 'execute'
+          : 'write';
+  return pick(
+    sw.devices.filter((d) => d.requester.physical === undefined && has(d, wants)),
+    n,
+  );
+};
+export const scene = (sw: Software, what: Scene, n: number): void => {
+  // Elsewhere such tables are left out: what a request came to would not be told.
+  if (!sw.rich) return;
+  if (what === 'protected') return protect(sw, n);
+  if (what === 'functions') return withoutFunctions(sw);
+  if (interruptScene(sw, what, n)) return;
+  const change = changes[what]?.(sw);
+  const device = deviceFor(sw, what, n);
+  if (change !== undefined && device !== undefined) perform(sw, device, change, n);
+};
