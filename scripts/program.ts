@@ -101,7 +101,12 @@ export const main = async (args: readonly string[]): Promise<number> => {
     .option('--json', 'machine-readable')
     .option('--write', 'update the committed matrix')
     .action(async (area, options) => runs((await import('./commands/faults.ts')).faultsCommand(area, options)));
-  for (const reserved of ['explain', 'classify'])
+  program
+    .command('classify')
+    .description('which instructions are sensitive and which trap, derived by experiment and compared with the table')
+    .option('--json', 'machine-readable')
+    .action(async (options) => runs((await import('./commands/classify.ts')).classifyCommand(options)));
+  for (const reserved of ['explain'])
     program.command(reserved, { hidden: true }).action(() => {
       throw usage(`vmmc ${reserved} is reserved; it comes with the area it belongs to`);
     });

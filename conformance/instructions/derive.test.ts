@@ -1,0 +1,39 @@
+// The classification that experiments on the reference give is the declared one, in every setting that vmmc classify shows and with IOPL 3, TSD and PCE.
+
+import { expect, test } from 'vitest';
+import { isHole, classOf, robinIrvine } from '../../spec/instructions/classification.ts';
+import { settings } from '../../scripts/commands/classify.ts';
+import { deriveAll, differ } from './derive.ts';
+
+const more = [
+  { mode: 'prot32', umip: false, tsd: true, pce: true, iopl: 3 },
+  { mode: 'long64', umip: true, tsd: true, pce: true, iopl: 3 },
+] as const;
+test.each([...settings, ...more].map((s) => [JSON.stringify(s), s] as const))('%s', { timeout: 120_000 }, (_, setting) => {
+  const rows = deriveAll(setting);
+  expect(rows.length).toBeGreaterThan(300);
+  expect(rows.filter(differ).map((r) => `${r.form.id}: declared ${r.declared}, derived ${String(r.derived)}`)).toEqual([]);
+  // What this processor has not is named, and little.
+  const blind = rows.filter((r) => typeof r.derived !== 'string').map((r) => r.form.mnemonic);
+  expect(new Set(blind)).toEqual(new Set(['XGETBV', 'XSETBV', 'RDPMC', 'MONITOR', 'MWAIT']));
+});
+test('all seventeen of Robin and Irvine are derived as holes of the classic processor', { timeout: 120_000 }, () => {
+  const [classic] = settings;
+  if (classic === undefined) throw new Error('no setting');
+  const rows = new Map(deriveAll(classic, (f) => robinIrvine.some((h) => h.forms.includes(f))).map((r) => [r.form, r]));
+  for (const hole of robinIrvine) {
+    const derived = hole.forms.filter((f) => classOf(f, classic) !== undefined).map((f) => rows.get(f)?.derived);
+    expect(derived.length, hole.name).toBeGreaterThan(0);
+    expect(
+      derived.some((d) => d === 'control-sensitive' || d === 'behaviour-sensitive'),
+      hole.name,
+    ).toBe(true);
+    expect(
+      hole.forms.some((f) => {
+        const c = classOf(f, classic);
+        return c !== undefined && isHole(c);
+      }),
+      hole.name,
+    ).toBe(true);
+  }
+});
