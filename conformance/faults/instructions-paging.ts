@@ -1,0 +1,117 @@
+// Seeded faults of paging: entries, rights, error codes, CR2, accessed and dirty flags.
+// Real bugs by their row, then one for each rule that no bug stands for.
+
+import type { Fault } from './fault.ts';
+
+export const instructionPagingFaults: readonly Fault[] = [
+  {
+    id: 'VX-055',
+    origin: 'KVM: CVE-2021-38198',
+    file: 'processor/paging.ts',
+    swap: ['    user &&= (step.lo & US) !== 0;', '    user = (step.lo & US) !== 0;'],
+    killedBy: 'instructions.page.rights',
+    story: 'U/S of the parents is forgotten',
+  },
+  {
+    id: 'VX-069',
+    origin: 'Xen shadow paging: XSA-173',
+    file: 'processor/paging.ts',
+    swap: ['let bad = (step.hi & HIGH_RESERVED) !== 0 || (step.hi < 0 && !nxe);', 'let bad = step.hi < 0 && !nxe;'],
+    killedBy: 'instructions.page.reserved',
+    story: 'frame bits above the physical-address width are cut off',
+  },
+  {
+    id: 'VX-070',
+    origin: 'Xen shadow paging: XSA-176',
+    file: 'processor/paging.ts',
+    swap: ['    if ((step.lo & PAGE_SIZE) !== 0 && level > 3) bad = true;\n', ''],
+    killedBy: 'instructions.page.reserved',
+    story: 'PS of a PML4 or PML5 entry is ignored',
+  },
+  {
+    id: 'insn-page-parent-write',
+    origin: 'rule',
+    file: 'processor/paging.ts',
+    swap: ['    writable &&= (step.lo & RW) !== 0;', '    writable = (step.lo & RW) !== 0;'],
+    killedBy: 'instructions.page.write',
+    story: 'R/W of the parents is forgotten',
+  },
+  {
+    id: 'insn-page-parent-nx',
+    origin: 'rule',
+    file: 'processor/paging.ts',
+    swap: ['    executable &&= step.hi >= 0;', ''],
+    killedBy: 'instructions.page.nx',
+    story: 'XD is ignored',
+  },
+  {
+    id: 'insn-page-present-code',
+    origin: 'rule',
+    file: 'processor/paging.ts',
+    swap: [
+      '    if ((step.lo & P) === 0) return pageFault(c, lo, hi, kind, who, 0);',
+      '    if ((step.lo & P) === 0) return pageFault(c, lo, hi, kind, who, P);',
+    ],
+    killedBy: 'instructions.page.present',
+    story: 'an entry that is not present is reported with P',
+  },
+  {
+    id: 'insn-page-fetch-code',
+    origin: 'rule',
+    file: 'processor/paging.ts',
+    swap: ['(kind === FETCH && fetches ? 16 : 0)', '0'],
+    killedBy: 'instructions.page.smep',
+    story: 'I is not reported',
+  },
+  {
+    id: 'insn-page-wp-clear',
+    origin: 'rule',
+    file: 'processor/paging.ts',
+    swap: [' || writable || (c.cr0 & CR0_WP) === 0;', ' || writable;'],
+    killedBy: 'instructions.move.completes',
+    story: 'a clear CR0.WP is ignored',
+  },
+  {
+    id: 'insn-page-fetch-user',
+    origin: 'rule',
+    file: 'processor/decode.ts',
+    swap: ['(c.cpl === 3 ? USER : SUPERVISOR)', 'SUPERVISOR'],
+    killedBy: 'instructions.page.fetch',
+    story: 'fetches at CPL 3 are the supervisor’s',
+  },
+  {
+    id: 'insn-page-smap',
+    origin: 'rule',
+    file: 'processor/paging.ts',
+    swap: ['  if (user && (c.cr4 & CR4_SMAP) !== 0 && who === SUPERVISOR) return false;\n', ''],
+    killedBy: 'instructions.page.smap',
+    story: 'SMAP is ignored',
+  },
+  {
+    id: 'insn-page-smap-ac',
+    origin: 'rule',
+    file: 'processor/paging.ts',
+    swap: [' && who === SUPERVISOR) return false;', ') return false;'],
+    killedBy: 'instructions.alu.completes',
+    story: 'RFLAGS.AC does not suspend SMAP',
+  },
+  {
+    id: 'insn-page-cr2',
+    origin: 'rule',
+    file: 'processor/paging.ts',
+    swap: [
+      '  c.cr2 = BigInt.asUintN(64, (BigInt(hi) << 32n) | BigInt(lo >>> 0));',
+      '  c.cr2 = BigInt.asUintN(64, (BigInt(hi) << 32n) | BigInt((lo & -4096) >>> 0));',
+    ],
+    killedBy: 'instructions.page.cr2',
+    story: 'CR2 holds the page',
+  },
+  {
+    id: 'insn-page-dirty',
+    origin: 'rule',
+    file: 'processor/paging.ts',
+    swap: ['(kind === WRITE && i === count - 1 ? DIRTY : 0)', '0'],
+    killedBy: 'instructions.page.accessed',
+    story: 'the dirty flag is not set',
+  },
+];
