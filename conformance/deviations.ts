@@ -24,7 +24,7 @@ export interface Deviation {
   readonly link?: string;
   /** It depends on timing inside the target: the trace is replayed more often before it counts as gone. */
   readonly race?: boolean;
-  /** Prefixes of the versions it was seen in; absent: all. */
+  /** What the version, or one of its parts between commas, starts with where it was seen; absent: all. */
   readonly versions?: readonly string[];
 }
 
@@ -71,7 +71,12 @@ export const readDeviations = (
   }
   if (!Array.isArray(json)) throw wrong(`${file}: must be an array of deviations`);
   const entries = json.map((entry, i) => check(file, entry, i));
-  return { file, entries: entries.filter((e) => e.versions === undefined || e.versions.some((v) => version.startsWith(v))) };
+  return {
+    file,
+    entries: entries.filter(
+      (e) => e.versions === undefined || e.versions.some((v) => version.split(', ').some((part) => part.startsWith(v))),
+    ),
+  };
 };
 
 /** A race that a trace shows once in some ten replays is shown by this many. */

@@ -153,6 +153,9 @@ const elsewhere = (e: Ending, state: SeenState): ((d: Difference) => boolean) | 
   const end = start + 4 * (e.frame.words.size + 1) + 4 * e.frame.size;
   return ({ what }) => what.startsWith('byte ') && parseInt(what.slice(5), 16) >= start && parseInt(what.slice(5), 16) < end;
 };
+/** Whether a byte ends the page below one whose first byte faults. */
+const splits = (e: Ending, { what }: Difference): boolean =>
+  e.vector === 14 && (e.s.cr2 & 0xfffn) === 0n && what.startsWith('byte ') && (parseInt(what.slice(5), 16) & 0xfff) >= 0xff8;
 const frame = (g: InstructionsGhost, e: Ending, memory: Memory, add: Add): void => {
   if (e.frame === undefined) return;
   const { size, words } = e.frame;
@@ -242,6 +245,10 @@ export const differences = (
     frame(g, e, memory, add);
     const ofFrame = list.length;
     bytes(g, e, before, memory, add);
+    for (let i = ofFrame; i < list.length; i++) {
+      const d = list[i] as Difference;
+      if (d.kind === 'stray' && splits(e, d)) list[i] = { ...d, as: 'part of a store whose other page faults' };
+    }
     const there = elsewhere(e, state);
     if (there !== undefined)
       for (let i = first; i < list.length; i++) {
