@@ -5,7 +5,20 @@ import type { CpuMachine, CpuState, Segment, SeenState } from '../../spec/instru
 import type { Answer, Gpa, MachineConfig } from '../../spec/units.ts';
 import type { Observation, Stimulus } from '../../spec/vocabulary.ts';
 import { firstOf, fromTable, reads, refusalOf } from './refuse.ts';
-import { agentCode, agentCodeEnd, caseAt, caseHeader, compared, ends, kinds, resultHeader, stateAt, stateSize, withMsrs } from './map.ts';
+import {
+  agentCode,
+  agentCodeEnd,
+  caseAt,
+  caseHeader,
+  compared,
+  ends,
+  everywhere,
+  kinds,
+  resultHeader,
+  stateAt,
+  stateSize,
+  withMsrs,
+} from './map.ts';
 
 /** A case that can be given to an agent. */
 export interface AgentCase {
@@ -44,6 +57,8 @@ const encodeState = (view: DataView, from: number, state: CpuState): void => {
   put64(view, from + stateAt.gsBase, state.gs.base);
 };
 
+/** Whether a patch changes what stands above the page table: pages can then be reached by other ways. */
+const upper = (p: { readonly at: number; readonly bytes: Uint8Array }): boolean => p.at < 0xa000 && p.at + p.bytes.length > 0x6000;
 /** `pristine`: the machine's memory below the agent, stops included. */
 export const encodeCase = (machine: MachineConfig, pristine: Uint8Array, stimuli: readonly Stimulus[]): Encoded => {
   const cpu = machine.cpu as CpuMachine;
@@ -71,7 +86,11 @@ export const encodeCase = (machine: MachineConfig, pristine: Uint8Array, stimuli
   view.setUint32(caseAt.size, size, true);
   view.setUint32(caseAt.kind, kindOf(cpu.mode, state), true);
   view.setUint32(caseAt.patches, patches.length, true);
-  view.setUint32(caseAt.flags, otherBases || msrInstruction(memory.subarray(start, start + 64)) ? withMsrs : 0, true);
+  view.setUint32(
+    caseAt.flags,
+    (otherBases || msrInstruction(memory.subarray(start, start + 64)) ? withMsrs : 0) | (patches.some(upper) ? everywhere : 0),
+    true,
+  );
   encodeState(view, caseHeader, state);
   let at = caseHeader + stateSize;
   for (const p of patches) {

@@ -10,9 +10,11 @@ import {
   compared,
   control,
   controlAt,
+  everywhere,
   pristine,
   resultAt,
   resultHeader,
+  stateAt,
   stateIn,
   stateOut,
   stateSize,
@@ -133,6 +135,16 @@ export const emitLoop = (a: Assembler): void => {
   a.memory([0x03], 2 + 8, control + controlAt.entryWidth); // add r10d, [width]
   a.put(0x41, 0xff, 0xc4, 0x45, 0x39, 0xdc, 0x75); // inc r12d; cmp r12d, r11d; jne page
   a.rel8('page');
+  // Dirty flags tell nothing where the program runs by other tables or without any.
+  a.memory([0xf6], 0, vars.thisCase + 8, { imm: [everywhere] });
+  a.put(0x0f, 0x85);
+  a.rel32('wide');
+  for (const field of ['cr0', 'cr3', 'cr4'] as const) {
+    load(a, 0, stateIn + stateAt[field]);
+    a.memory([0x3b], 0, stateOut + stateAt[field], { wide: true });
+    a.put(0x0f, 0x85);
+    a.rel32('wide');
+  }
   for (const [from, to] of [
     [0x6000, 0x6040],
     [0x7000, 0x7040],
@@ -145,6 +157,13 @@ export const emitLoop = (a: Assembler): void => {
     a.put(0xe8);
     a.rel32('scan');
   }
+  a.put(0xe9);
+  a.rel32('scanned');
+  a.label('wide');
+  imm32(a, 8, 0);
+  imm32(a, 9, compared);
+  a.put(0xe8);
+  a.rel32('scan');
   a.label('scanned');
   // Undo the patches: RSI at them again, from the pristine copy.
   load(a, 6, vars.nextResult); // result size

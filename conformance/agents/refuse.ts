@@ -77,6 +77,9 @@ export const refusalOf = (machine: CpuMachine, state: CpuState, memory: Uint8Arr
     const s = state[name];
     const asLoaded = is8086(mode) ? s.base === BigInt(s.selector << 4) && s.limit === 0xffff : fromTable(s, state, memory);
     const base64 = mode === 'long64' && (name === 'fs' || name === 'gs');
+    // A return to an outer level makes every null selector 0.
+    if (!is8086(mode) && s.selector < 4 && s.selector > 0 && (state.cs.selector & 3) !== 0)
+      return `a null selector in ${name} with a privilege level`;
     if (!asLoaded && !base64) return `a hidden part of ${name} that its selector does not give`;
   }
   // The watchdog's NMI and double faults need their gates; without them all ends in shutdown, whatever it was.
