@@ -37,6 +37,7 @@ const innocuous: readonly Piece[] = [
   'f9', // stc
   'fd90fc', // std, nop, cld
   '0fa2', // cpuid
+  '8b042500d00100890c2500d00100', // load from a page whose dirty flag is clear, then store there
   // Self-modifying: the immediate of the next instruction, then an instruction that was a NOP.
   storeAhead(1, '5a', 'b000'),
   storeAhead(0, 'f9', '90'),
@@ -62,8 +63,10 @@ const sensitive: readonly Piece[] = [
   (p) => `6a${p.cs.toString(16).padStart(2, '0')}${p.long ? '488d05030000005048cb' : 'e80000000058 83c00650cb'.replace(' ', '')}`, // far return to the next
   // Becomes sensitive while it runs: NOP to PUSHF.
   storeAhead(0, '9c', '9058'),
+  // And the other way: PUSHF to NOP.
+  storeAhead(0, '90', '9c'),
 ];
-/** Privileged, or bound to IOPL: they end a guest in ring 3. */
+/** Privileged, bound to IOPL, or (the last) a load and a store to a user page that is read-only: they end a guest in ring 3. */
 const privileged: readonly Piece[] = [
   'fa',
   'fb',

@@ -18,9 +18,10 @@ export const monitored = (config: MachineConfig, monitor: Monitor, umip = false)
   const features = umip ? [...cpu.features, 'umip' as const] : cpu.features;
   return { ...config, cpu: { ...cpu, features, monitor } };
 };
-export const pairOf = (config: MachineConfig, monitor: Monitor, umip = false): Pair => {
+/** `create`: of the reference that runs the monitor, where that is an edited one. */
+export const pairOf = (config: MachineConfig, monitor: Monitor, umip = false, create: typeof createMachine = createMachine): Pair => {
   const bare = createMachine(config);
-  return { config, granted: bare.granted, bare, monitored: createMachine(monitored(config, monitor, umip)) };
+  return { config, granted: bare.granted, bare, monitored: create(monitored(config, monitor, umip)) };
 };
 
 /** Bytes as they are at the end, of those that were stored to. */
