@@ -2,24 +2,6 @@
 // Addresses are linear; 16-bit code is addressed from `segment` (its base).
 
 export type Bits = 16 | 32 | 64;
-export const reg = {
-  ax: 0,
-  cx: 1,
-  dx: 2,
-  bx: 3,
-  sp: 4,
-  bp: 5,
-  si: 6,
-  di: 7,
-  r8: 8,
-  r9: 9,
-  r10: 10,
-  r11: 11,
-  r12: 12,
-  r13: 13,
-  r14: 14,
-  r15: 15,
-} as const;
 
 interface Fixup {
   readonly at: number;
