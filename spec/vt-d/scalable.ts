@@ -254,8 +254,7 @@ const context = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[
     // Whether the PASID of a request that needs no PASID-table entry is held against the directory's size is not said.
     const pasid = q.pasid ?? (q.kind === 'translated' && a.rps ? field(hi, 19, 0) : 0);
     if (pasid >= 2 ** (field(lo, 11, 9) + 13)) block(r, [q.pasid === undefined ? 0x48 : 0x46], fpd, above);
-    if (q.kind === 'translated') reach(r, { at: q.at, size: 4096n, read: true, write: true, killer: above }, 0);
-    else put(r, { kind: 'reach', at: 0n, size: 4096n, read: true, write: true, domain: undefined });
+    reach(r, { at: q.kind === 'page' ? 0n : q.at, size: 4096n, read: true, write: true, killer: above }, 0);
   } else byPasid(u, q, c, path, fpd, r);
 };
 
