@@ -80,7 +80,7 @@ export const runProcess = (
       const at = progress?.() ?? 0;
       const cpu = processorTime(child.pid);
       if (at !== mark.at) mark = { at, cpu };
-      else if (cpu - mark.cpu > stuck) {
+      else if (at >= 0 && cpu - mark.cpu > stuck) {
         late = true;
         child.kill('SIGKILL');
       }

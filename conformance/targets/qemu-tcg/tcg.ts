@@ -1,7 +1,7 @@
 // QEMU's own translator as a processor: our ROM in place of a BIOS, guest memory in a shared file, out through the debug-exit device.
 
 import { spawnSync } from 'node:child_process';
-import { closeSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineConfig, Target } from '../../../spec/units.ts';
 import { rom, romRoom } from '../../agents/image.ts';
@@ -88,6 +88,7 @@ const runnerOf = (binary: string, folder: string): Runner => ({
       !ended.late && ended.code !== 0 && ended.code !== 1
         ? `QEMU exited ${ended.code ?? 'by a signal'}: ${ended.stderr.trim().slice(-300)}`
         : undefined;
+    if (!existsSync(at('ram'))) return { finished: 0, results: undefined, ended: { broke: died ?? 'QEMU ended before it had memory' } };
     return readRan(readFileSync(at('ram')), cases.length, ended.late, died);
   },
 });
