@@ -126,14 +126,6 @@ export const vtdQueueFaults: readonly Fault[] = [
     story: 'the entry past the table is used',
   },
   {
-    id: 'vtd-interrupt-index-wraps',
-    origin: 'rule',
-    file: 'vt-d/interrupts.ts',
-    swap: ['handle + (data & 0xffff) : handle', '(handle + (data & 0xffff)) & 0xffff : handle'],
-    killedBy: 'vt-d.fault.reason-interrupt-index',
-    story: 'handle and subhandle wrap',
-  },
-  {
     id: 'vtd-interrupt-present',
     origin: 'rule',
     file: 'vt-d/interrupts.ts',
