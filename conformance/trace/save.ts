@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import type { MachineConfig } from '../../spec/units.ts';
 import { areas } from '../areas.ts';
 import { createJudge } from '../judge.ts';
 import type { CheckResult, Counterexample } from '../report/result.ts';
@@ -13,8 +14,10 @@ export const verdictsOf = (lines: readonly Line[]): Verdicts => {
   const judge = createJudge(areas);
   const verdicts: Record<string, string> = {};
   let at = 0;
+  let image: MachineConfig['image'];
   for (const [i, line] of lines.entries()) {
-    if ('granted' in line) judge.reset(line.granted);
+    if ('reset' in line) ({ image } = line.reset);
+    if ('granted' in line) judge.reset(line.granted, image);
     if (!('event' in line)) continue;
     const next = lines[i + 1];
     const happened = !(
