@@ -1,4 +1,5 @@
-// The classification that experiments on the reference give is the declared one, in every setting that vmmc classify shows and with IOPL 3, TSD and PCE.
+// The classification that experiments on the reference give is the declared one, with IOPL 3, TSD and PCE. The settings that vmmc classify shows are
+// compared by that command, which CI runs: they take half a minute.
 
 import { expect, test } from 'vitest';
 import { isHole, classOf, robinIrvine } from '../../spec/instructions/classification.ts';
@@ -9,7 +10,7 @@ const more = [
   { mode: 'prot32', umip: false, tsd: true, pce: true, iopl: 3 },
   { mode: 'long64', umip: true, tsd: true, pce: true, iopl: 3 },
 ] as const;
-test.each([...settings, ...more].map((s) => [JSON.stringify(s), s] as const))('%s', { timeout: 120_000 }, (_, setting) => {
+test.each(more.map((s) => [JSON.stringify(s), s] as const))('%s', { timeout: 120_000 }, (_, setting) => {
   const rows = deriveAll(setting);
   expect(rows.length).toBeGreaterThan(300);
   expect(rows.filter(differ).map((r) => `${r.form.id}: declared ${r.declared}, derived ${String(r.derived)}`)).toEqual([]);
