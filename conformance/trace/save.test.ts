@@ -8,14 +8,16 @@ import { play } from '../run.ts';
 import { programsOf } from '../sample.ts';
 import { refTarget } from '../targets/ref/ref.ts';
 import type { MachineConfig } from '../../spec/units.ts';
+import type { Suite } from '../program.ts';
 import { verdictsOf } from './save.ts';
 
 test('verdicts of a program are those that its run had', async () => {
-  const [machine] = instructionsSuite.machines as readonly [MachineConfig, ...MachineConfig[]];
+  const suite = instructionsSuite as unknown as Suite;
+  const [machine] = suite.machines as readonly [MachineConfig, ...MachineConfig[]];
   const target = refTarget();
   const judge = createJudge(areas);
-  for (const program of programsOf(instructionsSuite, machine, 1, 0).slice(0, 40)) {
-    const played = await play(target, instructionsSuite, program, judge);
+  for (const program of programsOf(suite, machine, 1, 0).slice(0, 40)) {
+    const played = await play(target, suite, program, judge);
     expect(played.findings).toEqual([]);
     expect(verdictsOf(played.lines)).toEqual({});
   }
