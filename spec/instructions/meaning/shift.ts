@@ -82,6 +82,8 @@ const double = (left: boolean): Meaning =>
     const source = value(w, 1);
     if (count > bits) {
       if (isMemory(w, 0)) undecided('a double shift beyond the operand size');
+      // The frame of whatever comes next goes where nobody can say.
+      if (gpr[w.i.rm] === 'rsp') undecided('a stack pointer that is undefined');
       leave(w, 'rflags', BigInt(statusFlags));
       leave(w, gpr[w.i.rm] as string, ones(size));
       return old;
