@@ -2,6 +2,7 @@
 // Intel SDM volume 3, Interrupt and Exception Handling: Exception- or Interrupt-Handler Procedures; Handler Procedures in 64-Bit Mode; volume 1,
 // Real-Address Mode; volume 3, Interrupt and Exception Handling in Real-Address Mode; Class 1 to 3 in Virtual-8086 Mode.
 
+import { ofStops } from './paging.ts';
 import { linearOf, place, readTable, save } from './access.ts';
 import { flag, ones } from './bits.ts';
 import {
@@ -69,6 +70,7 @@ const pushAll = (
       sp = (sp - BigInt(size)) & ones(width);
       const places = place(w, stackLinear(w, sp, size, full), size, { write: true }, 1);
       const at = places[0] as number;
+      ofStops(w, at, size);
       words.set(word, { at, value: value & ones(size), loose: loose ?? 0n });
       // What the instruction has stored there is gone.
       if (w.stores.size !== 0) for (let k = 0; k < size; k++) w.stores.delete(at + k);

@@ -24,7 +24,7 @@ const dirty = 0x40;
 const PS = 0x80;
 
 /** What stands where the stops are is the target's own code. */
-const ofStops = (w: Work, at: number, size: number): void => {
+export const ofStops = (w: Work, at: number, size: number): void => {
   const { at: start, stride, count } = w.cpu.stops;
   if (at + size > Number(start) && at < Number(start) + stride * count) undecided('memory of the stops');
 };
