@@ -142,14 +142,6 @@ export const instructionDataFaults: readonly Fault[] = [
     story: 'CF of SHRD is one bit off',
   },
   {
-    id: 'insn-mul-overflow',
-    origin: 'rule',
-    file: 'processor/multiply.ts',
-    swap: ['product >>> 16 !== 0', 'product >>> 17 !== 0'],
-    killedBy: 'instructions.multiply.flags',
-    story: 'CF of a 16-bit MUL is one bit off',
-  },
-  {
     id: 'insn-imul-sign',
     origin: 'rule',
     file: 'processor/multiply.ts',
@@ -242,14 +234,6 @@ export const instructionDataFaults: readonly Fault[] = [
     swap: ['  return (c, lo, hi) => write64(c, at(c), lo, hi);', '  return (c, lo) => write64(c, at(c), lo, lo >> 31);'],
     killedBy: 'instructions.stack.stores',
     story: '64-bit stores are of 32 bits, extended',
-  },
-  {
-    id: 'insn-cwd',
-    origin: 'rule',
-    file: 'processor/move.ts',
-    swap: ['(size === 16 ? c.r16[0]! << 16 : size === 32 ? c.r[0]! : c.r[1]!) >> 31;', '(size === 64 ? c.r[1]! : c.r[0]!) >> 31;'],
-    killedBy: 'instructions.move.registers',
-    story: 'CWD takes the sign of EAX',
   },
   {
     id: 'insn-xchg-stores',

@@ -29,14 +29,6 @@ export const instructionDeliveryFaults: readonly Fault[] = [
     story: 'SYSCALL with TF masked traps all the same',
   },
   {
-    id: 'VX-080',
-    origin: 'Xen: XSA-260',
-    file: 'processor/run.ts',
-    swap: ['tf !== 0 && c.shadow !== SHADOW_MOV_SS && !c.untraced', 'tf !== 0 && !c.untraced'],
-    killedBy: 'instructions.segment.completes',
-    story: 'MOV to SS does not hold back #DB',
-  },
-  {
     id: 'insn-interrupt-late',
     origin: 'rule',
     file: 'processor/run.ts',
