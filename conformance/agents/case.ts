@@ -209,6 +209,10 @@ export const decodeResult = (
   }
   if (stop < 256 && inAgent(savedRip(mode, given.state, stop, state, after)))
     return { answer: { unsupported: 'a state that the agent cannot load' }, next: at + size };
+  // Stops land by the debug registers, which code at an outer level cannot touch.
+  const saved = savedRip(mode, given.state, stop, state, after);
+  if (stop === 13 && saved >= Number(stops.at) && saved < Number(stops.at) + stops.stride * stops.count)
+    return { answer: { unsupported: 'a stop that is reached at an outer level' }, next: at + size };
   if (!faults.has(stop) && reads(firstOf(mode, given.state, given.memory)))
     return { answer: { unsupported: 'what a device answers to a port read' }, next: at + size };
   const saw: Observation[] = [];

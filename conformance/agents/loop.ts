@@ -10,6 +10,7 @@ import {
   compared,
   control,
   controlAt,
+  ends,
   everywhere,
   pristine,
   resultAt,
@@ -136,6 +137,9 @@ export const emitLoop = (a: Assembler): void => {
   a.put(0x41, 0xff, 0xc4, 0x45, 0x39, 0xdc, 0x75); // inc r12d; cmp r12d, r11d; jne page
   a.rel8('page');
   // Dirty flags tell nothing where the program runs by other tables or without any.
+  a.memory([0x80], 7, vars.stop + 1, { imm: [ends.shutdown] });
+  a.put(0x0f, 0x84);
+  a.rel32('wide');
   a.memory([0xf6], 0, vars.thisCase + 8, { imm: [everywhere] });
   a.put(0x0f, 0x85);
   a.rel32('wide');

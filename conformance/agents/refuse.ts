@@ -68,6 +68,7 @@ export const refusalOf = (machine: CpuMachine, state: CpuState, memory: Uint8Arr
   if (state.shadow !== 'none') return 'a program that starts in an interrupt shadow';
   if (((state.dr7 & 0x20ffn) | state.dr0 | state.dr1 | state.dr2 | state.dr3) !== 0n)
     return 'breakpoints: the agent needs the debug registers';
+  if ((state.rflags & 0x180000n) !== 0n && mode !== 'v86') return 'VIF or VIP, which a return to an outer level need not load';
   if (state.tr.selector !== 0x40 && mode !== 'real') return 'a task register other than the furnished one';
   if (state.ldtr.selector !== 0x50 && mode !== 'real') return 'an LDT other than the furnished one';
   if (mode !== 'real' && (Number(state.gdtr.base) !== 0x1000 || state.gdtr.limit < 0x1f)) return 'a GDT without the first descriptors';
