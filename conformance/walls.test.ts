@@ -77,20 +77,18 @@ test('the walls are green here, and red for each bad import planted in a copy', 
   const here = cruise(root);
   expect(here.out).toMatch(/no dependency violations found \((\d{3,}) modules/);
   const bad: readonly (readonly [string, string, string])[] = [
-    ['spec/bad.ts', "import '../reference/machine.ts';", 'spec-imports-neither-side'],
-    ['spec/bad.ts', "import '../conformance/judge.ts';", 'spec-imports-neither-side'],
-    ['reference/bad.ts', "import '../conformance/judge.ts';", 'reference-imports-no-suite'],
-    ['reference/bad.ts', "import '../spec/virtio/features.ts';", 'reference-sees-only-vocabularies'],
-    ['conformance/bad.ts', "import 'koffi';", 'koffi-in-one-folder'],
+    ['spec/bad-side.ts', "import '../reference/machine.ts';", 'spec-imports-neither-side'],
+    ['spec/bad-suite.ts', "import '../conformance/judge.ts';", 'spec-imports-neither-side'],
+    ['reference/bad-suite.ts', "import '../conformance/judge.ts';", 'reference-imports-no-suite'],
+    ['reference/bad-value.ts', "import '../spec/virtio/features.ts';", 'reference-sees-only-vocabularies'],
+    ['conformance/bad-package.ts', "import 'koffi';", 'koffi-in-one-folder'],
   ];
   for (const folder of ['spec', 'reference', 'conformance', 'scripts', '.dependency-cruiser.cjs', 'package.json', 'tsconfig.json'])
     cpSync(join(root, folder), join(copy, folder), { recursive: true });
   execFileSync('ln', ['-s', join(root, 'node_modules'), join(copy, 'node_modules')]);
-  for (const [file, text, rule] of bad) {
-    writeFileSync(join(copy, file), text);
-    const red = cruise(copy);
-    rmSync(join(copy, file));
-    expect(red.status, `${file}: ${text}`).not.toBe(0);
-    expect(red.out).toContain(rule);
-  }
+  for (const [file, text] of bad) writeFileSync(join(copy, file), text);
+  const red = cruise(copy);
+  expect(red.status).not.toBe(0);
+  const errors = red.out.split('\n').filter((line) => line.includes('error'));
+  for (const [file, , rule] of bad) expect(errors.some((line) => line.includes(`error ${rule}: ${file}`)), file).toBe(true);
 });

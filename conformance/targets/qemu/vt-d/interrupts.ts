@@ -13,8 +13,8 @@ export const barrier: readonly string[] = [`outb ${0x2000 + barrierLine} 1`, `ou
 export interface InterruptLog {
   /** Before a reset: everything is forgotten. */
   clear(): void;
-  /** Waits until the processor is ready. False: it is not within the bound. */
-  ready(): boolean;
+  /** Waits until the processor is ready. False: it is not within the bound, in ms. */
+  ready(within?: number): boolean;
   /** Waits for the answer to one more barrier. False: no answer within the bound, in ms. */
   barrier(within?: number): boolean;
   /** What came since the last look, in order. */
@@ -52,7 +52,7 @@ export const openLog = (file: string): InterruptLog => {
       taken = 0;
       fs.writeSync(fd, Buffer.alloc(log.entries), 0, log.entries, 0);
     },
-    ready: () => comes(log.ready, 1),
+    ready: (within) => comes(log.ready, 1, within),
     barrier: (within) => comes(log.barriers, ++barriers, within),
     take: () => {
       const count = word(log.count);

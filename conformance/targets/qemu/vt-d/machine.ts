@@ -124,7 +124,8 @@ export const startVtd = (binary: string, want: WantedVtd, watchdog: Watchdog): V
       armed: false,
       restart: () => {
         machine.armed = false;
-        // Now and then QEMU comes out of a reset with LINT0 masked although the firmware has set it: then barriers go unanswered, and it is reset again.
+        // Now and then QEMU comes out of a reset with LINT0 masked although the firmware has set it: then barriers go unanswered;
+        // more rarely its processor does not start. Either way it is reset again.
         for (let tries = 0; tries < resets; tries++) {
           interrupts.clear();
           const answer = qmp.execute('system_reset');
@@ -132,7 +133,7 @@ export const startVtd = (binary: string, want: WantedVtd, watchdog: Watchdog): V
           // The reset is done before the main loop reads the next command.
           for (const s of want.stations) s.setUp(qtest.lines);
           running.trim();
-          if (!interrupts.ready()) return false;
+          if (!interrupts.ready(10 * patience)) continue;
           qtest.lines(barrier);
           if (interrupts.barrier(patience)) return true;
         }
