@@ -37,6 +37,7 @@ const CR0_RELOADS = CR0_CD | CR0_NW | CR0_PG;
 const CR4_RELOADS = 0xb0 | (1 << 20);
 const CR4_FLUSHES = 0xb0 | (1 << 20) | (1 << 21) | (1 << 17) | (1 << 12);
 
+const low = (x: bigint): number => Number(BigInt.asIntN(32, x));
 const pae = (c: Cpu, cr0: number, cr4: number): boolean => (cr0 & CR0_PG) !== 0 && (cr4 & CR4_PAE) !== 0 && (c.efer & EFER_LME) === 0;
 
 /** MOV to CR0 of a whole value. */
@@ -121,7 +122,6 @@ const fromControl: Build = (insn) => {
   const o = insn.ops[1]!;
   const which = o.kind === 'control' ? o.index : 0;
   const set = setOf(insn, 0, insn.bits === 64 ? 64 : 32);
-  const low = (x: bigint): number => Number(BigInt.asIntN(32, x));
   return (c) => {
     privileged(c);
     if (which === 2 || which === 3) {
@@ -172,8 +172,9 @@ const fromDebug: Build = (insn) => {
   const set = setOf(insn, 0, insn.bits === 64 ? 64 : 32);
   return (c) => {
     const which = guardDebug(c, named);
-    const value = which < 4 ? c.dr[which]! : BigInt((which === 6 ? c.dr6 : c.dr7) >>> 0);
-    set(c, Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
+    // Halves, not one value from either arm: V8 of Node 20 aborts while it compiles a shift of a choice between two unsigned 64-bit BigInts.
+    if (which < 4) set(c, low(c.dr[which]!), low(c.dr[which]! >> 32n));
+    else set(c, which === 6 ? c.dr6 : c.dr7, 0);
   };
 };
 
@@ -182,8 +183,8 @@ const lmsw: Build = (insn) => {
   const get = getOf(insn, 0, 16);
   return (c) => {
     privileged(c);
-    const low = get(c) & (CR0_PE | CR0_MP | CR0_EM | CR0_TS);
-    writeCr0(c, (c.cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | low);
+    const bits = get(c) & (CR0_PE | CR0_MP | CR0_EM | CR0_TS);
+    writeCr0(c, (c.cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | bits);
   };
 };
 const smsw: Build = (insn) => {
