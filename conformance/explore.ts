@@ -5,7 +5,7 @@ import type { Capability, MachineConfig, Target } from '../spec/units.ts';
 import { areas as allAreas, suitesFor, within } from './areas.ts';
 import { readDeviations, stillStands } from './deviations.ts';
 import { createJudge } from './judge.ts';
-import { minimize } from './minimize.ts';
+import { type Allowance, allowancePerStimulus, initialAllowance, minimize } from './minimize.ts';
 import type { Program, Suite } from './program.ts';
 import type { CheckResult, Counterexample } from './report/result.ts';
 import { type Played, playBlock } from './run.ts';
@@ -66,6 +66,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   const started = performance.now();
   let programs = 0;
   let stimuli = 0;
+  const allowance: Allowance = { left: initialAllowance };
 
   const deviations = readDeviations(options.name, target.hello.version, options.deviations);
   const known = bySignature(deviations.entries);
@@ -102,6 +103,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
             lines,
             stimuli: of,
             shrinks: 0,
+            partly: false,
             repeated: true,
             signature,
             suite: suite.id,
@@ -112,7 +114,8 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       }
       const shapes = [...found.values()].filter((c) => `${c.finding.clause} | ${c.finding.kind}` === kind);
       if (!worthMinimizing(seen, shapes.length > 0 && shapes.every((c) => explains(known, c) !== undefined))) continue;
-      const minimal = await minimize(target, areas, suite, program, finding, { finding, lines: played.lines, stimuli: played.stimuli });
+      const first = { finding, lines: played.lines, stimuli: played.stimuli };
+      const minimal = await minimize(target, areas, suite, program, finding, first, allowance);
       const signature = signatureOf(minimal.finding, suite, minimal.program.choices, minimal.repeated);
       if (!found.has(signature)) found.set(signature, { ...minimal, signature, suite: suite.id, of: played.stimuli, seen: 0 });
     }
@@ -145,6 +148,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
         site.played++;
         programs++;
         stimuli += played.stimuli;
+        allowance.left += allowancePerStimulus * played.stimuli;
         for (const line of played.lines) if ('granted' in line) for (const c of line.granted.offers) offered.add(c);
         if (played.findings.length > 0) await record(site.suite, program, played);
         if (spent(site) || done()) break;

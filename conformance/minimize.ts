@@ -1,5 +1,5 @@
 // The shortest program that still shows a finding: ddmin over records (Zeller and Hildebrandt 2002), then each record made simpler.
-// The number of tries is bounded by a count, never by time, so that the same seed gives the same program.
+// Tries and the work in them are bounded by counts, never by time, so that the same seed gives the same program.
 
 import type { Target } from '../spec/units.ts';
 import type { Area } from '../spec/clause.ts';
@@ -13,6 +13,8 @@ export interface Minimal {
   readonly lines: readonly Line[];
   readonly stimuli: number;
   readonly shrinks: number;
+  /** The bound on work came first: a shorter program may show it too. */
+  readonly partly: boolean;
   /** False: the program did not show the finding a second time, and is as long as it was. */
   readonly repeated: boolean;
 }
@@ -22,7 +24,31 @@ interface Shown {
   readonly stimuli: number;
 }
 /** Tries per finding. */
-export const triesLimit = 400;
+const triesLimit = 400;
+/** A try's work is its stimuli and this much for the start: a machine's reset takes as long as some forty of QEMU's stimuli. */
+const startWork = 40;
+
+/** What a whole run may spend on minimizing. A finding gets a quarter of what is left, so that the first ones leave some for those that come late;
+ *  when nothing is left, programs are only repeated. */
+export interface Allowance {
+  left: number;
+}
+export const initialAllowance = 48_000;
+/** Earned by each stimulus of the run itself: a long run may minimize longer. */
+export const allowancePerStimulus = 2;
+const quarter = (allowance: Allowance): number => Math.max(0, allowance.left) / 4;
+
+/** What was done up to the objection, without the choices that came to nothing: nearly always enough, and one try. */
+const upTo = (choices: readonly Choice[], lines: readonly Line[], at: number): readonly Choice[] => {
+  const did: Choice[] = [];
+  let events = 0;
+  for (const line of lines) {
+    if ('plan' in line) did.push(line.plan);
+    else if ('event' in line && events++ === at) break;
+  }
+  const wanted = new Set(did);
+  return choices.filter((c) => wanted.has(c));
+};
 
 /** Same clause and same kind of objection: the finding still stands. */
 const same = (a: Finding, b: Finding): boolean => a.clause === b.clause && a.kind === b.kind;
@@ -34,22 +60,37 @@ export const minimize = async (
   program: Program,
   finding: Finding,
   first: Shown,
+  allowance: Allowance = { left: Number.POSITIVE_INFINITY },
 ): Promise<Minimal> => {
   const judge = createJudge(areas);
+  const workLimit = quarter(allowance);
   let tries = 0;
-  const shows = async (choices: readonly Choice[]): Promise<Shown | undefined> => {
+  let work = 0;
+  const spend = (stimuli: number): void => {
     tries++;
+    work += stimuli + startWork;
+    allowance.left -= stimuli + startWork;
+  };
+  const spent = (): boolean => tries >= triesLimit || work >= workLimit;
+  /** Programs that did not show it: the same ones come up again after each simplification. */
+  const failed = new Set<string>();
+  const shows = async (choices: readonly Choice[]): Promise<Shown | undefined> => {
+    const key = JSON.stringify(choices);
+    if (failed.has(key)) return undefined;
     const played = await play(target, suite, { ...program, choices }, judge);
+    spend(played.stimuli);
     const again = played.findings.find((f) => same(f, finding));
-    return again === undefined ? undefined : { finding: again, lines: played.lines, stimuli: played.stimuli };
+    if (again !== undefined) return { finding: again, lines: played.lines, stimuli: played.stimuli };
+    failed.add(key);
+    return undefined;
   };
   const repeated = await shows(program.choices);
-  if (repeated === undefined) return { program, ...first, shrinks: 0, repeated: false };
+  if (repeated === undefined) return { program, ...first, shrinks: 0, partly: false, repeated: false };
   let best = repeated;
   let choices = program.choices;
   let shrinks = 0;
   const attempt = async (fewer: readonly Choice[]): Promise<boolean> => {
-    const shown = tries < triesLimit ? await shows(fewer) : undefined;
+    const shown = spent() ? undefined : await shows(fewer);
     if (shown === undefined) return false;
     best = shown;
     choices = fewer;
@@ -62,9 +103,10 @@ export const minimize = async (
       for (const fewer of list) if (await attempt(fewer)) return true;
       return false;
     }
+    if (spent()) return false;
     const programs = list.slice(0, triesLimit - tries).map((fewer) => ({ ...program, choices: fewer }));
-    tries += programs.length;
     for await (const { program: tried, played } of playBlock(target, suite, programs, judge)) {
+      spend(played.stimuli);
       const again = played.findings.find((f) => same(f, finding));
       if (again === undefined) continue;
       best = { finding: again, lines: played.lines, stimuli: played.stimuli };
@@ -76,7 +118,7 @@ export const minimize = async (
   };
   const remove = async (): Promise<void> => {
     for (let size = Math.ceil(choices.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2))
-      for (let start = choices.length - size; start >= -size + 1 && tries < triesLimit; start -= size) {
+      for (let start = choices.length - size; start >= -size + 1 && !spent(); start -= size) {
         const from = Math.max(start, 0);
         const fewer = [...choices.slice(0, from), ...choices.slice(start + size)];
         if (fewer.length < choices.length) await attempt(fewer);
@@ -85,7 +127,7 @@ export const minimize = async (
   const simplify = async (): Promise<boolean> => {
     let any = false;
     for (let i = 0; i < choices.length; i++) {
-      for (let again = true; again && tries < triesLimit; ) {
+      for (let again = true; again && !spent(); ) {
         again = false;
         const choice = choices[i];
         if (choice === undefined) break;
@@ -96,7 +138,9 @@ export const minimize = async (
     }
     return any;
   };
+  const needed = upTo(choices, repeated.lines, repeated.finding.at);
+  if (needed.length < choices.length) await attempt(needed);
   await remove();
-  while (tries < triesLimit && (await simplify())) await remove();
-  return { program: { ...program, choices }, ...best, shrinks, repeated: true };
+  while (!spent() && (await simplify())) await remove();
+  return { program: { ...program, choices }, ...best, shrinks, partly: spent(), repeated: true };
 };

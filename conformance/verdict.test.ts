@@ -27,6 +27,7 @@ const shown = (id: string, event: Observation, repeated: boolean): Counterexampl
   stimuli: 1,
   of: 1,
   shrinks: 0,
+  partly: false,
   repeated,
   seen: 1,
 });

@@ -36,7 +36,7 @@ const failure = (c: Counterexample, others: readonly Counterexample[], target: s
     `${head}     ${rule === undefined ? '' : cited(rule.cite)}`,
     `  ${rule?.says ?? ''}`,
     `  expected ${c.finding.expected}; saw ${c.finding.saw}`,
-    `  ${c.stimuli} stimuli of ${c.of}, ${c.shrinks} shrinks; shown by ${c.seen} programs${c.repeated ? '' : '; not seen again when repeated'}`,
+    `  ${c.stimuli} stimuli of ${c.of}, ${c.shrinks} shrinks${c.partly ? ' (stopped by their bound)' : ''}; shown by ${c.seen} programs${c.repeated ? '' : '; not seen again when repeated'}`,
     `  signature: ${c.signature}`,
     ...(others.length === 0 ? [] : [`  also shown by: ${others.map((o) => o.signature.split(' | ')[2] ?? '').join(', ')}`]),
     ...(saved === undefined ? [] : [`  again: npx vmmc replay ${word(saved)} --on ${word(target)}`]),

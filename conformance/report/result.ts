@@ -20,6 +20,8 @@ export interface Counterexample {
   /** Stimuli of the program it was found with. */
   readonly of: number;
   readonly shrinks: number;
+  /** Minimizing was stopped by its bound: a shorter program may show it too. */
+  readonly partly: boolean;
   /** False: a second run of the same program did not show it again. */
   readonly repeated: boolean;
   /** How many programs showed this clause and kind. */

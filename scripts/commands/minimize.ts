@@ -68,7 +68,7 @@ export const minimizeCommand = async (trace: string, options: { readonly on: str
         writer.close();
       }
       process.stdout.write(
-        `${path}: ${least.stimuli} stimuli of ${played.stimuli}, ${least.shrinks} shrinks${least.repeated ? '' : '; not seen again when repeated'}\n` +
+        `${path}: ${least.stimuli} stimuli of ${played.stimuli}, ${least.shrinks} shrinks${least.partly ? ' (stopped by their bound)' : ''}${least.repeated ? '' : '; not seen again when repeated'}\n` +
           `  signature: ${signature}\n  again: npx vmmc replay ${path} --on ${options.on}\n`,
       );
       return 0;
