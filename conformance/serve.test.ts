@@ -5,10 +5,16 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { Readable, Writable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { MachineConfig } from '../spec/units.ts';
+import { instructionsSuite } from './instructions/suite.ts';
+import type { Suite } from './program.ts';
+import { play } from './run.ts';
+import { programsOf } from './sample.ts';
 import { linesOf, serve } from './serve.ts';
-import { negotiation, reading, smokeMachine } from './smoke-request.ts';
+import { negotiation, reading, smokeMachine } from './smoke/block-request.ts';
 import { execTarget } from './targets/exec/exec.ts';
 import { refTarget } from './targets/ref/ref.ts';
+import { vtdSuite } from './vt-d/suite.ts';
 import { decodeReply, encodeRequest, type Request } from './wire/lines.ts';
 
 const golden = new URL('wire/golden/', import.meta.url);
@@ -83,7 +89,7 @@ describe('a conversation', () => {
   });
 });
 
-test('the reference served to exec answers as the reference', () => {
+test('the reference served to exec answers as the reference', { timeout: 60_000 }, async () => {
   const self = JSON.stringify(new URL('serve.ts', import.meta.url).href);
   const ref = JSON.stringify(new URL('targets/ref/ref.ts', import.meta.url).href);
   const program = `const [{ serve }, { refTarget }] = await Promise.all([import(${self}), import(${ref})]); await serve(refTarget(), process.stdin, process.stdout);`;
@@ -93,6 +99,13 @@ test('the reference served to exec answers as the reference', () => {
     expect(over.hello).toEqual(direct.hello);
     expect(over.reset(smokeMachine)).toEqual(direct.reset(smokeMachine));
     for (const part of [negotiation, reading]) expect(over.applyAll(part)).toEqual(direct.applyAll(part));
+    // Of other areas: the same grants, and the same lines of programs as they are drawn.
+    for (const suite of [instructionsSuite, vtdSuite] as unknown as readonly Suite[]) {
+      const [machine] = suite.machines as [MachineConfig, ...MachineConfig[]];
+      expect(over.reset(machine), suite.id).toEqual(direct.reset(machine));
+      for (const program of programsOf(suite, machine, 1, 0).slice(0, 8))
+        expect((await play(over, suite, program, undefined)).lines).toEqual((await play(direct, suite, program, undefined)).lines);
+    }
   } finally {
     over.close();
   }

@@ -64,7 +64,8 @@ export const serve = async (target: Target, input: Readable, output: Writable): 
     const got = await target.reset(request.reset);
     machine = 'granted' in got;
     if (!('granted' in got)) return got;
-    return { granted: { ...got.granted, virtio: got.granted.virtio ?? 'unknown' } };
+    const { virtio, ...rest } = got.granted;
+    return { granted: request.reset.virtio === undefined ? rest : { ...rest, virtio: virtio ?? 'unknown' } };
   };
   let number = 0;
   for await (const taken of linesOf(input, longestRequest)) {

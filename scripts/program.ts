@@ -116,7 +116,8 @@ export const main = async (args: readonly string[]): Promise<number> => {
   } catch (error) {
     if (error instanceof CommanderError) status = error.exitCode === 0 ? 0 : 64;
     else if (isForUser(error) && typeof (error as { kind?: unknown }).kind === 'string') {
-      process.stderr.write(`vmmc: ${error.message}\n`);
+      const said = 'stderr' in error && typeof error.stderr === 'string' ? error.stderr.trimEnd() : '';
+      process.stderr.write(`vmmc: ${error.message}${said === '' ? '' : `\nits stderr ends:\n${said.slice(-2000)}`}\n`);
       status = error.kind === 'adapter' || (error as { truncated?: unknown }).truncated === true ? 2 : 64;
     } else {
       process.stderr.write(

@@ -6,8 +6,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type SmokeCheck, smokeTest } from '../adapter.ts';
-import { negotiation, reading, smokeMachine } from '../smoke-request.ts';
+import { type SmokeCheck, smokeTest } from '../smoke/adapter.ts';
+import { negotiation, reading, smokeMachine } from '../smoke/block-request.ts';
 import { execTarget } from '../targets/exec/exec.ts';
 
 const here = new URL('.', import.meta.url).pathname;

@@ -2,6 +2,7 @@
 // {"seq":1,"hello":1} · {"seq":2,"reset":{…},"file":"…"} · {"seq":3,"apply":{"do":…}} · {"seq":4,"bye":true}
 
 import type { Answer, Granted, Hello, MachineConfig } from '../../spec/units.ts';
+import type { GrantedCpu } from '../../spec/instructions/vocabulary.ts';
 import type { Stimulus } from '../../spec/vocabulary.ts';
 import type { BlkMachine, VirtioMachine } from '../../spec/virtio/vocabulary.ts';
 import {
@@ -28,8 +29,10 @@ export type Verb =
 export type Request = Verb & { readonly seq: number };
 
 /** Only what differs from the machine asked for. Without `memory`, the file of the reset is guest memory and the suite looks for itself. */
-export interface GrantedPart extends Partial<Omit<Granted, 'virtio'>> {
+export interface GrantedPart extends Partial<Omit<Granted, 'virtio' | 'cpu'>> {
   readonly virtio?: 'unknown' | (Partial<Omit<VirtioMachine, 'blk'>> & { readonly blk?: Partial<BlkMachine> });
+  /** Of a processor, `has`, `physicalBits` and `vendor` are the adapter's to tell. */
+  readonly cpu?: Partial<GrantedCpu>;
 }
 export type Result = { readonly hello: Hello } | { readonly granted: GrantedPart } | Answer | { readonly error: string };
 /** `seq` is null in an error about a line whose seq could not be read. */
@@ -120,16 +123,22 @@ export const decodeReply = (line: string): Reply => {
 
 const levels = { none: 'queue', mmio: 'mmio', pci: 'pci', 'vhost-user': 'vhost-user' } as const;
 
-/** What was granted in full: everything that was left out is as asked. */
+/** What a grant of a processor must tell and does not. */
+export const untold = (part: GrantedPart, machine: MachineConfig): readonly string[] =>
+  machine.cpu === undefined ? [] : (['has', 'physicalBits', 'vendor'] as const).filter((fact) => part.cpu?.[fact] === undefined);
+
+/** What was granted in full: everything that was left out is as asked. Of a processor nothing may be `untold`. */
 export const completed = (part: GrantedPart, machine: MachineConfig, hello: Hello): Granted => {
   const asked = machine.virtio;
   const virtio =
     part.virtio === 'unknown' || asked === undefined ? undefined : { ...asked, ...part.virtio, blk: { ...asked.blk, ...part.virtio?.blk } };
   return {
     memory: part.memory ?? { size: machine.memory, fill: machine.fill, seen: 'compared' },
-    level: part.level ?? levels[machine.bus],
+    level: part.level ?? (machine.vtd === undefined ? levels[machine.bus] : 'mmio'),
     reset: part.reset ?? 'device',
     offers: part.offers ?? hello.offers,
     ...(virtio && { virtio }),
+    ...(machine.cpu && { cpu: { ...machine.cpu, ...part.cpu } as GrantedCpu }),
+    ...(machine.vtd && { vtd: part.vtd ?? machine.vtd }),
   };
 };

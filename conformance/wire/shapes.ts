@@ -143,7 +143,7 @@ export const grantedPart: Fields = {
   level: { optional: level },
   reset: { optional: reset },
   offers: { optional: offers },
-  cpu: { optional: { record: grantedCpu } },
+  cpu: { optional: { record: partly(grantedCpu) } },
   vtd: { optional: { record: vtd } },
   virtio: { optional: { words: { unknown: true }, or: { record: { ...partly(virtio), blk: { optional: { record: partly(blk) } } } } } },
 };

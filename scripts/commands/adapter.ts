@@ -1,7 +1,7 @@
 // vmmc adapter: smoke-tests somebody's adapter, so that a broken adapter is not taken for a broken VMM.
 
 import pc from 'picocolors';
-import { smokeTest } from '../../conformance/adapter.ts';
+import { smokeTest } from '../../conformance/smoke/adapter.ts';
 
 export const adapterCommand = async (command: string): Promise<number> => {
   let red = 0;

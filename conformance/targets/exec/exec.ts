@@ -3,7 +3,7 @@
 
 import type { Answer, Granted, Hello, MachineConfig, Target } from '../../../spec/units.ts';
 import type { Observation, Stimulus } from '../../../spec/vocabulary.ts';
-import { completed } from '../../wire/lines.ts';
+import { completed, untold } from '../../wire/lines.ts';
 import { type Session, startSession, type Told } from './session.ts';
 import { type SharedMemory, shareMemory } from './shared-memory.ts';
 import { startWatchdog } from './watchdog.ts';
@@ -26,13 +26,15 @@ export interface ExecTarget extends Target {
 /** At most this many lines are on their way: far less than a pipe holds, so that nobody blocks both ways. */
 const window = 16;
 
-/** Replies of a settle or a notification may come with changed memory, so nothing is sent after them before it was looked at. */
-const looks = (stimulus: Stimulus): boolean => stimulus.do === 'virtq.notify' || stimulus.do === 'settle';
+/** What only a processor or a remapping unit does: memory may change at any of them, before all else that is seen. */
+const machineWide = (stimulus: Stimulus): boolean => /^(cpu|vtd|dma|ats|pri|msi|function)\./.test(stimulus.do);
+/** Replies of these may come with changed memory, so nothing is sent after them before it was looked at. */
+const looks = (stimulus: Stimulus): boolean => stimulus.do === 'virtq.notify' || stimulus.do === 'settle' || machineWide(stimulus);
 
-/** Memory is seen before the interrupt that tells of it, and before `settled` ends the answer. */
+/** What tells of memory, or ends an answer: memory is seen before it. */
+const tells = (o: Observation): boolean => /^(interrupt|settled|cpu|vtd|dma|ats|pri|apic|function)\b/.test(o.saw);
 const withMemory = (answers: readonly Answer[], writes: ReturnType<SharedMemory['changes']>): readonly Answer[] => {
   if (writes.length === 0) return answers;
-  const tells = (o: Observation): boolean => o.saw === 'interrupt' || o.saw === 'settled';
   const first = answers.findIndex((answer) => 'saw' in answer && answer.saw.some(tells));
   const into = first >= 0 ? first : answers.findLastIndex((answer) => 'saw' in answer);
   return answers.map((answer, i) => {
@@ -152,7 +154,7 @@ export const execTarget = (command: string, options: ExecOptions = {}): ExecTarg
       safely(() => {
         const live = session !== undefined && file !== undefined ? { session, file } : start();
         shared = undefined;
-        live.file.clear(machine.memory, machine.fill);
+        live.file.clear(machine.memory, machine.fill, machine.image);
         const [told] = live.session.ask([{ reset: machine, file: live.session.memory }]);
         if (told === undefined || 'gone' in told) {
           const how = told?.gone ?? 'said nothing';
@@ -163,6 +165,13 @@ export const execTarget = (command: string, options: ExecOptions = {}): ExecTarg
         if (!('granted' in told)) {
           broken = 'there is no machine: the last reset was not granted';
           return { unsupported: 'unsupported' in told ? told.unsupported : 'nothing was granted' };
+        }
+        const silent = untold(told.granted, machine);
+        if (silent.length > 0) {
+          throw live.session.blame(
+            `granted a processor and does not tell ${silent.join(', ')}`,
+            'grant {"cpu":{"has":["nx"],"physicalBits":39,"vendor":"intel"}}, with all features that the processor has',
+          );
         }
         everGranted = true;
         broken = undefined;

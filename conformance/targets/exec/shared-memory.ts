@@ -2,12 +2,12 @@
 // Every changed byte is reported, no unchanged one; a write of the value that was there cannot be seen.
 
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
-import type { Gpa } from '../../../spec/units.ts';
+import type { Gpa, MachineConfig } from '../../../spec/units.ts';
 import type { MemoryChanged } from '../../../spec/vocabulary.ts';
 
 export interface SharedMemory {
-  /** Starts anew: every byte is `fill`. */
-  clear(size: number, fill: number): void;
+  /** Starts anew: every byte is `fill`, but for those of `image`. */
+  clear(size: number, fill: number, image?: MachineConfig['image']): void;
   /** False when a byte lies outside memory; then nothing was written. */
   write(at: bigint, bytes: Uint8Array): boolean;
   /** What the other side changed since the last look, in ascending order. */
@@ -53,13 +53,14 @@ export const shareMemory = (path: string): SharedMemory => {
     }
   };
   return {
-    clear: (size, fill) => {
+    clear: (size, fill, image = []) => {
       if (known.length !== size) {
         known = Buffer.alloc(size);
         now = Buffer.alloc(size);
         if (fstatSync(fd).size < size) ftruncateSync(fd, size); // it never shrinks under somebody's map
       }
       known.fill(fill);
+      for (const { at, bytes } of image) known.set(bytes, Number(at));
       whole((at) => writeSync(fd, known, at, size - at, at));
     },
     write: (at, bytes) => {

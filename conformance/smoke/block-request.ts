@@ -1,8 +1,8 @@
 // One block read written by hand, through any target's control plane: the smallest program that shows that driver and device meet.
 // Facts: VIRTIO 1.4, Device Initialization; The Virtqueue Descriptor Table, Available Ring, Used Ring; Block Device, Device Operation.
 
-import type { Answer, Gpa, MachineConfig } from '../spec/units.ts';
-import type { Observation, Stimulus } from '../spec/vocabulary.ts';
+import type { Answer, Gpa, MachineConfig } from '../../spec/units.ts';
+import type { Observation, Stimulus } from '../../spec/vocabulary.ts';
 
 const gpa = (at: number): Gpa => BigInt(at) as Gpa;
 const [desc, avail, used, header, data, status] = [0x1000, 0x2000, 0x3000, 0x4000, 0x5000, 0x6000];
