@@ -33,10 +33,12 @@ export const emitWatchdog = (a: Assembler): void => {
   a.put(0xb0, oneShot, 0xe6, 0x43);
   a.label('unwatched');
 };
-/** Counting starts anew. Clobbers RAX. `name` makes the label unique. */
+/** Counting starts anew. Clobbers RAX. `name` makes the label unique. The control word comes too: Bochs 2.7 keeps the output high, and so gives no
+ *  further NMI, where a new count alone is written. */
 export const emitRearm = (a: Assembler, name: string): void => {
   unlessWatched(a, `${name}Armed`);
-  a.put(0xe6, 0x40);
+  a.put(0x88, 0xc4, 0xb0, oneShot, 0xe6, 0x43); // mov ah, al; mov al, oneShot; out 43H, al
+  a.put(0x88, 0xe0, 0xe6, 0x40); // mov al, ah; out 40H, al
   a.label(`${name}Armed`);
 };
 /** Where an NMI or a double fault ended the case, whether the timer did: then the end is `late`, and NMIs are let in again by an IRETQ. */

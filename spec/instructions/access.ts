@@ -50,6 +50,17 @@ export const faultsOf = (access: () => unknown): readonly Fault[] => {
     throw thrown;
   }
 };
+/** Words that no page says in which order they are read: where several fault, any of their faults may be the one that is reported. */
+export const inAnyOrder = (...reads: readonly (() => bigint)[]): readonly bigint[] => {
+  const words: bigint[] = [];
+  const faults: Fault[] = [];
+  for (const read of reads)
+    for (const fault of faultsOf(() => words.push(read())))
+      if (!faults.some((f) => f.rule === fault.rule && f.vector === fault.vector && f.error === fault.error && f.cr2 === fault.cr2))
+        faults.push(fault);
+  if (faults.length > 0) raise(...faults);
+  return words;
+};
 /** Linear address of an access of `size` bytes at an offset in a segment register. `stack`: made by an implicit stack reference. */
 export const linearOf = (w: Work, n: number, offset: bigint, size: number, use: Use): bigint => {
   const segment = w.s[segments[n] as 'es'];

@@ -95,6 +95,7 @@ const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: Cp
   for (const name of segments) {
     const saw = state[name];
     if (saw === undefined) continue;
+    if (e.open.get(`${name}.null`) === BigInt(saw.selector)) continue;
     const expected = e.s[name];
     const delivery = !sameSegment(expected, e.completed[name]);
     const kind: Kind = delivery ? 'handler' : sameSegment(expected, before[name]) ? 'segment.kept' : 'segment';

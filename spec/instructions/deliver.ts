@@ -20,7 +20,23 @@ import {
 } from './descriptors.ts';
 import type { Frame, FrameWord, Word } from './ghost.ts';
 import type { Segment } from './vocabulary.ts';
-import { canonical, cpl, flagsOf, gp, ia32e, low, np, protectedMode, raise, ss, stackSize, undecided, v86, type Work } from './work.ts';
+import {
+  canonical,
+  cpl,
+  flagsOf,
+  gp,
+  ia32e,
+  leave,
+  low,
+  np,
+  protectedMode,
+  raise,
+  ss,
+  stackSize,
+  undecided,
+  v86,
+  type Work,
+} from './work.ts';
 
 export interface Occurrence {
   readonly vector: number;
@@ -233,6 +249,8 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
   s.rsp = pushed.sp;
   s.cs = loaded(d, (selector & ~3) | newLevel);
   s.ss = inner ? (long ? { ...unusable(newLevel), access: 0x10000 | (newLevel << 5) } : segment) : oldSs;
+  // With an IST and the level unchanged: SS may become null. SDM volume 3, Interrupt Stack Table, against Stack Switching in IA-32e Mode.
+  if (ist !== 0 && !inner) leave(w, 'ss.null', BigInt(newLevel));
   s.rip = offset;
   if ((low(was) & flag.VM) !== 0) for (const name of ['gs', 'fs', 'ds', 'es'] as const) s[name] = unusable(0);
   const cleared = flag.TF | flag.NT | flag.RF | flag.VM | ((type & 1) === 0 ? flag.IF : 0);

@@ -4,7 +4,7 @@
 import { cr4 } from './bits.ts';
 import type { Form } from './forms/index.ts';
 import type { CpuFeature } from './vocabulary.ts';
-import { cpl, gp, has, low, ofSystem, raise, ud, undecided, type Work } from './work.ts';
+import { cpl, gp, has, ia32e, low, ofSystem, raise, ud, undecided, type Work } from './work.ts';
 
 const absent = (w: Work): never => {
   ofSystem(w, 'the set of features');
@@ -43,6 +43,9 @@ const deny = (w: Work, form: Form): void => {
   if (form.mnemonic === 'XSETBV' && (low(w.s.cr4) & cr4.OSXSAVE) === 0) absent(w);
   // SYSCALL family: #UD outside 64-bit mode on one vendor's processors, or where EFER.SCE is clear.
   if (form.mnemonic === 'SYSRET' && (i64(w) === false || (low(w.s.efer) & 1) === 0))
+    raise({ vector: 6, rule: 'ud.mode' }, { vector: 13, error: 0, rule: 'privileged.gp' });
+  // SYSEXIT is #UD in IA-32e mode on processors of one vendor.
+  if (form.mnemonic === 'SYSEXIT' && w.cpu.vendor !== 'intel' && ia32e(w.s))
     raise({ vector: 6, rule: 'ud.mode' }, { vector: 13, error: 0, rule: 'privileged.gp' });
   // MONITOR and MWAIT are #UD above CPL 0. SDM volume 2, MONITOR—Set Up Monitor Address.
   if (form.feature === 'monitor') ud('privileged.monitor');

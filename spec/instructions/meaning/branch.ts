@@ -3,7 +3,7 @@
 
 import { flag, ones, signed } from '../bits.ts';
 import { conditions } from '../forms/form.ts';
-import { faultsOf, load } from '../access.ts';
+import { faultsOf, inAnyOrder, load } from '../access.ts';
 import { memoryPlace, value } from '../operands.ts';
 import { moveStack, peek, push } from '../stack.ts';
 import { canonical, flagsOf, gp, in64, raise, register, setRegister, undecided, type Work } from '../work.ts';
@@ -66,8 +66,10 @@ const JCXZ: Meaning = (w) => {
 const BOUND: Meaning = (w) => {
   const size = w.i.operandSize;
   const index = signed(register(w, w.i.reg, size), size);
-  const lower = signed(load(w, memoryPlace(w, size, 'read'), size), size);
-  const upper = signed(load(w, memoryPlace(w, size, 'read', BigInt(size)), size), size);
+  const [lower, upper] = inAnyOrder(
+    () => load(w, memoryPlace(w, size, 'read'), size),
+    () => load(w, memoryPlace(w, size, 'read', BigInt(size)), size),
+  ).map((bound) => signed(bound, size)) as [bigint, bigint];
   if (index < lower || index > upper) raise({ vector: 5, rule: 'branch.bound' });
 };
 export const branch: Meanings = {

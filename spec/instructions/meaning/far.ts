@@ -1,7 +1,7 @@
 // Far JMP, CALL and RET, through call gates too, in every mode.
 // Intel SDM volume 2: JMP—Jump, CALL—Call Procedure, RET—Return From Procedure; volume 3, Call Gates; Stack Switching.
 
-import { faultsOf, load, place, linearOf, save } from '../access.ts';
+import { faultsOf, inAnyOrder, load, place, linearOf, save } from '../access.ts';
 import { ones } from '../bits.ts';
 import {
   type Descriptor,
@@ -31,8 +31,11 @@ const targetOf = (w: Work): Target => {
   const size = w.i.operandSize;
   if (w.i.form.operands[0]?.at === 'A') return { selector: w.i.second, offset: w.i.immediate & ones(size) };
   if (size === 8 && w.cpu.vendor !== 'intel') undecided('REX.W before a far pointer');
-  const offset = load(w, memoryPlace(w, size, 'read'), size);
-  return { offset, selector: Number(load(w, memoryPlace(w, 2, 'read', BigInt(size)), 2)) };
+  const [offset = 0n, selector = 0n] = inAnyOrder(
+    () => load(w, memoryPlace(w, size, 'read'), size),
+    () => load(w, memoryPlace(w, 2, 'read', BigInt(size)), 2),
+  );
+  return { offset, selector: Number(selector) };
 };
 const following = (w: Work): bigint => w.s.rip + BigInt(w.i.length);
 
@@ -185,9 +188,11 @@ const RETF: Meaning = (w) => {
     return;
   }
   const above = BigInt(2 * size) + release;
-  const pointer = peek(w, above, size);
-  const stackSelector = Number(peek(w, above + BigInt(size), size) & 0xffffn);
-  const segment = returnedStack(w, stackSelector, level, ia32e(w.s) && isLong(d));
+  const [pointer = 0n, stackSelector = 0n] = inAnyOrder(
+    () => peek(w, above, size),
+    () => peek(w, above + BigInt(size), size),
+  );
+  const segment = returnedStack(w, Number(stackSelector & 0xffffn), level, ia32e(w.s) && isLong(d));
   within(w, d, offset);
   enter(w, d, selector, level, offset);
   w.s.ss = segment;

@@ -1,12 +1,13 @@
 // IRET: which flags it loads, which it drops silently, and where it returns to: the same level, an outer one, or virtual-8086 mode.
 // Intel SDM volume 2, IRET/IRETD/IRETQ—Interrupt Return.
 
+import { faultsOf, inAnyOrder } from '../access.ts';
 import { flag, ones, statusFlags } from '../bits.ts';
 import { rplOf } from '../descriptors.ts';
 import { dropPrivileged, enter, go8086, isLong, returned, returnedStack, within } from '../far.ts';
 import { moveStack, peek, setStack } from '../stack.ts';
 import type { Segment } from '../vocabulary.ts';
-import { cpl, flagsOf, gp, ia32e, in64, like8086, low, ofSystem, protectedMode, undecided, v86, type Work } from '../work.ts';
+import { cpl, flagsOf, gp, ia32e, in64, like8086, low, ofSystem, protectedMode, raise, undecided, v86, type Work } from '../work.ts';
 import { changeable, ioplIn8086 } from './flag.ts';
 import type { Meaning } from './meaning.ts';
 
@@ -31,9 +32,13 @@ export const IRET: Meaning = (w) => {
     undecided('a return from a nested task');
   }
   const word = (n: number): bigint => peek(w, BigInt(n * size), size);
-  const offset = word(0);
-  const selector = Number(word(1) & 0xffffn);
-  const image = low(word(2));
+  const [offset = 0n, second = 0n, third = 0n] = inAnyOrder(
+    () => word(0),
+    () => word(1),
+    () => word(2),
+  );
+  const selector = Number(second & 0xffffn);
+  const image = low(third);
   if (like8086(s)) {
     const flags = loadFlags(w, image, size);
     go8086(w, selector, offset);
@@ -47,16 +52,24 @@ export const IRET: Meaning = (w) => {
     to8086(w, offset, selector, image);
     return;
   }
-  const d = returned(w, selector);
   const next = rplOf(selector);
+  const stack = (): readonly bigint[] =>
+    inAnyOrder(
+      () => word(3),
+      () => word(4),
+    );
+  // The page pops SS and RSP before it tests CS where the operands have 64 bits, and after it elsewhere: either may be reported.
+  const refused = faultsOf(() => returned(w, selector));
+  if (refused.length > 0) raise(...refused, ...(next > level || in64(s) ? faultsOf(stack) : []));
+  const d = returned(w, selector);
   const flags = loadFlags(w, image, size);
   if (next === level && !in64(s)) {
     within(w, d, offset);
     enter(w, d, selector, next, offset);
     moveStack(w, BigInt(3 * size));
   } else {
-    const pointer = word(3);
-    const segment = returnedStack(w, Number(word(4) & 0xffffn), next, ia32e(s) && isLong(d));
+    const [pointer = 0n, fifth = 0n] = stack();
+    const segment = returnedStack(w, Number(fifth & 0xffffn), next, ia32e(s) && isLong(d));
     within(w, d, offset);
     enter(w, d, selector, next, offset);
     s.ss = segment;

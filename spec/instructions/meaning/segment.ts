@@ -1,7 +1,7 @@
 // Segment registers moved, pushed, popped, loaded from far pointers; bases of FS and GS.
 // Intel SDM volume 2: MOV—Move, PUSH, POP, LDS/LES/LFS/LGS/LSS, SWAPGS, RDFSBASE/RDGSBASE, WRFSBASE/WRGSBASE.
 
-import { load } from '../access.ts';
+import { inAnyOrder, load } from '../access.ts';
 import { ones, type Size, type SegmentName, segments } from '../bits.ts';
 import { assign, isMemory, memoryPlace, value } from '../operands.ts';
 import { loadSegment } from '../segments.ts';
@@ -48,8 +48,10 @@ const farLoad =
   (w) => {
     const size = (w.i.form.operands[0]?.width === 'z' && w.i.operandSize === 8 ? 4 : w.i.operandSize) as Size;
     if (size === 8 && w.cpu.vendor !== 'intel') undecided('REX.W before a far pointer');
-    const offset = load(w, memoryPlace(w, size, 'read'), size);
-    const selector = load(w, memoryPlace(w, 2, 'read', BigInt(size)), 2);
+    const [offset = 0n, selector = 0n] = inAnyOrder(
+      () => load(w, memoryPlace(w, size, 'read'), size),
+      () => load(w, memoryPlace(w, 2, 'read', BigInt(size)), 2),
+    );
     loadSegment(w, name, Number(selector));
     setRegister(w, w.i.reg, size, offset);
   };
