@@ -66,8 +66,8 @@ describe.skipIf(target === undefined)('the remapping unit of QEMU', () => {
     expect(apply({ do: 'dma.read', requester: 0, at: at(0x1004n), length: 3 })[0]).toEqual({
       saw: [{ saw: 'dma.done', requester: 0, outcome: 'completed', bytes: bytes.slice(1, 4) }],
     });
-    expect(apply({ do: 'dma.write', requester: 2, at: at(0x2000n), bytes: Uint8Array.of(9, 9, 9, 9) })[0]).toEqual({
-      saw: [{ saw: 'dma.done', requester: 2, outcome: 'unseen' }],
+    expect(apply({ do: 'dma.write', requester: 1, at: at(0x2000n), bytes: Uint8Array.of(9, 9, 9, 9) })[0]).toEqual({
+      saw: [{ saw: 'dma.done', requester: 1, outcome: 'unseen' }],
     });
     const [status, , record] = apply(read(REG.FSTS, 4), read(0x220, 8), read(0x228, 8));
     expect(status).toEqual({ saw: [{ saw: 'vtd.register', at: REG.FSTS, width: 4, value: 2n }] });
@@ -100,7 +100,7 @@ describe.skipIf(target === undefined)('the remapping unit of QEMU', () => {
       { do: 'dma.write', requester: 0, at: at(0x1000n), bytes: Uint8Array.of(1), pasid: 1 },
       { do: 'dma.write', requester: 7, at: at(0x1000n), bytes: Uint8Array.of(1) },
       { do: 'dma.write', requester: 0, at: at(2n ** 32n), bytes: Uint8Array.of(1, 2, 3) },
-      { do: 'msi.send', requester: 3, address: 0xfee00000n, data: 0x41 },
+      { do: 'msi.send', requester: 2, address: 0xfee00000n, data: 0x41 },
       { do: 'msi.send', requester: 0, address: 0x1000n, data: 0x41 },
       { do: 'ats.request', requester: 0, at: at(0n), pages: 1 },
       { do: 'memory.write', at: 0x4_0000n as Gpa, bytes: Uint8Array.of(1) },

@@ -3,9 +3,12 @@
 
 import type { Pipe } from './pipe.ts';
 
+/** The `return` of a command; an `error` is given as its text. */
+type Answered = { readonly returned: unknown } | { readonly error: string };
 export interface Qmp {
-  /** The `return` of a command; an `error` is given as its text. */
-  execute(command: string, args?: Readonly<Record<string, unknown>>): { readonly returned: unknown } | { readonly error: string };
+  execute(command: string, args?: Readonly<Record<string, unknown>>): Answered;
+  /** Sends a command; what it gives waits for the answer, and is called before anything else is sent. */
+  begin(command: string): () => Answered;
 }
 
 interface Message {
@@ -21,12 +24,23 @@ export function qmpOver(pipe: Pipe): Qmp {
       if ('return' in message || 'error' in message) return message;
     }
   };
-  const execute: Qmp['execute'] = (command, args) => {
-    pipe.send(`${JSON.stringify({ execute: command, ...(args === undefined ? {} : { arguments: args }) })}\n`);
+  const answered = (): Answered => {
     const message = answer();
     return message.error === undefined ? { returned: message.return } : { error: message.error.desc };
   };
+  const send = (command: string, args?: Readonly<Record<string, unknown>>): void =>
+    pipe.send(`${JSON.stringify({ execute: command, ...(args === undefined ? {} : { arguments: args }) })}\n`);
+  const execute: Qmp['execute'] = (command, args) => {
+    send(command, args);
+    return answered();
+  };
   const ready = execute('qmp_capabilities');
   if ('error' in ready) throw new Error(`QMP: ${ready.error}`);
-  return { execute };
+  return {
+    execute,
+    begin: (command) => {
+      send(command);
+      return answered;
+    },
+  };
 }

@@ -3,8 +3,8 @@
 
 /** Where the log lies: shared memory in a BAR, so that the guest's own memory stays the program's. */
 export const logAt = 0xf000_0000;
-/** Offsets in the log: entries written so far, barriers answered, 1 once ready, and the ring of entries (vector, bit 8: level). */
-export const log = { count: 0, ready: 4, barriers: 8, entries: 16, slots: 512 } as const;
+/** Offsets in the log: entries written so far, 1 once ready, the last barrier asked for and the last answered, the ring of entries (vector, bit 8: level). */
+export const log = { count: 0, ready: 4, answered: 8, asked: 12, entries: 16, slots: 512 } as const;
 export const logSize = 4096;
 /** The line of the 8259A that asks the processor for a sign of life; it waits until no APIC interrupt is pending. */
 export const barrierLine = 5;
@@ -87,7 +87,8 @@ const common: readonly number[] = [
   [0x5a, 0x59, 0x58, 0xcf], // pop edx, ecx, eax; iretd
 ].flat();
 const stub = (vector: number): readonly number[] => {
-  if (vector === picBase + barrierLine) return [...increment(logAt + log.barriers), 0xcf];
+  // push eax; mov eax, [asked]; mov [answered], eax; pop eax; iretd
+  if (vector === picBase + barrierLine) return [0x50, 0xa1, ...u32(logAt + log.asked), 0xa3, ...u32(logAt + log.answered), 0x58, 0xcf];
   const here = at.stubs + stubSize * vector;
   const head = [0x50, 0xb8, ...u32(vector)]; // push eax; mov eax, vector
   return [...head, 0xe9, ...u32(at.common - (here + head.length + 5))]; // jmp common

@@ -5,7 +5,6 @@ import type { Answer } from '../../../../spec/units.ts';
 import type { VtdStimulus } from '../../../../spec/vt-d/vocabulary.ts';
 import type { Observation, Stimulus } from '../../../../spec/vocabulary.ts';
 import type { Access, Refused } from './engines.ts';
-import { barrier } from './interrupts.ts';
 import { unitAt, type VtdQemu } from './machine.ts';
 import type { Station } from './requesters.ts';
 
@@ -47,7 +46,7 @@ export const applyVtd = (machine: VtdQemu, stimuli: readonly Stimulus[]): readon
   /** Sends what waits. With `look`, what memory and interrupts show belongs to the last of it. */
   const flush = (look: boolean, interrupts: boolean): void => {
     const sent = pending;
-    const lines = machine.qtest.lines(interrupts ? [...commands, ...barrier] : commands);
+    const lines = machine.qtest.lines(interrupts ? [...commands, ...machine.interrupts.barrier()] : commands);
     commands = [];
     pending = [];
     let from = 0;
@@ -56,7 +55,7 @@ export const applyVtd = (machine: VtdQemu, stimuli: readonly Stimulus[]): readon
       from += count;
     }
     if (!look) return;
-    if (interrupts && !machine.interrupts.barrier()) throw new Error('the processor takes no interrupts');
+    if (interrupts && !machine.interrupts.answered()) throw new Error('the processor takes no interrupts');
     machine.memory.copy();
     const writes = machine.memory.difference();
     const last = answers.length - 1;

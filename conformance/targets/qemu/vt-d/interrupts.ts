@@ -3,20 +3,23 @@
 
 import fs from 'node:fs';
 import type { VtdObservation } from '../../../../spec/vt-d/vocabulary.ts';
-import { barrierLine, log, logSize } from './agent.ts';
+import { barrierLine, log, logAt, logSize } from './agent.ts';
 
 type Interrupt = Extract<VtdObservation, { readonly saw: 'apic.interrupt' }>;
 
 /** Raise and lower the line: an edge. */
-export const barrier: readonly string[] = [`outb ${0x2000 + barrierLine} 1`, `outb ${0x2000 + barrierLine} 0`];
+const edge: readonly string[] = [`outb ${0x2000 + barrierLine} 1`, `outb ${0x2000 + barrierLine} 0`];
 
 export interface InterruptLog {
   /** Before a reset: everything is forgotten. */
   clear(): void;
   /** Waits until the processor is ready. False: it is not within the bound, in ms. */
   ready(within?: number): boolean;
-  /** Waits for the answer to one more barrier. False: no answer within the bound, in ms. */
-  barrier(within?: number): boolean;
+  /** Commands that ask for one more barrier. Its number is written behind everything before it, so that no late answer to an older one, even from before
+   *  a reset, is taken for its own. */
+  barrier(): readonly string[];
+  /** Waits for the answer to the last barrier. False: no answer within the bound, in ms. */
+  answered(within?: number): boolean;
   /** What came since the last look, in order. */
   take(): readonly Interrupt[];
   close(): void;
@@ -48,12 +51,12 @@ export const openLog = (file: string): InterruptLog => {
   };
   return {
     clear: () => {
-      barriers = 0;
       taken = 0;
       fs.writeSync(fd, Buffer.alloc(log.entries), 0, log.entries, 0);
     },
     ready: (within) => comes(log.ready, 1, within),
-    barrier: (within) => comes(log.barriers, ++barriers, within),
+    barrier: () => [`writel ${logAt + log.asked} ${++barriers}`, ...edge],
+    answered: (within) => comes(log.answered, barriers, within),
     take: () => {
       const count = word(log.count);
       if (count === taken) return [];

@@ -10,7 +10,7 @@ import { qmpOver } from '../qmp.ts';
 import { type Qtest, qtestOver } from '../qtest.ts';
 import type { Watchdog } from '../watchdog.ts';
 import { interruptFirmware, logSize } from './agent.ts';
-import { barrier, type InterruptLog, openLog } from './interrupts.ts';
+import { type InterruptLog, openLog } from './interrupts.ts';
 import { differs, remappingUnit } from './profile.ts';
 import { logSlot, type Station, station } from './requesters.ts';
 
@@ -25,6 +25,8 @@ export interface VtdQemu {
   readonly stations: readonly Station[];
   /** An event may be on its way by itself: software has unmasked one since the reset. */
   armed: boolean;
+  /** Begins what `restart` ends, and waits for nothing: the machine resets while another one works. */
+  begin(): void;
   /** Everything but memory as after power-on. False: the processor did not come back. */
   restart(): boolean;
   close(): void;
@@ -37,6 +39,8 @@ const patience = 300; // ms
 /** Above it a PC has holes: video memory, option ROMs, firmware. */
 const memoryMax = 0xa_0000;
 const memoryStep = 8192; // -m is rounded up to it
+/** Each function costs: turning translation on or off builds the memory map of all of them anew, twice for each. */
+const lean = 'sata=off,smbus=off,hpet=off';
 
 const stationsOf = (m: VtdMachine): readonly Station[] | Unsupported => {
   const stations: Station[] = [];
@@ -69,7 +73,7 @@ export const wantedVtd = (config: MachineConfig, vtd: VtdMachine, properties: Re
     [
       ['-object', `memory-backend-file,id=ram,size=${memory},mem-path=${dir}/ram,share=on`],
       ['-object', `memory-backend-file,id=log,size=${logSize},mem-path=${dir}/log,share=on`],
-      ['-machine', 'q35,memory-backend=ram,kernel-irqchip=off', '-m', `${memory}B`, '-accel', 'qtest', '-accel', 'tcg'],
+      ['-machine', `q35,memory-backend=ram,kernel-irqchip=off,${lean}`, '-m', `${memory}B`, '-accel', 'qtest', '-accel', 'tcg'],
       ['-device', unit, '-device', `ivshmem-plain,memdev=log,addr=${logSlot}`, '-device', 'pc-testdev'],
       ...stations.flatMap((s) => s.args),
     ].flat();
@@ -115,6 +119,12 @@ export const startVtd = (binary: string, want: WantedVtd, watchdog: Watchdog): V
     opened.push(memory);
     const interrupts = openLog(path.join(running.dir, 'log'));
     opened.push(interrupts);
+    /** The reset that was begun and not waited for. */
+    let begun: ReturnType<typeof qmp.begin> | undefined;
+    const begin = (): void => {
+      interrupts.clear();
+      begun ??= qmp.begin('system_reset');
+    };
     const machine: VtdQemu = {
       running,
       qtest,
@@ -122,20 +132,22 @@ export const startVtd = (binary: string, want: WantedVtd, watchdog: Watchdog): V
       interrupts,
       stations: want.stations,
       armed: false,
+      begin,
       restart: () => {
         machine.armed = false;
         // Now and then QEMU comes out of a reset with LINT0 masked although the firmware has set it: then barriers go unanswered;
         // more rarely its processor does not start. Either way it is reset again.
         for (let tries = 0; tries < resets; tries++) {
-          interrupts.clear();
-          const answer = qmp.execute('system_reset');
-          if ('error' in answer) return false;
+          if (begun === undefined) begin();
+          const answer = begun?.();
+          begun = undefined;
+          if (answer === undefined || 'error' in answer) return false;
           // The reset is done before the main loop reads the next command.
           for (const s of want.stations) s.setUp(qtest.lines);
           running.trim();
           if (!interrupts.ready(10 * patience)) continue;
-          qtest.lines(barrier);
-          if (interrupts.barrier(patience)) return true;
+          qtest.lines(interrupts.barrier());
+          if (interrupts.answered(patience)) return true;
         }
         return false;
       },
