@@ -4,6 +4,7 @@
 import type { CpuMachine, CpuState, Segment, SeenState } from '../../spec/instructions/vocabulary.ts';
 import type { Answer, Gpa, MachineConfig } from '../../spec/units.ts';
 import type { Observation, Stimulus } from '../../spec/vocabulary.ts';
+import { pageEntries } from './image.ts';
 import { firstOf, fromTable, reads, refusalOf } from './refuse.ts';
 import {
   agentCode,
@@ -13,6 +14,7 @@ import {
   compared,
   ends,
   everywhere,
+  pageTable,
   kinds,
   resultHeader,
   stateAt,
@@ -59,6 +61,12 @@ const encodeState = (view: DataView, from: number, state: CpuState): void => {
 
 /** Whether a patch changes what stands above the page table: pages can then be reached by other ways. */
 const upper = (p: { readonly at: number; readonly bytes: Uint8Array }): boolean => p.at < 0xa000 && p.at + p.bytes.length > 0x6000;
+/** Whether an entry of the page table leads elsewhere: a page is then written by way of another's entry. */
+const remapped = (machine: MachineConfig, pristine: Uint8Array, memory: Uint8Array): boolean => {
+  const { width, entries } = pageEntries(machine);
+  for (let at = pageTable; at < pageTable + width * entries; at++) if (at % width !== 0 && pristine[at] !== memory[at]) return true;
+  return false;
+};
 /** `pristine`: the machine's memory below the agent, stops included. */
 export const encodeCase = (machine: MachineConfig, pristine: Uint8Array, stimuli: readonly Stimulus[]): Encoded => {
   const cpu = machine.cpu as CpuMachine;
@@ -88,7 +96,8 @@ export const encodeCase = (machine: MachineConfig, pristine: Uint8Array, stimuli
   view.setUint32(caseAt.patches, patches.length, true);
   view.setUint32(
     caseAt.flags,
-    (otherBases || msrInstruction(memory.subarray(start, start + 64)) ? withMsrs : 0) | (patches.some(upper) ? everywhere : 0),
+    (otherBases || msrInstruction(memory.subarray(start, start + 64)) ? withMsrs : 0) |
+      (patches.some(upper) || remapped(machine, pristine, memory) ? everywhere : 0),
     true,
   );
   encodeState(view, caseHeader, state);

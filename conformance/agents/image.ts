@@ -8,7 +8,7 @@ import { emitReset, emitStart, emitStartBody, emitUnpack, payloadAt, payloadCase
 import { emitLand, emitLandings, stopStub } from './land.ts';
 import { emitLaunch } from './launch.ts';
 import { emitLoop } from './loop.ts';
-import { agentCode, agentCodeEnd, compared, controlAt, magic, ownGdt, ownGdtLimit, vars } from './map.ts';
+import { agentCode, agentCodeEnd, compared, controlAt, magic, ownGdt, ownGdtLimit, pageTable, vars } from './map.ts';
 import { emitSend } from './serial.ts';
 
 /** The agent's 64 KiB at `agentCode`: code, variables, tables. */
@@ -65,7 +65,7 @@ export const machineBytes = (machine: MachineConfig): Uint8Array => {
 };
 
 /** The page table of the machine's first pages, as the agent is told: no entries where paging is off. */
-const pageEntries = (machine: MachineConfig): { readonly width: number; readonly entries: number } => {
+export const pageEntries = (machine: MachineConfig): { readonly width: number; readonly entries: number } => {
   const { paging } = machine.cpu as CpuMachine;
   return paging === 'none' ? { width: 8, entries: 0 } : { width: paging === '32-bit' ? 4 : 8, entries: compared >> 12 };
 };
@@ -88,7 +88,7 @@ export const payload = (machine: MachineConfig, cases: readonly Uint8Array[], op
   const control = (at: number, value: number): void => view.setUint32(payloadAt.control + at, value, true);
   control(controlAt.magic, magic);
   control(controlAt.cases, cases.length);
-  control(controlAt.pageTable, 0xa000);
+  control(controlAt.pageTable, pageTable);
   control(controlAt.entryWidth, width);
   control(controlAt.pageEntries, entries);
   control(controlAt.casesAt, payloadCases);

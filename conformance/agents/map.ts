@@ -122,6 +122,8 @@ export const caseHeader = 16;
 export const kinds = { ia32e: 0, outer: 1, inner: 2, real: 3 } as const;
 /** Flag of a case: MSRs beside EFER are loaded and read. */
 export const withMsrs = 1;
+/** The page table of the machines' first pages, as their furniture lays it. */
+export const pageTable = 0xa000;
 /** Flag of a case: dirty flags do not tell what is written, since upper-level entries are the program's; everything is compared. */
 export const everywhere = 2;
 /** High byte of how a case ended: an event, the last stop, a reset that followed shutdown, the watchdog. */

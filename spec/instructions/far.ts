@@ -16,7 +16,7 @@ import {
   unusable,
 } from './descriptors.ts';
 import type { Segment } from './vocabulary.ts';
-import { canonical, cpl, gp, ia32e, leave, np, ss as stackFault, v86, type Work } from './work.ts';
+import { canonical, cpl, gp, ia32e, leave, np, raise, v86, type Work } from './work.ts';
 
 /** CS in real-address and virtual-8086 mode; the limit stays. */
 export const go8086 = (w: Work, selector: number, offset: bigint): void => {
@@ -65,14 +65,19 @@ export const returned = (w: Work, selector: number): Descriptor => {
   return d;
 };
 /** The stack segment of a return: RPL and DPL are those of the new level. */
-export const returnedStack = (w: Work, selector: number, level: number, toLong: boolean): Segment => {
+export const returnedStack = (w: Work, selector: number, level: number, toLong: boolean, interrupt: boolean): Segment => {
   if (isNull(selector)) {
     if (!toLong || level === 3 || rplOf(selector) !== level) gp('return.stack');
     return { ...unusable(selector), access: 0x10000 | (level << 5) };
   }
   const d = lookup(w, selector) ?? gp('return.stack', named(selector));
   if (rplOf(selector) !== level || d.dpl !== level || !isWritable(d)) gp('return.stack', named(selector));
-  if (!d.present) stackFault('return.stack', named(selector));
+  // The Operation sections say #SS(selector); the lists of exceptions #NP(selector) of IRET's and #SS(0) of RET's.
+  if (!d.present)
+    raise(
+      { vector: 12, error: named(selector), rule: 'return.stack' },
+      interrupt ? { vector: 11, error: named(selector), rule: 'return.stack' } : { vector: 12, error: 0, rule: 'return.stack' },
+    );
   markAccessed(w, d);
   return loaded(d, selector);
 };

@@ -192,7 +192,7 @@ const RETF: Meaning = (w) => {
     () => peek(w, above, size),
     () => peek(w, above + BigInt(size), size),
   );
-  const segment = returnedStack(w, Number(stackSelector & 0xffffn), level, ia32e(w.s) && isLong(d));
+  const segment = returnedStack(w, Number(stackSelector & 0xffffn), level, ia32e(w.s) && isLong(d), false);
   within(w, d, offset);
   enter(w, d, selector, level, offset);
   w.s.ss = segment;

@@ -69,7 +69,7 @@ export const IRET: Meaning = (w) => {
     moveStack(w, BigInt(3 * size));
   } else {
     const [pointer = 0n, fifth = 0n] = stack();
-    const segment = returnedStack(w, Number(fifth & 0xffffn), next, ia32e(s) && isLong(d));
+    const segment = returnedStack(w, Number(fifth & 0xffffn), next, ia32e(s) && isLong(d), true);
     within(w, d, offset);
     enter(w, d, selector, next, offset);
     s.ss = segment;
