@@ -157,19 +157,23 @@ const readField = (d: Driver, at: number): void => {
 export const has = (d: Driver, feature: number): boolean => (d.accepted & bit(feature)) !== 0n;
 export const offers = (d: Driver, feature: number): boolean => feature < 0 || ((d.offered ?? 0n) & bit(feature)) !== 0n;
 
+/** Fields that bound what a driver asks for. */
+const DECIDING = [F.SIZE_MAX, F.SEG_MAX, F.MQ].flatMap((feature) => CONFIG.filter((field) => field.feature === feature));
+
 /** ACKNOWLEDGE, DRIVER, the offer and the fields a driver decides by. */
 export function* acquaint(d: Driver): Play<void> {
   d.out.push({ do: 'virtio.status.write', value: STATUS.ACKNOWLEDGE });
   d.out.push({ do: 'virtio.status.write', value: STATUS.ACKNOWLEDGE | STATUS.DRIVER });
   d.out.push({ do: 'virtio.features.read' });
   readField(d, 0);
+  // What the machine is said to offer is asked for in the same breath: each answer that is waited for costs a round trip.
+  const told = d.granted.virtio?.offer ?? 0n;
+  const early = DECIDING.filter((field) => (told & bit(field.feature)) !== 0n && get32(d.config, field.at) === 0);
+  for (const field of early) readField(d, field.at);
   yield* flush(d);
-  const before = d.out.length;
-  for (const f of [F.SIZE_MAX, F.SEG_MAX, F.MQ]) {
-    const field = CONFIG.find((c) => c.feature === f);
-    if (field !== undefined && offers(d, f) && get32(d.config, field.at) === 0) readField(d, field.at);
-  }
-  if (d.out.length > before) yield* flush(d);
+  for (const field of DECIDING)
+    if (!early.includes(field) && offers(d, field.feature) && get32(d.config, field.at) === 0) readField(d, field.at);
+  yield* flush(d);
 }
 
 export const OK_SO_FAR: number = STATUS.ACKNOWLEDGE | STATUS.DRIVER | STATUS.FEATURES_OK;

@@ -10,9 +10,19 @@ const ConfigData = 0xcfc;
 const ConfigEnable = 0x80000000;
 const BaseAddress = 0x10;
 
+/** A store into guest memory that has its place among the accesses; its result is 0. */
+export interface Store {
+  readonly kind: 'store';
+  readonly at: bigint;
+  readonly bytes: Uint8Array;
+}
+export type QemuOp = BusOp | Store;
+
 /** `into` receives the results as they come: when QEMU dies and `run` throws, it tells how far the accesses got. */
 export interface QemuBus extends Bus {
-  run(ops: readonly BusOp[], into?: number[]): readonly number[];
+  run(ops: readonly QemuOp[], into?: number[]): readonly number[];
+  /** Sends the accesses; what it gives waits for their results. */
+  start(ops: readonly QemuOp[], into: number[]): () => void;
 }
 
 const letter = { 1: 'b', 2: 'w', 4: 'l' } as const;
@@ -22,6 +32,8 @@ const masked = (op: BusOp): number => (op.kind === 'write' ? (op.value & ones[op
 /** Below the I/O APIC and away from the message BAR; 16 MiB each, so that a stray offset meets nothing. */
 export const windows: Windows = { memory: 0xe0000000, io: 0xc000, stride: 0x1000000 };
 
+const store = ({ at, bytes }: Store): string =>
+  `write ${at} ${bytes.length} 0x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')}`;
 const memory = (op: BusOp, at: number): string =>
   op.kind === 'read' ? `read${letter[op.width]} ${at}` : `write${letter[op.width]} ${at} ${masked(op)}`;
 const port = (op: BusOp, at: number): string =>
@@ -29,16 +41,17 @@ const port = (op: BusOp, at: number): string =>
 
 /** A register window of `size` bytes at a fixed address. */
 export function mmioBus(qtest: Qtest, base: number, size: number): QemuBus {
+  const lowered = (op: QemuOp): string => {
+    if (op.kind === 'store') return store(op);
+    if (op.space !== 'mmio' || op.at < 0 || op.at + op.width > size) throw new Error(`no such MMIO register: ${op.at}`);
+    return memory(op, base + op.at);
+  };
   return {
     run: (ops, answers = []) => {
-      for (const op of ops)
-        if (op.space !== 'mmio' || op.at < 0 || op.at + op.width > size) throw new Error(`no such MMIO register: ${op.at}`);
-      qtest.run(
-        ops.map((op) => memory(op, base + op.at)),
-        answers,
-      );
+      qtest.run(ops.map(lowered), answers);
       return answers;
     },
+    start: (ops, answers) => qtest.start(ops.map(lowered), answers),
   };
 }
 
@@ -54,29 +67,39 @@ export function pciBus(qtest: Qtest, device: number): QemuBus {
     return inWindow ? [memory(op, ((base & ~0xf) >>> 0) + op.at)] : [];
   };
 
-  const run: QemuBus['run'] = (ops, results = []) => {
+  const start: QemuBus['start'] = (ops, results) => {
     let commands: string[] = [];
     let ends: number[] = []; // how many commands there are at the end of each op
-    let waiting: BusOp[] = [];
-    const flush = (): void => {
+    let waiting: QemuOp[] = [];
+    const send = (): (() => void) => {
       const answers: number[] = [];
-      try {
-        qtest.run(commands, answers);
-      } finally {
-        for (const [i, op] of waiting.entries()) {
-          const end = ends[i] ?? 0;
-          if (end > answers.length) break;
-          const reached = end > (ends[i - 1] ?? 0);
-          results.push(reached ? (answers[end - 1] ?? 0) : op.kind === 'read' ? ones[op.width] : 0);
-        }
-      }
+      const [sentEnds, sent] = [ends, waiting];
+      const collect = qtest.start(commands, answers);
       commands = [];
       ends = [];
       waiting = [];
+      return () => {
+        try {
+          collect();
+        } finally {
+          for (const [i, op] of sent.entries()) {
+            const end = sentEnds[i] ?? 0;
+            if (end > answers.length) break;
+            const reached = end > (sentEnds[i - 1] ?? 0);
+            results.push(reached ? (answers[end - 1] ?? 0) : op.kind === 'read' ? ones[op.width] : 0);
+          }
+        }
+      };
     };
     for (const op of ops) {
+      if (op.kind === 'store') {
+        commands.push(store(op));
+        ends.push(commands.length);
+        waiting.push(op);
+        continue;
+      }
       if (op.space === 'bar' && bases === undefined) {
-        flush();
+        send()();
         const answers: number[] = [];
         const registers = Array.from({ length: 6 }, (_, bar) => BaseAddress + 4 * bar);
         qtest.run(
@@ -91,8 +114,13 @@ export function pciBus(qtest: Qtest, device: number): QemuBus {
       ends.push(commands.length);
       waiting.push(op);
     }
-    flush();
-    return results;
+    return send();
   };
-  return { run };
+  return {
+    run: (ops, results = []) => {
+      start(ops, results)();
+      return results;
+    },
+    start,
+  };
 }

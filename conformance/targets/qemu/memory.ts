@@ -13,6 +13,8 @@ export interface GuestMemory {
   refill(fill: number): void;
   /** False: not inside. */
   write(at: bigint, bytes: Uint8Array): boolean;
+  /** What `write` would do, done by somebody else: only then the bytes are known. */
+  note(at: bigint, bytes: Uint8Array): boolean;
   /** Whether the u16 words hold their values now. */
   holds(words: readonly { readonly at: Gpa; readonly value: number }[]): boolean;
   /** Takes a copy aside. */
@@ -55,6 +57,11 @@ export function openMemory(file: string, size: number): GuestMemory {
   const now = Buffer.alloc(size);
   const again = Buffer.alloc(size);
   const word = Buffer.alloc(2);
+  const note = (at: bigint, bytes: Uint8Array): boolean => {
+    if (at < 0n || at + BigInt(bytes.length) > BigInt(size)) return false;
+    known.set(bytes, Number(at));
+    return true;
+  };
   const readInto = (bytes: Buffer): void => {
     fs.readSync(fd, bytes, 0, size, 0);
   };
@@ -64,9 +71,9 @@ export function openMemory(file: string, size: number): GuestMemory {
       known.fill(fill);
       fs.writeSync(fd, known, 0, size, 0);
     },
+    note,
     write: (at, bytes) => {
-      if (at < 0n || at + BigInt(bytes.length) > BigInt(size)) return false;
-      known.set(bytes, Number(at));
+      if (!note(at, bytes)) return false;
       fs.writeSync(fd, bytes, 0, bytes.length, Number(at));
       return true;
     },

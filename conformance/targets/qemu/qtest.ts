@@ -10,6 +10,8 @@ const batchCommands = 1_000;
 export interface Qtest {
   /** Runs the commands in order and appends one number for each to `answers`, 0 where there is no value. */
   run(commands: readonly string[], answers: number[]): void;
+  /** Sends the commands and waits for nothing. The answers are there once what it gives was called, or something else was run. */
+  start(commands: readonly string[], answers: number[]): () => void;
   /** Runs the commands in order; each answer as it stands, for values of 64 bits. */
   lines(commands: readonly string[]): readonly string[];
 }
@@ -19,8 +21,13 @@ function accepted(line: string, command: string | undefined): string {
   return line.slice(3);
 }
 
+const valued = (answer: string): number => (answer === '' ? 0 : Number(answer));
+
 export function qtestOver(pipe: Pipe): Qtest {
+  /** Takes the answers to what was started. */
+  let owed: (() => void) | undefined;
   const each = (commands: readonly string[], take: (answer: string) => void): void => {
+    owed?.();
     for (let first = 0; first < commands.length; ) {
       let text = '';
       let end = first;
@@ -30,7 +37,23 @@ export function qtestOver(pipe: Pipe): Qtest {
     }
   };
   return {
-    run: (commands, answers) => each(commands, (answer) => answers.push(answer === '' ? 0 : Number(answer))),
+    run: (commands, answers) => each(commands, (answer) => answers.push(valued(answer))),
+    start: (commands, answers) => {
+      owed?.();
+      const text = `${commands.join('\n')}\n`;
+      if (commands.length === 0 || commands.length > batchCommands || text.length > batchBytes) {
+        each(commands, (answer) => answers.push(valued(answer)));
+        return () => undefined;
+      }
+      pipe.send(text);
+      const collect = (): void => {
+        if (owed !== collect) return;
+        owed = undefined;
+        for (const command of commands) answers.push(valued(accepted(pipe.next(), command)));
+      };
+      owed = collect;
+      return collect;
+    },
     lines: (commands) => {
       const answers: string[] = [];
       each(commands, (answer) => answers.push(answer));

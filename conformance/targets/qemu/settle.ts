@@ -9,6 +9,8 @@ import type { GuestMemory } from './memory.ts';
 /** Round trips before the proof of idleness is tried where something is awaited: most requests are done by then. */
 const patience = 12;
 const bound = 2_000; // ms
+/** Looks at memory before the first round trip: one would keep QEMU from the very work that is waited for. */
+const looks = 100;
 
 /** Queues first, in order, then the configuration. */
 const rank = (o: Observation): number => (o.saw === 'interrupt' && o.from === 'queue' ? (o.queue ?? 0) : Number.MAX_SAFE_INTEGER);
@@ -52,6 +54,12 @@ export function seen(memory: GuestMemory, device: LiftedDevice): readonly Observ
   const now = gathering(memory, device);
   now.snapshot(deadline());
   return now.told();
+}
+
+/** Waits a moment for the awaited words; proves nothing. */
+export function linger({ until = [] }: Settle, memory: GuestMemory): void {
+  if (until.length === 0) return;
+  for (let i = 0; i < looks && !memory.holds(until); i++);
 }
 
 export function settle(s: Settle, pid: number, memory: GuestMemory, device: LiftedDevice): readonly Observation[] {

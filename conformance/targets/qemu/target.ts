@@ -1,15 +1,15 @@
 // QEMU behind the four verbs: a small pool of processes, one per kind of machine, reset in place; a dead one is an answer, then a new one.
-// Consecutive control-plane stimuli go out as one batch; what touches memory or waits sends the batch first, so order holds.
+// Consecutive stimuli go out as one batch; stores of a device that sleeps need no place in it. What waits sends the batch first, so order holds.
 
 import type { Answer, Granted, Hello, MachineConfig, Target } from '../../../spec/units.ts';
 import type { Observation, Stimulus } from '../../../spec/vocabulary.ts';
-import type { BusOp, Lifted } from '../../bus/bus.ts';
+import type { Lifted } from '../../bus/bus.ts';
 import { wanted } from './arguments.ts';
-import { windows } from './bus.ts';
+import { type QemuOp, windows } from './bus.ts';
 import { type Machine, startMachine } from './machine.ts';
 import { type Model, microvm, q35 } from './models.ts';
 import { find, type Probe, probe } from './probe.ts';
-import { seen, settle } from './settle.ts';
+import { linger, seen, settle } from './settle.ts';
 import { vtdSide } from './vt-d/target.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -38,37 +38,58 @@ const DRIVER_OK = 4;
 const rouses = (s: Stimulus): boolean =>
   s.do === 'virtio.status.write'
     ? (s.value & DRIVER_OK) !== 0
-    : s.do === 'virtq.notify' || s.do === 'pci.bar.write' || s.do === 'mmio.write';
+    : s.do === 'virtq.notify' || s.do === 'pci.bar.write' || s.do === 'pci.config.write' || s.do === 'mmio.write';
+
+/** A longer store goes to the file: the FIFOs have no room for it. */
+const batchedStore = 4096;
 
 /** The batch not sent yet: each lifted stimulus and the place of its answer. */
 interface Pending {
   readonly answer: number;
-  readonly lifted: Lifted;
+  readonly ops: readonly QemuOp[];
+  readonly saw: Lifted['saw'];
 }
+const nothing: Lifted['saw'] = () => [];
 
 function applyBatch(machine: Machine, stimuli: readonly Stimulus[]): readonly Answer[] {
   const answers: Answer[] = [];
   let pending: Pending[] = [];
-  const flush = (): void => {
-    if (pending.length === 0) return;
+  /** Sends the batch, and lets `meanwhile` pass before its results are waited for. */
+  const flush = (meanwhile?: () => void): void => {
+    if (pending.length === 0) return meanwhile?.();
     const batch = pending;
     pending = [];
-    const ops: BusOp[] = batch.flatMap((p) => p.lifted.ops);
+    const ops: QemuOp[] = [];
+    for (const p of batch) ops.push(...p.ops);
     const results: number[] = [];
     try {
-      machine.bus.run(ops, results);
+      const finish = machine.bus.start(ops, results);
+      meanwhile?.();
+      finish();
     } finally {
       let at = 0;
-      for (const { answer, lifted } of batch) {
-        const end = at + lifted.ops.length;
+      for (const { answer, ops: own, saw } of batch) {
+        const end = at + own.length;
         if (end > results.length) {
           answers.length = answer;
           break;
         }
-        answers[answer] = { saw: lifted.saw(results.slice(at, end)) };
+        answers[answer] = { saw: saw(results.slice(at, end)) };
         at = end;
       }
     }
+  };
+  const store = (at: bigint, bytes: Uint8Array): void => {
+    // Nothing that waits in the batch lets a sleeping device look at memory.
+    if (pending.length > 0 && machine.activity.roused) {
+      if (bytes.length > 0 && bytes.length <= batchedStore && machine.memory.note(at, bytes)) {
+        pending.push({ answer: answers.length, ops: [{ kind: 'store', at, bytes }], saw: nothing });
+        answers.push({ saw: [] });
+        return;
+      }
+      flush();
+    }
+    answers.push(machine.memory.write(at, bytes) ? { saw: [] } : { unsupported: `memory at ${at}` });
   };
   const now = (saw: () => readonly Observation[] | { readonly unsupported: string }): void => {
     flush();
@@ -79,14 +100,15 @@ function applyBatch(machine: Machine, stimuli: readonly Stimulus[]): readonly An
     const far = beyond(s);
     const lifted = far === undefined ? machine.device.lift(s) : { unsupported: far };
     if (rouses(s)) machine.activity.roused = true;
-    if ('ops' in lifted) pending.push({ answer: answers.length, lifted });
+    if ('ops' in lifted) pending.push({ answer: answers.length, ops: lifted.ops, saw: lifted.saw });
     answers.push('ops' in lifted ? { saw: [] } : lifted);
   };
   const one = (s: Stimulus): void => {
     switch (s.do) {
       case 'memory.write':
-        return now(() => (machine.memory.write(s.at, s.bytes) ? [] : { unsupported: `memory at ${s.at}` }));
+        return store(s.at, s.bytes);
       case 'settle':
+        flush(() => linger(s, machine.memory));
         return now(() => settle(s, machine.running.pid, machine.memory, machine.device));
       case 'virtio.status.write':
         control(s);
