@@ -3,7 +3,7 @@
 
 import type { Area, Clause, Duty, Judged, Moment } from '../spec/clause.ts';
 import type { Capability, Granted, MachineConfig, Scope } from '../spec/units.ts';
-import type { Event, EventName } from '../spec/vocabulary.ts';
+import type { Event, EventName, EventOf } from '../spec/vocabulary.ts';
 import { judgedMemory } from './memory.ts';
 
 /** One objection: which clause, at which event of the trace, and why. */
@@ -51,53 +51,84 @@ interface Room {
   ghost: unknown;
   /** The machine is this area's business. */
   active: boolean;
+  /** What its rules and its observer are shown of one event, and of which: the count of events when it was made. */
+  moment: Moment<unknown> | undefined;
+  shown: number;
 }
 interface Ask<Rule> {
   readonly room: Room;
   readonly rule: Rule;
   readonly tally: Tally;
-  /** The machine does not offer what the rule needs. */
-  off: boolean;
+}
+/** Who is concerned with events of one name, in the order of the areas. */
+interface Concerned {
+  readonly duties: Ask<Duty<unknown>>[];
+  readonly clauses: Ask<Clause<unknown>>[];
+  readonly observers: Room[];
 }
 /** Derived events never legitimately nest deeper; more is an area feeding itself. */
 const derivedDepth = 8;
 const none: readonly Finding[] = [];
+const nobody: Concerned = { duties: [], clauses: [], observers: [] };
 
-const register = <Rule extends { readonly on: readonly EventName[] }>(table: Map<EventName, Ask<Rule>[]>, ask: Ask<Rule>): void => {
-  for (const name of ask.rule.on) {
-    const list = table.get(name);
-    if (list) list.push(ask);
-    else table.set(name, [ask]);
-  }
-};
 export const nameOf = (event: Event): EventName => ('do' in event ? event.do : event.saw);
 const contains = (outer: Scope, inner: Scope): boolean => outer === 'machine' || inner === outer || inner.startsWith(`${outer}/`);
 const offersAll = (granted: Granted, rule: { readonly needs?: readonly Capability[] }): boolean =>
   rule.needs?.every((c) => granted.offers.includes(c)) ?? true;
 
 export const createJudge = (areas: readonly Area<never>[]): Judge => {
-  const rooms: Room[] = (areas as unknown as readonly Area<unknown>[]).map((area) => ({ area, ghost: undefined, active: false }));
-  const clauses = new Map<EventName, Ask<Clause<unknown>>[]>();
-  const duties = new Map<EventName, Ask<Duty<unknown>>[]>();
-  const observers = new Map<EventName, Room[]>();
+  const rooms: Room[] = (areas as unknown as readonly Area<unknown>[]).map((area) => ({
+    area,
+    ghost: undefined,
+    active: false,
+    moment: undefined,
+    shown: 0,
+  }));
+  const everybody = new Map<EventName, Concerned>();
+  /** Of them, those with something to say about the machine that is judged now. */
+  const present = new Map<EventName, Concerned>();
   const tallies = new Map<string, Tally>();
   const memory = judgedMemory();
-  /** What `active` and `off` were last worked out for. */
+  /** What `present` was last worked out for. */
   let offered: Granted['offers'] | undefined;
   let breaches: Breach[] = [];
   let granted: Granted | undefined;
   let at = 0;
+  let moments = 0;
+  const found: Finding[] = [];
+  const concerned = (name: EventName): Concerned => {
+    const known = everybody.get(name);
+    if (known !== undefined) return known;
+    const fresh: Concerned = { duties: [], clauses: [], observers: [] };
+    everybody.set(name, fresh);
+    return fresh;
+  };
   for (const room of rooms) {
     for (const rule of room.area.clauses) {
       if (tallies.has(rule.id)) throw new Error(`two clauses are called ${rule.id}`);
       const tally: Tally = { id: rule.id, applied: 0, kept: 0, broken: 0, unknown: 0 };
       tallies.set(rule.id, tally);
-      register(clauses, { room, rule, tally, off: false });
+      for (const name of rule.on) concerned(name).clauses.push({ room, rule, tally });
     }
-    for (const rule of room.area.duties)
-      register(duties, { room, rule, tally: { id: rule.id, applied: 0, kept: 0, broken: 0, unknown: 0 }, off: false });
-    for (const name of room.area.on) observers.set(name, [...(observers.get(name) ?? []), room]);
+    for (const rule of room.area.duties) {
+      const tally: Tally = { id: rule.id, applied: 0, kept: 0, broken: 0, unknown: 0 };
+      for (const name of rule.on) concerned(name).duties.push({ room, rule, tally });
+    }
+    for (const name of room.area.on) concerned(name).observers.push(room);
   }
+  const meet = (g: Granted): void => {
+    offered = g.offers;
+    for (const room of rooms) room.active = offersAll(g, room.area);
+    present.clear();
+    for (const [name, all] of everybody) {
+      const here: Concerned = {
+        duties: all.duties.filter(({ room }) => room.active),
+        clauses: all.clauses.filter(({ room, rule }) => room.active && offersAll(g, rule)),
+        observers: all.observers.filter((room) => room.active),
+      };
+      if (here.duties.length + here.clauses.length + here.observers.length > 0) present.set(name, here);
+    }
+  };
 
   const breachIn = (scope: Scope): Breach | undefined => {
     for (const breach of breaches) if (contains(breach.scope, scope)) return breach;
@@ -122,30 +153,27 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
       findings.push({ clause: rule.id, at, scope, expected: judged.expected, saw: judged.saw, kind: judged.kind });
     }
   };
+  const momentOf = (room: Room, event: Event, now: number): Moment<unknown> => {
+    if (room.shown === now && room.moment !== undefined) return room.moment;
+    room.shown = now;
+    room.moment = { before: room.ghost, event, memory, granted: granted as Granted, at };
+    return room.moment;
+  };
   const judgeEvent = (event: Event, depth: number, findings: Finding[]): void => {
     const name = nameOf(event);
     if (depth > derivedDepth) throw new Error(`derived events nest deeper than ${derivedDepth} at ${name}`);
-    for (const { rule, room } of duties.get(name) ?? []) {
-      if (!room.active) continue;
-      const m: Moment<unknown> = { before: room.ghost, event, memory, granted: granted as Granted, at };
+    const here = present.get(name) ?? nobody;
+    const now = ++moments;
+    for (const { rule, room } of here.duties) {
+      const m = momentOf(room, event, now);
       const kept = rule.keeps(m);
       if (kept !== true) breaches.push({ duty: rule.id, scope: rule.taints(m), at, certain: !('unknown' in kept) });
     }
-    // Clauses stand in the order of their areas: one moment serves all of an area's.
-    let asking: Room | undefined;
-    let m: Moment<unknown> | undefined;
-    for (const asked of clauses.get(name) ?? []) {
-      const { room } = asked;
-      if (!room.active || asked.off) continue;
-      if (m === undefined || asking !== room) m = { before: room.ghost, event, memory, granted: granted as Granted, at };
-      asking = room;
-      ask(asked, m, findings);
-    }
-    if ('saw' in event && event.saw === 'scope.reset') breaches = breaches.filter((b) => !contains(event.scope, b.scope));
+    for (const asked of here.clauses) ask(asked, momentOf(asked.room, event, now), findings);
+    if (name === 'scope.reset') breaches = breaches.filter((b) => !contains((event as EventOf<'scope.reset'>).scope, b.scope));
     let derived: Event[] | undefined;
-    for (const room of observers.get(name) ?? []) {
-      if (!room.active) continue;
-      const more = room.area.observe(room.ghost, { before: room.ghost, event, memory, granted: granted as Granted, at });
+    for (const room of here.observers) {
+      const more = room.area.observe(room.ghost, momentOf(room, event, now));
       if (more.length > 0) derived = derived === undefined ? [...more] : [...derived, ...more];
     }
     if (derived !== undefined) for (const d of derived) judgeEvent(d, depth + 1, findings);
@@ -157,11 +185,8 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
       memory.reset(g.memory, image);
       breaches = [];
       at = 0;
-      if (g.offers !== offered) {
-        offered = g.offers;
-        for (const room of rooms) room.active = offersAll(g, room.area);
-        for (const list of clauses.values()) for (const asked of list) asked.off = !offersAll(g, asked.rule);
-      }
+      found.length = 0;
+      if (g.offers !== offered) meet(g);
       for (const room of rooms) if (room.active) room.ghost = room.area.initial(g);
     },
     see(event) {
@@ -169,10 +194,9 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
       if ('do' in event) {
         if (event.do === 'memory.write') memory.write(event.at, event.bytes);
       } else if (event.saw === 'memory.changed') for (const w of event.writes) memory.write(w.at, w.bytes);
-      const findings: Finding[] = [];
-      judgeEvent(event, 0, findings);
+      judgeEvent(event, 0, found);
       at++;
-      return findings.length === 0 ? none : findings;
+      return found.length === 0 ? none : found.splice(0);
     },
     pass() {
       at++;

@@ -22,16 +22,16 @@ export const judgedMemory = (): JudgedMemory => {
   let like: { readonly size: number; readonly fill: number; readonly image: MachineConfig['image'] } | undefined;
   const touched: number[] = [];
   const inside = (at: bigint, length: number): number => {
-    if (at < 0n || at > BigInt(size)) return -1;
+    // Exact below 2^53; what is rounded lies far outside.
     const start = Number(at);
-    return start + length <= size ? start : -1;
+    return start >= 0 && start + length <= size ? start : -1;
   };
   const write = (at: bigint, data: Uint8Array): void => {
-    if (at < 0n || at >= BigInt(size)) return;
     const start = Number(at);
+    if (start < 0 || start >= size) return;
     const kept = start + data.length > size ? data.subarray(0, size - start) : data;
     bytes.set(kept, start);
-    touched.push(start, start + kept.length);
+    if (pristine !== undefined) touched.push(start, start + kept.length);
     certain?.fill(1, start, start + kept.length);
   };
   return {

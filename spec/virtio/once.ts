@@ -1,16 +1,15 @@
 // Several clauses ask the same of one moment: computed once, remembered until the ghost meets another event.
-// The memory hangs on the ghost, never on the event alone: the same event may be judged again elsewhere.
+// The ghost is compared too, never the event alone: the same event may be judged again elsewhere.
 
 import type { Moment } from '../clause.ts';
 import type { Event } from '../vocabulary.ts';
 
 export const once = <G extends object, E extends Event, T>(compute: (m: Moment<G, E>) => T): ((m: Moment<G, E>) => T) => {
-  const last = new WeakMap<G, { readonly event: E; readonly at: number; readonly value: T }>();
+  let last: { readonly before: G; readonly event: E; readonly at: number; readonly value: T } | undefined;
   return (m) => {
-    const known = last.get(m.before);
-    if (known !== undefined && known.event === m.event && known.at === m.at) return known.value;
+    if (last !== undefined && last.before === m.before && last.event === m.event && last.at === m.at) return last.value;
     const value = compute(m);
-    last.set(m.before, { event: m.event, at: m.at, value });
+    last = { before: m.before, event: m.event, at: m.at, value };
     return value;
   };
 };
