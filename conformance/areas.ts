@@ -9,6 +9,7 @@ import { mmio } from '../spec/virtio/mmio/index.ts';
 import { pci } from '../spec/virtio/pci/index.ts';
 import { split } from '../spec/virtio/split/index.ts';
 import { vtd } from '../spec/vt-d/index.ts';
+import { monitorSuite } from './instructions/monitor-suite.ts';
 import { instructionsSuite } from './instructions/suite.ts';
 import type { Choice, Suite } from './program.ts';
 import { blkSuite } from './virtio/blk.ts';
@@ -30,11 +31,22 @@ export const areas: readonly Area<never>[] = [
   area(instructions),
   area(vtd),
 ];
-export const suites: readonly Suite[] = [suite(blkSuite), suite(pciSuite), suite(mmioSuite), suite(instructionsSuite), suite(vtdSuite)];
+export const suites: readonly Suite[] = [
+  suite(blkSuite),
+  suite(pciSuite),
+  suite(mmioSuite),
+  suite(instructionsSuite),
+  suite(monitorSuite),
+  suite(vtdSuite),
+];
 
 /** Whether a dotted id is, or lies below, one of the prefixes. No prefixes: everything. */
 export const within = (id: string, prefixes: readonly string[]): boolean =>
   prefixes.length === 0 || prefixes.some((p) => id === p || id.startsWith(`${p}.`));
+
+/** Whether the clauses of an area are asked for: by its prefixes, or by a suite whose name lies below its own. */
+export const asked = (area: string, prefixes: readonly string[]): boolean =>
+  within(area, prefixes) || suites.some((s) => within(s.id, prefixes) && within(s.id, [area]));
 
 /** Suites whose programs judge one of the areas: `virtio.basic` and `virtio.split` are exercised by the device suites. */
 export const suitesFor = (prefixes: readonly string[]): readonly Suite[] =>

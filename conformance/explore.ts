@@ -2,7 +2,7 @@
 
 import type { Area, Clause } from '../spec/clause.ts';
 import type { Capability, MachineConfig, Target } from '../spec/units.ts';
-import { areas as allAreas, suitesFor, within } from './areas.ts';
+import { areas as allAreas, asked, suitesFor } from './areas.ts';
 import { readDeviations, stillStands } from './deviations.ts';
 import { createJudge } from './judge.ts';
 import { type Allowance, allowancePerStimulus, initialAllowance, minimize } from './minimize.ts';
@@ -72,7 +72,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   const known = bySignature(deviations.entries);
   const unexpectedlyKept: { signature: string; why: string }[] = [];
   for (const entry of deviations.entries) {
-    if (!within(areaOf(areas, entry.signature.split(' | ')[0] ?? ''), options.areas)) continue;
+    if (!asked(areaOf(areas, entry.signature.split(' | ')[0] ?? ''), options.areas)) continue;
     const why = await stillStands(target, areas, deviations.file, entry);
     if (why !== undefined) unexpectedlyKept.push({ signature: entry.signature, why });
   }
@@ -183,6 +183,6 @@ const areaOf = (areas: readonly Area<never>[], clause: string): string =>
   areas.find((a) => a.clauses.some((c) => c.id === clause))?.id ?? clause;
 const selected = (areas: readonly Area<never>[], options: ExploreOptions): readonly Clause<never>[] =>
   areas
-    .filter((a) => within(a.id, options.areas) || a.id === 'machine')
+    .filter((a) => asked(a.id, options.areas) || a.id === 'machine')
     .flatMap((a) => a.clauses)
     .filter((c) => options.clauses === undefined || options.clauses.length === 0 || options.clauses.includes(c.id));

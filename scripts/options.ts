@@ -1,6 +1,6 @@
 // What several commands read from the command line: whole numbers, areas, clauses. A mistake is named with its fix.
 
-import { areas, suitesFor, within } from '../conformance/areas.ts';
+import { areas, suites, suitesFor, within } from '../conformance/areas.ts';
 import type { Suite } from '../conformance/program.ts';
 import { usage } from './usage.ts';
 
@@ -15,7 +15,7 @@ const some = (all: readonly string[]): string => `${all.slice(0, 12).join(', ')}
 
 /** Prefixes that name no area are a mistake. */
 export const areasNamed = (prefixes: readonly string[] | undefined): readonly string[] => {
-  const all = areas.map((a) => a.id);
+  const all = [...new Set([...areas, ...suites].map((a) => a.id))];
   for (const p of prefixes ?? []) if (!all.some((id) => within(id, [p]))) throw usage(`no area is called ${p}; there are ${some(all)}`);
   return prefixes ?? [];
 };

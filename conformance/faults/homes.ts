@@ -6,10 +6,12 @@ export const homes: readonly (readonly [file: string, area: string])[] = [
   ['virtio/pci', 'virtio.pci'],
   ['virtio/msix', 'virtio.pci'],
   ['virtio/mmio', 'virtio.mmio'],
+  ['monitors/', 'instructions.monitor'],
 ];
 /** Whose programs show a death or a write outside, which clauses of the machine notice. */
 export const deaths: readonly (readonly [file: string, area: string])[] = [
   ['vt-d/', 'vt-d'],
   ['processor/', 'instructions'],
+  ['monitors/', 'instructions'],
   ['', 'virtio.split'],
 ];

@@ -46,6 +46,8 @@ export interface Insn {
   readonly farOffset: number;
 }
 
+const [SS, DS, FS] = [2, 3, 4];
+const [RSP, RBP] = [4, 5];
 const low = (x: bigint): number => Number(BigInt.asIntN(32, x));
 const high = (x: bigint): number => Number(BigInt.asIntN(32, x >> 32n));
 
@@ -108,7 +110,6 @@ const memOf = (t: Tables, i: Instruction, bits: 16 | 32 | 64): Mem => {
   if (relative) asize = base === Register.RIP ? 64 : 32;
   else if (sized?.kind === 'register') asize = sized.size === 16 ? 16 : sized.size === 32 ? 32 : 64;
   else if (displSize > 1) asize = displSize === 2 ? 16 : displSize === 4 ? 32 : 64;
-  const seg = t.register[i.memorySegment];
   return {
     asize,
     base: relative ? -1 : general(t, base),
@@ -116,8 +117,16 @@ const memOf = (t: Tables, i: Instruction, bits: 16 | 32 | 64): Mem => {
     scale: i.memoryIndexScale,
     lo: low(displacement),
     hi: high(displacement),
-    seg: seg?.kind === 'segment' ? seg.index : 3,
+    seg: segmentOf(t, i, bits, base),
   };
+};
+/** In 64-bit mode overrides but of FS and GS are ignored: then rSP and rBP as base make it a stack reference. SDM volume 1, Canonical Addressing. */
+const segmentOf = (t: Tables, i: Instruction, bits: 16 | 32 | 64, base: number): number => {
+  const named = t.register[i.memorySegment];
+  const seg = named?.kind === 'segment' ? named.index : DS;
+  if (bits !== 64 || seg >= FS) return seg;
+  const register = general(t, base);
+  return register === RSP || register === RBP ? SS : DS;
 };
 
 export const insnOf = (i: Instruction, bits: 16 | 32 | 64, lo: number, hi: number): Insn => {
@@ -145,7 +154,7 @@ export const insnOf = (i: Instruction, bits: 16 | 32 | 64, lo: number, hi: numbe
       ops.push({ kind: 'immediate', lo: low(value), hi: high(value), size });
     } else {
       mem ??= memOf(t, i, bits);
-      if (kind < OpKind.Memory) mem = stringMem(t, i, kind, mem, OpKind.MemorySegESI, OpKind.MemorySegRSI);
+      if (kind < OpKind.Memory) mem = stringMem(t, i, bits, kind, mem, OpKind.MemorySegESI, OpKind.MemorySegRSI);
       ops.push({ kind: 'memory', size: t.memory[i.memorySize] ?? 32 });
     }
   }
@@ -173,9 +182,10 @@ export const insnOf = (i: Instruction, bits: 16 | 32 | 64, lo: number, hi: numbe
   };
 };
 /** Of a string instruction: the address size is that of rSI or rDI; the segment is that of the source. */
-const stringMem = (t: Tables, i: Instruction, kind: number, mem: Mem, esi: number, rsi: number): Mem => {
+const stringMem = (t: Tables, i: Instruction, bits: 16 | 32 | 64, kind: number, mem: Mem, esi: number, rsi: number): Mem => {
   const which = (kind - (esi - 1)) % 3;
   const source = kind <= rsi;
-  const seg = t.register[i.memorySegment];
-  return { ...mem, asize: which === 0 ? 16 : which === 1 ? 32 : 64, seg: source && seg?.kind === 'segment' ? seg.index : mem.seg };
+  const named = t.register[i.memorySegment];
+  const seg = source && named?.kind === 'segment' && !(bits === 64 && named.index < FS) ? named.index : mem.seg;
+  return { ...mem, asize: which === 0 ? 16 : which === 1 ? 32 : 64, seg };
 };
