@@ -1,6 +1,6 @@
 // Speed, as ratios of interleaved runs: the same programs judged and not judged, on each target that this machine can run;
 // the judge over a long trace; two shards side by side against one; memory by the minute. Nothing here is asserted by tests.
-// npm run bench [-- NAME…] [--minutes N]: names of targets, trace, shards, check, memory; none: all but memory, which N adds.
+// npm run bench [-- NAME…] [--minutes N]: names of targets, vt-d, trace, shards, check, memory; none: all but memory, which N adds.
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -17,6 +17,7 @@ import { judgeTrace } from '../conformance/trace/judge.ts';
 import { traceWriter } from '../conformance/trace/write.ts';
 import { blkSuite } from '../conformance/virtio/blk.ts';
 import type { BlkChoice } from '../conformance/virtio/blk-choices.ts';
+import { judgedSpeeds, walkSpeed } from '../conformance/vt-d/bench.ts';
 import type { MachineConfig } from '../spec/units.ts';
 
 const rounds = 5;
@@ -113,6 +114,18 @@ const memory = async (minutes: number): Promise<void> => {
   });
   print(`memory over ${minutes} minutes and ${result.programs} programs on ref: ${held.join(', ')}`);
 };
+const remapping = async (available: ReadonlySet<string>): Promise<void> => {
+  print(walkSpeed());
+  for (const [name, count] of [
+    ['ref', 800],
+    ['qemu', 320],
+  ] as const) {
+    if (!available.has(name)) continue;
+    const target = await connect(name);
+    for (const line of await judgedSpeeds(target, count)) print(line);
+    await target.close();
+  }
+};
 const wholeCheck = async (folder: string): Promise<void> => {
   const seconds = (await timed([['check', 'ref', '--save', folder]])) / 1000;
   print(`vmmc check ref with defaults: ${seconds.toFixed(0)} s`);
@@ -194,6 +207,7 @@ try {
     await judgedAgainstNot(name, Math.ceil(one / 3), 4);
     await judgedAgainstNot(name, drawn);
   }
+  if (asked('vt-d')) await remapping(available);
   if (asked('check')) await wholeCheck(folder);
   if (asked('shards')) await shards(folder);
   if (minutes > 0) await memory(minutes);

@@ -1,12 +1,20 @@
-// Speed of the reference's walks, unjudged: translations that the caches hold, and legacy 4-level walks that they do not.
-// Run by hand: npx tsx conformance/vt-d/bench.ts. Nothing here is asserted by tests.
+// Speed of the remapping unit: the reference's walks, unjudged; memory requests of devices, judged; programs as check draws them, judged.
+// npm run bench -- vt-d. Processor time beside wall-clock time, since a shared machine gives little of the second. Nothing here is asserted by tests.
 
+import type { MachineConfig, Target } from '../../spec/units.ts';
+import { areas } from '../areas.ts';
+import { createJudge } from '../judge.ts';
+import type { Program, Suite } from '../program.ts';
+import { play } from '../run.ts';
+import { programsOf } from '../sample.ts';
 import { createMemory } from '../../reference/memory.ts';
 import { contextSlot } from '../../reference/vt-d/caches.ts';
 import { decodeProfile } from '../../reference/vt-d/profile.ts';
 import { GSTS_REG, set } from '../../reference/vt-d/registers.ts';
 import { TES, translate } from '../../reference/vt-d/translate.ts';
 import { aim, createUnit, READ, type Unit } from '../../reference/vt-d/unit.ts';
+import type { VtdChoice } from './choices.ts';
+import { vtdSuite } from './suite.ts';
 
 const ROOT = 1;
 const CONTEXT = 2;
@@ -53,11 +61,59 @@ const speed = (unit: Unit, pages: number, forget: boolean): number => {
   return (walks / (performance.now() - began)) * 1000;
 };
 
-const unit = prepared();
-speed(unit, 1 << 20, true);
-for (let round = 0; round < 3; round += 1) {
-  const million = (n: number): string => `${(n / 1e6).toFixed(2)} M/s`;
-  process.stdout.write(
-    `cached ${million(speed(unit, 16, false))}, walk of 4 levels ${million(speed(unit, 1 << 20, false))}, with root and context ${million(speed(unit, 1 << 20, true))}\n`,
-  );
-}
+/** Walks of the reference in the best of three rounds, a line. */
+export const walkSpeed = (): string => {
+  const unit = prepared();
+  speed(unit, 1 << 20, true);
+  const best = (pages: number, forget: boolean): string =>
+    `${(Math.max(...[1, 2, 3].map(() => speed(unit, pages, forget))) / 1e6).toFixed(2)} M/s`;
+  return `walks of ref, not judged: cached ${best(16, false)}, of 4 levels ${best(1 << 20, false)}, with root and context ${best(1 << 20, true)}`;
+};
+
+/** Six mappings, then requests: writes and reads to what is mapped and what is not, an invalidation now and then. */
+const requests = (machine: MachineConfig, count: number): Program => {
+  const first: VtdChoice = { op: 'init', scalable: false, queue: true, remaps: false, levels: 0, domain: 0, attached: 15, enabled: true };
+  const choices: VtdChoice[] = [first];
+  for (let i = 0; i < 6; i++) choices.push({ op: 'map', space: i % 3, at: 3 * i, page: i, size: 0, rights: 3, how: 'right' });
+  for (let i = 0; i < count; i++) {
+    if (i % 64 === 63) choices.push({ op: 'invalidate', what: 4, space: i % 3, which: i, mask: 0, early: false });
+    const op = i % 3 === 2 ? 'read' : 'write';
+    choices.push({ op, requester: i, at: i % 7, offset: i % 12, load: i % 2 === 0 ? 'word' : 'bytes', pasid: 0, flags: 0 });
+  }
+  return { suite: vtdSuite.id, machine, choices };
+};
+const suite = vtdSuite as unknown as Suite;
+/** Plays `programs` judged; `counts`: what a step is. */
+const judgedSpeed = async (
+  target: Target,
+  programs: readonly Program[],
+  counts: (name: string) => boolean,
+): Promise<{ readonly steps: number; readonly cpu: number; readonly wall: number }> => {
+  const judge = createJudge(areas);
+  let steps = 0;
+  const spent = process.cpuUsage();
+  const began = performance.now();
+  for (const program of programs)
+    for (const line of (await play(target, suite, program, judge)).lines)
+      if ('event' in line && 'do' in line.event && counts(line.event.do)) steps++;
+  const { user, system } = process.cpuUsage(spent);
+  return { steps, cpu: (user + system) / 1e6, wall: (performance.now() - began) / 1000 };
+};
+/** Judged memory requests and judged stimuli of programs as check draws them, a line each. `count`: programs drawn. */
+export const judgedSpeeds = async (target: Target, count: number): Promise<readonly string[]> => {
+  const built: MachineConfig[] = [];
+  for (const machine of suite.machines) if ('granted' in (await target.reset(machine))) built.push(machine);
+  const drawn = Array.from({ length: Math.ceil(count / 16) }, (_, block) =>
+    programsOf(suite, built[block % built.length] as MachineConfig, 1, block),
+  ).flat();
+  const dense = Array.from({ length: 16 }, () => requests(built[0] as MachineConfig, 600));
+  const told = (what: string, s: { readonly steps: number; readonly cpu: number; readonly wall: number }): string =>
+    `${what}, judged: ${(s.steps / s.wall).toFixed(0)} /s by the clock, ${(s.steps / s.cpu).toFixed(0)} per second of this process's processor time (${s.steps} in ${s.wall.toFixed(1)} s)`;
+  const isRequest = (name: string): boolean => name.startsWith('dma.');
+  // Once for the compiler.
+  await judgedSpeed(target, [...drawn.slice(0, 128), ...dense], isRequest);
+  return [
+    told(`${target.hello.name}, memory requests`, await judgedSpeed(target, dense, isRequest)),
+    told(`${target.hello.name}, stimuli as check draws them`, await judgedSpeed(target, drawn, () => true)),
+  ];
+};

@@ -142,15 +142,21 @@ export const allocate = (sw: Software): number | undefined => (sw.nextPage < sw.
 export const addressOf = (number: number): number => number * Number(page);
 
 const windows: readonly number[] = [0, 0x7c0, 0xfc0];
+/** What software puts there, by page number: the same in every program. */
+const contents = new Map<number, readonly Uint8Array[]>();
+const contentsOf = (number: number): readonly Uint8Array[] => {
+  const made =
+    contents.get(number) ?? windows.map((_, k) => Uint8Array.from({ length: 0x40 }, (_, i) => 1 + ((number * 29 + k * 67 + i * 3) % 255)));
+  contents.set(number, made);
+  return made;
+};
 /** Data page number n, with bytes to read in it. */
 export const dataPage = (sw: Software, n: number): number => {
   const number = sw.firstData + (n % sw.dataPages);
   if (!sw.touched.has(number)) {
     sw.touched.add(number);
-    for (const [k, at] of windows.entries()) {
-      const bytes = Uint8Array.from({ length: 0x40 }, (_, i) => 1 + ((number * 29 + k * 67 + i * 3) % 255));
-      sw.out.push({ do: 'memory.write', at: gpa(addressOf(number) + at), bytes });
-    }
+    for (const [k, bytes] of contentsOf(number).entries())
+      sw.out.push({ do: 'memory.write', at: gpa(addressOf(number) + (windows[k] ?? 0)), bytes });
   }
   return number;
 };

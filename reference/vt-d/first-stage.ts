@@ -38,7 +38,7 @@ export const walkFirstStage = (unit: Unit, request: Request, entry: PasidEntry):
   const { low, high, page } = request;
   const levels = entry.firstLevels;
   // SGN.1
-  const half = 2 ** (9 * levels - 1);
+  const half = levels === 5 ? 2 ** 44 : 2 ** 35;
   if (page >= half && page < 2 ** 52 - half) return 0x80;
 
   let user = true;

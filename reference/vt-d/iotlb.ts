@@ -67,7 +67,7 @@ export const createIotlb = (): Iotlb => {
     },
     fill: (domain, pasid, page, order, hostPage, allowed, reason) => {
       const low = page >>> 0;
-      const offset = low & (2 ** order - 1);
+      const offset = low & ((1 << order) - 1);
       const i = at(domain, pasid, low - offset, Math.floor(page / 2 ** 32), order);
       domains[i] = domain;
       pasids[i] = pasid;

@@ -38,7 +38,7 @@ export const translateLegacy = (unit: Unit, request: Request): number => {
   if (found >= 0) {
     request.permissions = iotlb.permissions[found] ?? 0;
     request.order = iotlb.orders[found] ?? 0;
-    request.hostPage = (iotlb.hostPages[found] ?? 0) + (request.low & (2 ** request.order - 1));
+    request.hostPage = (iotlb.hostPages[found] ?? 0) + (request.low & ((1 << request.order) - 1));
     return permitted(request, legacyReasons.write, legacyReasons.read);
   }
   const reason = walkSecondStage(

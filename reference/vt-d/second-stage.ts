@@ -42,7 +42,9 @@ export const FLAGS = 1;
 export const FLAGS_FIXED = 2;
 
 /** Input addresses of a table of so many levels end here. */
-export const widthOf = (unit: Unit, levels: number): number => Math.min(unit.profile.guestPages, 2 ** (9 * levels));
+export const widthOf = (unit: Unit, levels: number): number => Math.min(unit.profile.guestPages, REACH[levels] ?? 0);
+/** Pages that a table of so many levels translates. Powers are slow enough to be half of a walk. */
+const REACH: readonly number[] = [0, 1, 2, 3, 4, 5].map((levels) => 2 ** (9 * levels));
 
 /** Index into the table of a level, 1 the last. */
 export const indexAt = (low: number, high: number, level: number): number => {

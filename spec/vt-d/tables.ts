@@ -56,6 +56,11 @@ const valueAt = (page: Page, index: number, time: number): bigint => {
   for (const o of page.old.get(index) ?? []) if (o.until >= time) return o.value;
   return page.words[index] as bigint;
 };
+const rewritten = (page: Page, index: number, count: number): boolean => {
+  if (page.old.size === 0) return false;
+  for (let i = index; i < index + count; i++) if (page.old.has(i)) return true;
+  return false;
+};
 
 /** Every version of the entry of `count` words at `at`, the present one first; undefined where no memory is; a string where it is uncertain. */
 export const versions = (t: Tables, memory: Memory, at: bigint, count: number): readonly Version[] | undefined | string => {
@@ -72,7 +77,7 @@ export const versions = (t: Tables, memory: Memory, at: bigint, count: number): 
   }
   page.walked = true;
   if (page.lost > t.floor) return 'what stood in a table rewritten many times';
-  if (page.old.size === 0)
+  if (!rewritten(page, index, count))
     return [
       { words: count === 1 ? [page.words[index] as bigint] : Array.from(page.words.subarray(index, index + count)), until: Infinity },
     ];
