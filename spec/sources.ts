@@ -1,6 +1,6 @@
 // Where rules come from. A citation names a document, its edition, and the section by title (numbers move, titles stay).
 
-export type DocumentId = 'virtio' | 'vhost-user' | 'sdm' | 'vt-d' | 'xen' | 'project';
+export type DocumentId = 'virtio' | 'vhost-user' | 'sdm' | 'vt-d' | 'pcie' | 'xen' | 'project';
 
 /** Document, edition, section title path, and the normative statement's label or public symbol where there is one. */
 export interface Citation {
@@ -16,6 +16,7 @@ export const editions: Readonly<Record<DocumentId, string>> = {
   'vhost-user': 'QEMU 10',
   sdm: '325384-085',
   'vt-d': '4.1',
+  pcie: '6.0',
   xen: '4.17',
   project: '1',
 };
@@ -35,6 +36,8 @@ export const virtio: (section: string, label?: string) => Citation = citing('vir
 export const sdm: (section: string, label?: string) => Citation = citing('sdm');
 /** Intel Virtualization Technology for Directed I/O, architecture specification 4.1. */
 export const vtd: (section: string, label?: string) => Citation = citing('vt-d');
+/** PCI Express Base Specification 6.0: the software model of a function, kept from PCI Local Bus 3.0. */
+export const pcie: (section: string, label?: string) => Citation = citing('pcie');
 /** Our own rule: what any user of an implementation is owed, whatever the guest does (design, always clauses). */
 export const project: (section: string, label?: string) => Citation = citing('project');
 

@@ -9,8 +9,12 @@ import { instructionPrivilegeFaults } from './instructions-privilege.ts';
 import { instructionSegmentsFaults } from './instructions-segments.ts';
 import { virtioBasicFaults } from './virtio-basic.ts';
 import { virtioBlkFaults } from './virtio-blk.ts';
+import { virtioBlkConfigFaults } from './virtio-blk-config.ts';
+import { virtioMmioFaults } from './virtio-mmio.ts';
+import { virtioPciInterruptsFaults } from './virtio-pci-interrupts.ts';
+import { virtioPciLayoutFaults } from './virtio-pci-layout.ts';
+import { virtioPciRegistersFaults } from './virtio-pci-registers.ts';
 import { virtioSplitFaults } from './virtio-split.ts';
-import { virtioTransportFaults } from './virtio-transport.ts';
 import { vtdFaults } from './vt-d.ts';
 import { vtdQueueFaults } from './vt-d-queue.ts';
 import { vtdWalkFaults } from './vt-d-walks.ts';
@@ -19,7 +23,11 @@ export const faults: readonly Fault[] = [
   ...virtioBasicFaults,
   ...virtioSplitFaults,
   ...virtioBlkFaults,
-  ...virtioTransportFaults,
+  ...virtioBlkConfigFaults,
+  ...virtioPciLayoutFaults,
+  ...virtioPciRegistersFaults,
+  ...virtioPciInterruptsFaults,
+  ...virtioMmioFaults,
   ...vtdFaults,
   ...vtdQueueFaults,
   ...vtdWalkFaults,

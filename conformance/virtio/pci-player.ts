@@ -8,6 +8,8 @@ import { accept, CONFIG, F } from './bits.ts';
 import { driver, flush, has, offers } from './driver.ts';
 import type { Play } from './driver.ts';
 import type { PciChoice } from './pci.ts';
+import { playHeader } from './pci-header.ts';
+import { playSwitch } from './pci-messages.ts';
 import { registers } from './pci-registers.ts';
 import type { PciMap, Structure } from './pci-map.ts';
 import { CAP, mapOf } from './pci-map.ts';
@@ -223,6 +225,10 @@ function* lower(p: Pci, c: PciChoice): Play<void> {
       return;
     case 'registers':
       return yield* registers(p, c);
+    case 'switch':
+      return yield* playSwitch(p, c);
+    case 'header':
+      return yield* playHeader(p, c);
     case 'isr':
       d.out.push(...isr(p));
       return;

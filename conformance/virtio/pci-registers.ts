@@ -7,9 +7,11 @@ import { header } from './blk-requests.ts';
 import { flush, has } from './driver.ts';
 import type { Play } from './driver.ts';
 import { post } from './frame.ts';
+import type { Structure } from './pci-map.ts';
 import { CAP } from './pci-map.ts';
 import { bar, get, NO_VECTOR, type Pci, queueState, set, setBar } from './pci-player.ts';
-import { layOut, publish } from './queue.ts';
+import { probeBars } from './pci-header.ts';
+import { layOut, publish, type Queue } from './queue.ts';
 import { ask, stageTo } from './raw.ts';
 import { placeRings } from './rings.ts';
 
@@ -37,37 +39,35 @@ const atRest = (p: Pci): readonly Stimulus[] => [
   ...queueState(p, p.d.granted.virtio?.queues ?? 1),
 ];
 
-/** Each BAR that holds a structure is sized, with decoding off, and put back. */
-function* probeBars(p: Pci): Play<void> {
-  const Command = { at: 0x04, width: 2 } as const;
-  const [command = 0] = yield* ask(p.d, [{ do: 'pci.config.read', ...Command }]);
-  for (const n of new Set([...p.map.structures.entries()].flatMap(([type, s]) => (type === CAP.PCI ? [] : [s.bar])))) {
-    const register = { at: 0x10 + 4 * n, width: 4 } as const;
-    const [base] = yield* ask(p.d, [{ do: 'pci.config.read', ...register }]);
-    if (base === undefined) return;
-    p.d.out.push(
-      { do: 'pci.config.write', ...Command, value: 0 },
-      { do: 'pci.config.write', ...register, value: 0xffff_ffff },
-      { do: 'pci.config.read', ...register },
-      { do: 'pci.config.write', ...register, value: base },
-      { do: 'pci.config.write', ...Command, value: command },
-    );
-  }
+/** A device that was brought up by registers alone, with one queue. */
+export interface Life {
+  readonly q: Queue;
+  readonly notify: Structure;
+  readonly device: Structure | undefined;
+  /** queue_notify_off of the queue. */
+  readonly offset: number;
+  /** The interrupt bit and the ISR, twice. */
+  readonly look: readonly Stimulus[];
 }
+/** Message Control; nothing where the target made no use of MSI-X. */
+export const msixControl = (p: Pci, value: number): readonly Stimulus[] => {
+  const capability = p.map.capabilities.find((k) => k.id === MSIX);
+  if (capability === undefined || p.map.vectors === 0) return [];
+  return [
+    { do: 'pci.config.write', at: capability.at + 2, width: 2, value },
+    { do: 'pci.config.read', at: capability.at + 2, width: 2 },
+  ];
+};
+const msix = (p: Pci, on: boolean): readonly Stimulus[] => msixControl(p, on ? 0x8000 : 0);
 
-export function* registers(p: Pci, c: PciRegisters): Play<void> {
+/** From a reset that is seen through to a live device; undefined where it does not get there. */
+export function* bringUp(p: Pci, c: Pick<PciRegisters, 'decline' | 'interrupts' | 'halve'>): Play<Life | undefined> {
   const { d } = p;
   const [notify, isr, device] = [p.map.structures.get(CAP.NOTIFY), p.map.structures.get(CAP.ISR), p.map.structures.get(CAP.DEVICE)];
   const sizeMax = d.sizeMax[0] ?? d.granted.virtio?.queueSizeMax ?? 0;
-  yield* stageTo(p, 'reset', 0);
-  if (d.gone || notify === undefined || isr === undefined || !p.map.structures.has(CAP.COMMON)) return;
-  const control = p.map.capabilities.find((k) => k.id === MSIX);
-  const msix = (on: boolean): readonly Stimulus[] =>
-    control === undefined || p.map.vectors === 0 ? [] : [{ do: 'pci.config.write', at: control.at + 2, width: 2, value: on ? 0x8000 : 0 }];
+  if (d.gone || notify === undefined || isr === undefined || !p.map.structures.has(CAP.COMMON)) return undefined;
   const look: readonly Stimulus[] = [Status, bar(isr, 0, 1), Status, bar(isr, 0, 1)];
-
-  yield* probeBars(p);
-  d.out.push(...atRest(p), ...msix(c.interrupts !== 'intx'), ...set(p, 'device_status', 1), ...set(p, 'device_status', 3));
+  d.out.push(...atRest(p), ...msix(p, c.interrupts !== 'intx'), ...set(p, 'device_status', 1), ...set(p, 'device_status', 3));
   yield* flush(d);
   const offer = yield* ask(
     d,
@@ -84,7 +84,7 @@ export function* registers(p: Pci, c: PciRegisters): Play<void> {
 
   const size = Math.max(2, sizeMax >> (c.halve % 3));
   const rings = placeRings(d.memory, size, 'packed');
-  if (sizeMax < 2 || rings === undefined) return;
+  if (sizeMax < 2 || rings === undefined) return undefined;
   const q = layOut(0, size, rings, { base: 0, eventIdx: has(d, F.EVENT_IDX), inOrder: has(d, F.IN_ORDER), lifo: false }, d.out);
   const vector = (n: number): number => (c.interrupts === 'vectors' && p.map.vectors > 1 ? n : NO_VECTOR);
   d.out.push(
@@ -105,17 +105,43 @@ export function* registers(p: Pci, c: PciRegisters): Play<void> {
     settled,
     ...look,
   );
-  const [offset] = yield* ask(d, get(p, 'queue_notify_off'));
-  if (post(d, q, { readable: header(T.IN, 0, 0), writable: 513 }, { cuts: [], every: 0, table: 'direct', place: 'row' }, d.out)) {
-    publish(q, d.out);
-    d.out.push(setBar(notify, (offset ?? 0) * notify.multiplier, 2, 0), settled, ...look);
-  }
-  const sectors = d.granted.virtio?.blk.sectors;
-  if (device !== undefined && sectors !== undefined && d.granted.offers.includes('host.resize')) {
-    const config = [bar(device, 0, 4), bar(device, 4, 4), ...get(p, 'config_generation')];
-    d.out.push(...config, { do: 'host.resize', sectors: Math.max(1, sectors + c.by) }, settled, ...look, ...config);
-  }
-  d.out.push(...atRest(p), ...msix(true));
-  yield* flush(d);
+  const [offset] = (yield* ask(d, get(p, 'queue_notify_off'))).slice(-1);
+  return d.gone ? undefined : { q, notify, device, offset: offset ?? 0, look };
+}
+/** A read of sector 0 made available and kicked; nothing where the queue has no room for it. */
+export const kickOne = (p: Pci, { q, notify, offset }: Life): readonly Stimulus[] => {
+  const out: Stimulus[] = [];
+  if (!post(p.d, q, { readable: header(T.IN, 0, 0), writable: 513 }, { cuts: [], every: 0, table: 'direct', place: 'row' }, out)) return [];
+  publish(q, out);
+  return [...out, setBar(notify, offset * notify.multiplier, 2, 0)];
+};
+/** Another capacity, where the target can. */
+export const regrow = (p: Pci, by: number): readonly Stimulus[] => {
+  const sectors = p.d.granted.virtio?.blk.sectors;
+  if (sectors === undefined || !p.d.granted.offers.includes('host.resize')) return [];
+  return [{ do: 'host.resize', sectors: Math.max(1, sectors + by) }];
+};
+/** Reset by registers, MSI-X as the target had it, and once more by the control plane. */
+export function* bringDown(p: Pci): Play<void> {
+  p.d.out.push(...atRest(p), ...msix(p, true));
+  yield* flush(p.d);
   yield* stageTo(p, 'reset', 0);
+}
+
+export function* registers(p: Pci, c: PciRegisters): Play<void> {
+  const { d } = p;
+  yield* stageTo(p, 'reset', 0);
+  if (d.gone || !p.map.structures.has(CAP.COMMON)) return;
+  yield* probeBars(p);
+  const life = yield* bringUp(p, c);
+  if (life === undefined) return;
+  const kick = kickOne(p, life);
+  if (kick.length > 0) d.out.push(...kick, settled, ...life.look);
+  const { device } = life;
+  const grown = regrow(p, c.by);
+  if (device !== undefined && grown.length > 0) {
+    const config = [bar(device, 0, 4), bar(device, 4, 4), ...get(p, 'config_generation')];
+    d.out.push(...config, ...grown, settled, ...life.look, ...config);
+  }
+  yield* bringDown(p);
 }

@@ -7,6 +7,8 @@ import type { Suite } from '../program.ts';
 import { CONFIG, OPTIONAL } from './bits.ts';
 import { machinesOn } from './machines.ts';
 import { SELECTS } from './mmio.ts';
+import type { PciHeader } from './pci-header.ts';
+import type { PciSwitch } from './pci-messages.ts';
 import type { PciRegisters } from './pci-registers.ts';
 import { COMMON_FIELDS, NO_VECTOR, playPci } from './pci-player.ts';
 import type { PciDuty } from './pci-violations.ts';
@@ -27,6 +29,8 @@ export type PciChoice =
   | { readonly op: 'vector'; readonly of: 'config' | 'queue'; readonly queue: number; readonly vector: number }
   | { readonly op: 'window'; readonly into: 'common' | 'device' | 'select'; readonly at: number; readonly width: Width }
   | PciRegisters
+  | PciSwitch
+  | PciHeader
   | { readonly op: 'isr' }
   | { readonly op: 'config'; readonly field: number }
   | { readonly op: 'request'; readonly queue: number }
@@ -99,6 +103,30 @@ const choice: Arbitrary<PciChoice> = fc.oneof(
       plain,
     ),
   },
+  {
+    weight: 4,
+    arbitrary: fc.record(
+      {
+        op: fc.constant('switch' as const),
+        off: fc.constantFrom('vector' as const, 'function' as const, 'master' as const, 'line' as const),
+        to: fc.constantFrom('target' as const, 'memory' as const),
+        decline: fc.constantFrom(everything, 0),
+        by: fc.constantFrom(0, 1),
+      },
+      plain,
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record(
+      {
+        op: fc.constant('header' as const),
+        what: fc.constantFrom('bars' as const, 'read-only' as const, 'line' as const, 'command' as const, 'memory-space' as const),
+        n: fc.nat(8),
+      },
+      plain,
+    ),
+  },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('isr' as const) }, plain) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('config' as const), field: fc.nat(CONFIG.length - 1) }, plain) },
   { weight: 4, arbitrary: fc.record({ op: fc.constant('request' as const), queue: fc.nat(1) }, plain) },
@@ -112,6 +140,8 @@ const shape = (c: PciChoice): string => {
   if (c.op === 'features') return `features ${c.select < 2 ? 'existing' : 'beyond'}`;
   if (c.op === 'vector') return `vector ${c.of}${c.vector === NO_VECTOR ? ' none' : ''}`;
   if (c.op === 'registers') return `registers ${c.interrupts}`;
+  if (c.op === 'switch') return `switch ${c.off} ${c.to}`;
+  if (c.op === 'header') return `header ${c.what}`;
   if (c.op === 'window') return `window ${c.into} ${c.width}`;
   if (c.op === 'common') return `common ${COMMON_FIELDS[c.field % COMMON_FIELDS.length]}`;
   return c.op;

@@ -33,6 +33,13 @@ const shown = (g: BlkGhost, e: Read, name: FieldName): number | undefined => {
   const exists = field[name][2];
   return exists === undefined || offers(g, exists) === true ? valueIn(e, name) : undefined;
 };
+/** Both fields, one of them in this read and the other in it or before: neither ever changes. */
+const topology = (g: BlkGhost, e: Read): { readonly exponent: number; readonly offset: number } | undefined => {
+  const [exponent, offset] = (['physical_block_exp', 'alignment_offset'] as const).map((name) => shown(g, e, name));
+  if (exponent === undefined && offset === undefined) return undefined;
+  const known = { exponent: exponent ?? fieldOf(g, 'physical_block_exp'), offset: offset ?? fieldOf(g, 'alignment_offset') };
+  return known.exponent === undefined || known.offset === undefined ? undefined : { exponent: known.exponent, offset: known.offset };
+};
 const byte = (value: number, i: number): number => Math.floor(value / 256 ** i) % 256;
 
 /** Limits of which 0 would leave no request possible. */
@@ -50,7 +57,7 @@ const nonzero: readonly FieldName[] = [
 const queuesOwed = (g: BlkGhost): number => (negotiated(g, 'MQ') === true ? (fieldOf(g, 'num_queues') ?? 1) : 1);
 const paddingIn = (g: BlkGhost, e: Read): readonly { readonly name: string; readonly value: number }[] =>
   padding
-    .filter((p) => p.past.some((name) => offers(g, name) === true))
+    .filter((p) => p.at < e.at + e.bytes.length && p.at + p.length > e.at && p.past.some((name) => offers(g, name) === true))
     .flatMap((p) => Array.from({ length: p.length }, (_, i) => ({ name: p.name, at: p.at + i })))
     .filter(({ at }) => at >= e.at && at < e.at + e.bytes.length && g.written[at] === 0)
     .map(({ name, at }) => ({ name, value: e.bytes[at - e.at] ?? 0 }));
@@ -121,10 +128,9 @@ export const configurationClauses: readonly Clause<BlkGhost>[] = [
     needs,
     harm: 'interop',
     scope: device,
-    when: (m) => shown(m.before, m.event, 'physical_block_exp') !== undefined && shown(m.before, m.event, 'alignment_offset') !== undefined,
+    when: (m) => topology(m.before, m.event) !== undefined,
     holds: (m) => {
-      const exponent = shown(m.before, m.event, 'physical_block_exp') ?? 0;
-      const offset = shown(m.before, m.event, 'alignment_offset') ?? 0;
+      const { exponent, offset } = topology(m.before, m.event) ?? { exponent: 0, offset: 0 };
       return offset < 2 ** exponent || { kind: 'alignment', expected: `below 2^${exponent}`, saw: `${offset}` };
     },
   }),

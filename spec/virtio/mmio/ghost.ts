@@ -21,6 +21,9 @@ export interface MmioGhost {
   own: boolean;
   /** Since then no queue was ever ready. */
   idle: boolean;
+  /** DRIVER_OK was written, and since then a queue that is not ready was notified and the device not at rest. */
+  live: boolean;
+  kicked: boolean;
   /** Nothing can have happened since the device was seen at rest but reads and acknowledgements. */
   quiet: boolean;
   /** InterruptStatus bits that must be set now, and those that must be clear now. */
@@ -38,6 +41,8 @@ export const initial = (): MmioGhost => ({
   reset: 'none',
   own: false,
   idle: false,
+  live: false,
+  kicked: false,
   quiet: false,
   set: 0,
   clear: 0,
@@ -76,6 +81,8 @@ const restart = (g: MmioGhost): void => {
   g.set = 0;
   g.clear = 0;
   g.idle = false;
+  g.live = false;
+  g.kicked = false;
   g.steady = undefined;
   forget(g.generation);
 };
@@ -101,6 +108,9 @@ const wrote = (g: MmioGhost, at: number, width: number, value: number): void => 
       else g.ready.set(g.select.queue, value >>> 0);
       if (value !== 0) g.idle = false;
       break;
+    case 'QueueNotify':
+      g.kicked ||= g.live;
+      break;
     case 'InterruptACK':
       g.set &= ~value;
       // Acknowledged at rest: nothing sets it again without another stimulus.
@@ -108,6 +118,7 @@ const wrote = (g: MmioGhost, at: number, width: number, value: number): void => 
       break;
     case 'Status':
       g.steady = undefined;
+      g.live = (value & 4) !== 0;
       if (value !== 0) break;
       restart(g);
       g.reset = 'asked';
@@ -165,6 +176,7 @@ export const observe = (g: MmioGhost, m: Moment<MmioGhost>): readonly Event[] =>
   if (e.saw === 'mmio') read(g, e.at, e.width, e.value);
   else if (e.saw === 'settled' && e.by !== 'bound') {
     g.quiet = true;
+    g.kicked = false;
     if (g.reset === 'asked') g.reset = 'due';
   } else if (e.saw === 'interrupt' && g.own) g.set |= e.from === 'config' ? 2 : 1;
   return [];

@@ -184,12 +184,13 @@ export const registerClauses: readonly Clause<MmioGhost>[] = [
     level: 'must',
     binds: 'device',
     says: 'while QueueReady is 0 nothing is written to memory',
-    on: ['memory.changed'],
+    on: ['memory.changed', 'settled'],
     needs: ['virtio.mmio', 'memory.seen'],
     harm: 'stray-write',
     scope: () => 'device:0',
     blind: 'reads of the queue',
-    when: (m) => m.before.own && m.before.idle,
-    holds: (m) => m.event.writes.length === 0 || { kind: 'write', expected: 'no write', saw: `${m.event.writes.length} places written` },
+    when: ({ before: g, event: e }) => g.own && g.idle && (e.saw === 'memory.changed' || (e.by !== 'bound' && g.kicked)),
+    holds: ({ event: e }) =>
+      e.saw === 'settled' || e.writes.length === 0 || { kind: 'write', expected: 'no write', saw: `${e.writes.length} places written` },
   }),
 ];

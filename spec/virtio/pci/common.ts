@@ -4,7 +4,7 @@
 import type { Clause, Harm, Judged, Level } from '../../clause.ts';
 import { clauseOf } from '../../clause.ts';
 import type { Citation } from '../../sources.ts';
-import { virtio } from '../../sources.ts';
+import { pcie, virtio } from '../../sources.ts';
 import type { Expectation, Read } from './expectation.ts';
 import { addresses, exactly, exists, fromReset, fromWrite, hex, readOf, vectorCount, vectors } from './expectation.ts';
 import type { PciGhost, Via } from './ghost.ts';
@@ -205,6 +205,17 @@ const rules: readonly Rule[] = [
       if (via !== 'window') return undefined;
       const shown = name === 'queue_size' ? undefined : g.shown.get(keyOf(g, name) ?? '');
       return fromWrite(g, name) ?? (shown === undefined ? undefined : exactly(shown, via));
+    },
+  },
+  {
+    id: 'virtio.pci.command.memory',
+    cite: pcie('PCI-Compatible Configuration Registers / Type 0/1 Common Configuration Space / Command Register'),
+    says: 'with Memory Space Enable clear, a write to a register has no effect',
+    harm: 'interop',
+    demands: (name, g, via) => {
+      const ignored = g.fn.ignored.get(keyOf(g, name) ?? '');
+      const e = ignored === undefined || via !== 'bar' ? undefined : fromWrite(g, name);
+      return ignored === undefined || e === undefined || e.permits(ignored) ? undefined : e;
     },
   },
   {

@@ -4,10 +4,12 @@
 import type { Moment } from '../../clause.ts';
 import type { Event } from '../../vocabulary.ts';
 import { once } from '../once.ts';
+import { type FunctionTrack, newFunction } from './function.ts';
 import { newTrack, type Track } from './generation.ts';
 import type { Structure } from './layout.ts';
 import { capabilityId, commandBits, common, fieldAt } from './layout.ts';
-import type { Space } from './space.ts';
+import { newVectors, type VectorTrack } from './messages.ts';
+import type { Capability, Space } from './space.ts';
 import { learned, regionsOf, unknownSpace } from './space.ts';
 
 export type Via = 'bar' | 'window';
@@ -48,6 +50,8 @@ export interface PciGhost {
   /** ISR bits whose interrupt was seen and which were not read since. */
   owed: number;
   readonly generation: Track;
+  readonly fn: FunctionTrack;
+  readonly vectors: VectorTrack;
 }
 
 export const initial = (): PciGhost => ({
@@ -68,6 +72,8 @@ export const initial = (): PciGhost => ({
   intx: undefined,
   owed: 0,
   generation: newTrack(),
+  fn: newFunction(),
+  vectors: newVectors(),
 });
 
 /** An access to a structure, however it was made. `value` absent: a read's stimulus, or bytes beyond the window's length. */
@@ -80,7 +86,7 @@ export interface Access {
   readonly via: Via;
 }
 /** Whether accesses to a BAR surely reach the function. */
-const decodes = (g: PciGhost, bar: number): boolean =>
+export const decodes = (g: PciGhost, bar: number): boolean =>
   g.command !== undefined && !g.probed.has(bar) && (g.command & (g.io.has(bar) ? commandBits.io : commandBits.memory)) !== 0;
 const locate = (
   g: PciGhost,
@@ -94,6 +100,11 @@ const locate = (
   if (via === 'bar' && !decodes(g, bar)) return undefined;
   const r = regionsOf(g.space).find((x) => x.bar === bar && at >= x.offset && at < x.offset + x.size);
   return r && { structure: r.structure, offset: at - r.offset, width, write, value, via };
+};
+/** The structure that lies there, whether or not it decodes now. */
+export const structureAt = (g: PciGhost, bar: number, at: number, width: number, value: number): Access | undefined => {
+  const r = regionsOf(g.space).find((x) => x.bar === bar && at >= x.offset && at < x.offset + x.size);
+  return r && { structure: r.structure, offset: at - r.offset, width, write: true, value, via: 'bar' };
 };
 export const windowAt = (g: PciGhost): number | undefined => g.space.capabilities.find((c) => c.structure === 'window')?.at;
 
@@ -144,8 +155,7 @@ export const after: (m: Moment<PciGhost>) => Space = once((m) => {
 });
 
 /** MSI-X capability, and whether it is known to be absent. */
-export const msixOf = (space: Space): { readonly at: number; readonly table?: number } | undefined =>
-  space.capabilities.find((c) => c.id === capabilityId.msix);
+export const msixOf = (space: Space): Capability | undefined => space.capabilities.find((c) => c.id === capabilityId.msix);
 /** Whether MSI-X is enabled; a complete list without it means no. */
 export const msixEnabled = (g: PciGhost): boolean | undefined =>
   msixOf(g.space) === undefined && g.space.complete && g.space.fault === undefined ? false : g.msix;

@@ -7,8 +7,10 @@ import { commonClauses } from './common.ts';
 import { duties } from './driver.ts';
 import type { PciGhost } from './ghost.ts';
 import { initial } from './ghost.ts';
+import { headerClauses } from './header.ts';
 import { interruptClauses } from './interrupts.ts';
 import { observe, observed } from './observe.ts';
+import { vectorClauses } from './vectors.ts';
 
 export type { PciGhost } from './ghost.ts';
 export const pci: Area<PciGhost> = {
@@ -17,6 +19,6 @@ export const pci: Area<PciGhost> = {
   initial,
   observe,
   on: observed,
-  clauses: [...capabilityClauses, ...commonClauses, ...interruptClauses],
+  clauses: [...capabilityClauses, ...commonClauses, ...interruptClauses, ...headerClauses, ...vectorClauses],
   duties,
 };

@@ -6,6 +6,7 @@ import { clauseOf } from '../../clause.ts';
 import type { Citation } from '../../sources.ts';
 import { virtio } from '../../sources.ts';
 import type { PciGhost } from './ghost.ts';
+import { notified } from './function.ts';
 import { accessOf, after, msixEnabled, msixOf } from './ghost.ts';
 import { header, interruptStatusBit, noVector } from './layout.ts';
 
@@ -99,19 +100,15 @@ export const interruptClauses: readonly Clause<PciGhost>[] = [
     cite: operation('Used Buffer Notifications'),
     level: 'must',
     says: 'with MSI-X, a queue without a vector does not interrupt',
-    on: ['interrupt'],
+    on: ['interrupt', 'settled'],
     harm: 'interop',
     when: (m) => {
-      const { from, queue } = m.event;
-      return (
-        from === 'queue' &&
-        queue !== undefined &&
-        m.before.own &&
-        msixEnabled(m.before) === true &&
-        m.before.written.get(`queue_msix_vector:${queue}`)?.value === noVector
-      );
+      const { before: g, event: e } = m;
+      if (!g.own || msixEnabled(g) !== true) return false;
+      const unmapped = (queue: number | undefined): boolean => g.written.get(`queue_msix_vector:${queue}`)?.value === noVector;
+      return e.saw === 'interrupt' ? e.from === 'queue' && unmapped(e.queue) : e.by !== 'bound' && notified(m).some(unmapped);
     },
-    holds: () => ({ kind: 'interrupt', expected: 'silence', saw: 'an interrupt for a queue without vector' }),
+    holds: (m) => m.event.saw === 'settled' || { kind: 'interrupt', expected: 'silence', saw: 'an interrupt for a queue without vector' },
   }),
   clause({
     ...base,
@@ -119,14 +116,15 @@ export const interruptClauses: readonly Clause<PciGhost>[] = [
     cite: operation('Notification of Device Configuration Changes'),
     level: 'must',
     says: 'with MSI-X, configuration changes without a vector do not interrupt',
-    on: ['interrupt'],
+    on: ['interrupt', 'settled'],
     harm: 'interop',
-    when: (m) =>
-      m.event.from === 'config' &&
-      m.before.own &&
-      msixEnabled(m.before) === true &&
-      m.before.written.get('config_msix_vector:0')?.value === noVector,
-    holds: () => ({ kind: 'interrupt', expected: 'silence', saw: 'an interrupt for the configuration without vector' }),
+    when: ({ before: g, event: e }) =>
+      g.own &&
+      msixEnabled(g) === true &&
+      g.written.get('config_msix_vector:0')?.value === noVector &&
+      (e.saw === 'interrupt' ? e.from === 'config' : e.by !== 'bound' && g.fn.resized),
+    holds: (m) =>
+      m.event.saw === 'settled' || { kind: 'interrupt', expected: 'silence', saw: 'an interrupt for the configuration without vector' },
   }),
   clause({
     ...base,

@@ -10,12 +10,15 @@ export const header = {
   revision: 0x08,
   bars: 0x10,
   subsystem: 0x2e,
+  interruptLine: 0x3c,
+  interruptPin: 0x3d,
   capabilities: 0x34,
 } as const;
 export const barCount = 6;
 export const capabilityId = { vendor: 0x09, msix: 0x11 } as const;
-/** PCI command register bits: I/O space, memory space enabled. */
-export const commandBits = { io: 0x01, memory: 0x02 } as const;
+/** PCI command register bits: I/O space, memory space, bus mastering enabled; of its high byte, INTx disabled. */
+export const commandBits = { io: 0x01, memory: 0x02, master: 0x04 } as const;
+export const interruptDisableBit = 0x04;
 /** PCI status register bits: interrupt status, capability list present. */
 export const interruptStatusBit = 0x08;
 export const capabilityListBit = 0x10;
@@ -65,6 +68,10 @@ export const fieldAt: ReadonlyMap<number, string> = new Map(Object.entries(commo
 export const commonSize = 56;
 
 export const noVector = 0xffff;
+/** MSI-X Message Control, high byte: enable, function mask. */
+export const msixControl = { enable: 0x80, functionMask: 0x40 } as const;
+/** MSI-X table: bytes of an entry, and where in it the address halves, the data and Vector Control stand; its one bit masks. */
+export const entry = { size: 16, address: 0, upper: 4, data: 8, control: 12, masked: 1 } as const;
 /** Reserved feature bits that move a rule of this transport, as bits of window 1: bit - 32. */
 export const window1: Readonly<Record<'RING_PACKED' | 'NOTIFICATION_DATA' | 'ADMIN_VQ', number>> = {
   RING_PACKED: 2 ** (34 - 32),

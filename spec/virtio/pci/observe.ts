@@ -3,10 +3,12 @@
 
 import type { Moment } from '../../clause.ts';
 import type { Event, EventName } from '../../vocabulary.ts';
+import { observeFunction, upperHalf } from './function.ts';
 import { driverWrote, forget, hostChanged, readBytes, readGeneration } from './generation.ts';
 import type { Access, PciGhost } from './ghost.ts';
 import { accessOf, after, commonField, keyOf, msixEnabled, msixOf, windowAt } from './ghost.ts';
 import { barCount, common, header, interruptStatusBit } from './layout.ts';
+import { forgetVectors, observeVectors } from './messages.ts';
 
 export const observed: readonly EventName[] = [
   'pci.config.read',
@@ -19,6 +21,7 @@ export const observed: readonly EventName[] = [
   'settle',
   'settled',
   'memory.write',
+  'memory.changed',
   'host.resize',
   'virtio.status.write',
   'virtio.status.read',
@@ -46,6 +49,8 @@ const foreign = (g: PciGhost): void => {
   g.status = undefined;
   g.owed = 0;
   forget(g.generation);
+  g.fn.ignored.clear();
+  forgetVectors(g.vectors);
 };
 
 const wrote = (g: PciGhost, a: Access): void => {
@@ -60,7 +65,10 @@ const wrote = (g: PciGhost, a: Access): void => {
   else if (name === 'driver_feature_select') g.select.driver = a.value;
   else if (name === 'queue_select') g.select.queue = a.value;
   if (name === 'device_status') {
+    g.fn.live = (a.value & 4) !== 0;
     if (a.value === 0) {
+      forgetVectors(g.vectors);
+      g.fn.ignored.clear();
       g.written.clear();
       g.select = { device: undefined, driver: undefined, queue: undefined };
       g.reset = 'asked';
@@ -74,7 +82,10 @@ const wrote = (g: PciGhost, a: Access): void => {
   if (key === undefined || common[name]?.[2].endsWith('read-only')) return;
   // Features are settled by FEATURES_OK; what a later write does is not said.
   if (name === 'driver_feature' && g.status !== undefined && (g.status & 8) !== 0) g.written.delete(key);
-  else g.written.set(key, { value: a.value, via: a.via });
+  else {
+    g.written.set(key, { value: a.value, via: a.via });
+    g.fn.ignored.delete(key);
+  }
 };
 
 const read = (g: PciGhost, a: Access): void => {
@@ -127,6 +138,8 @@ const configWrite = (g: PciGhost, at: number, width: number, value: number): voi
 export const observe = (g: PciGhost, m: Moment<PciGhost>): readonly Event[] => {
   const e = m.event;
   const access = accessOf(g, e);
+  observeVectors(g, m);
+  observeFunction(g, m);
   if ('do' in e) {
     if (e.do !== 'pci.bar.read' && e.do !== 'pci.config.read' && e.do !== 'settle') disturb(g);
     if (e.do === 'host.resize') hostChanged(g.generation);
@@ -145,7 +158,7 @@ export const observe = (g: PciGhost, m: Moment<PciGhost>): readonly Event[] => {
     g.space = after(m);
     g.command = command(e.at, e.width, e.value) ?? g.command;
     const bar = (e.at - header.bars) / 4;
-    if (Number.isInteger(bar) && bar >= 0 && bar < barCount && (e.value & 1) === 1) g.io.add(bar);
+    if (Number.isInteger(bar) && bar >= 0 && bar < barCount && (e.value & 1) === 1 && upperHalf(g.fn, bar) !== true) g.io.add(bar);
     const msix = msixOf(g.space)?.at;
     if (msix !== undefined && e.at <= msix + 3 && e.at + e.width > msix + 3)
       g.msix = ((Math.floor(e.value / 256 ** (msix + 3 - e.at)) >> 7) & 1) === 1;

@@ -19,6 +19,9 @@ export interface Capability {
   readonly multiplier?: number;
   /** MSI-X: table size field, entries less one. */
   readonly table?: number;
+  /** MSI-X: table and pending bits, BAR in the low three bits and offset above. */
+  readonly tablePlace?: number;
+  readonly pendingPlace?: number;
 }
 export interface Space {
   /** Bytes last read; -1 where not known. */
@@ -55,7 +58,14 @@ const defined = <K extends string>(key: K, value: number | undefined): { readonl
 const capabilityAt = (bytes: Int16Array, at: number, id: number, next: number): Capability => {
   if (id === capabilityId.msix) {
     const control = valueAt(bytes, at + 2, 2);
-    return { at, id, next, ...defined('table', control === undefined ? undefined : control & 0x7ff) };
+    return {
+      at,
+      id,
+      next,
+      ...defined('table', control === undefined ? undefined : control & 0x7ff),
+      ...defined('tablePlace', valueAt(bytes, at + 4, 4)),
+      ...defined('pendingPlace', valueAt(bytes, at + 8, 4)),
+    };
   }
   if (id !== capabilityId.vendor) return { at, id, next };
   const type = valueAt(bytes, at + 3, 1);

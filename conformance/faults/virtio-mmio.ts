@@ -1,0 +1,103 @@
+// Seeded faults of virtio.mmio: real bugs by their row, then one for each rule that no bug stands for.
+// Registers, interrupts.
+
+import type { Fault } from './fault.ts';
+
+export const virtioMmioFaults: readonly Fault[] = [
+  {
+    id: 'VB-072',
+    origin: 'QEMU mmio: 351da8323a',
+    file: 'virtio/split-ring.ts',
+    swap: ['  queue.enabled = false;\n', ''],
+    killedBy: 'virtio.mmio.reset.ready',
+    story: 'a reset leaves the queues ready',
+  },
+  {
+    id: 'mmio-features-window',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['word(device.offered, registers.deviceFeaturesSel)', 'word(device.offered, registers.deviceFeaturesSel & 1)'],
+    killedBy: 'virtio.mmio.features.window',
+    story: 'windows past 1 show the first two again',
+  },
+  {
+    id: 'mmio-queue-absent',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['return queue?.sizeMax ?? 0;', 'return queue?.sizeMax ?? 8;'],
+    killedBy: 'virtio.mmio.queue.absent',
+    story: 'a queue that does not exist has a size',
+  },
+  {
+    id: 'mmio-queue-exists',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['return queue?.sizeMax ?? 0;', 'return registers.queueSel === 0 ? 0 : (queue?.sizeMax ?? 0);'],
+    killedBy: 'virtio.mmio.queue.exists',
+    story: 'the first queue has no size',
+  },
+  {
+    id: 'mmio-queue-ready',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['return queue?.enabled === true ? 1 : 0;', 'return 0;'],
+    killedBy: 'virtio.mmio.queue.ready',
+    story: 'QueueReady never reads 1',
+  },
+  {
+    id: 'mmio-reset-status',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['if (value === 0 || (value & 0xff) !== 0) setStatus', 'if ((value & 0xff) !== 0) setStatus'],
+    killedBy: 'virtio.mmio.reset.status',
+    story: 'writing 0 to Status does nothing',
+  },
+  {
+    id: 'mmio-reset-interrupt',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['selected.interruptStatus = 0;', ''],
+    killedBy: 'virtio.mmio.reset.interrupt',
+    story: 'InterruptStatus survives the reset',
+  },
+  {
+    id: 'mmio-interrupt-zero',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['return registers.interruptStatus;', 'return registers.interruptStatus | 4;'],
+    killedBy: 'virtio.mmio.interrupt.zero',
+    story: 'InterruptStatus shows an event that never was',
+  },
+  {
+    id: 'mmio-interrupt-held',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['return registers.interruptStatus;', 'return [registers.interruptStatus, (registers.interruptStatus = 0)][0] ?? 0;'],
+    killedBy: 'virtio.mmio.interrupt.held',
+    story: 'reading InterruptStatus clears it',
+  },
+  {
+    id: 'mmio-interrupt-ack',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['registers.interruptStatus &= ~value;', 'registers.interruptStatus &= ~(value & 1);'],
+    killedBy: 'virtio.mmio.interrupt.acknowledged',
+    story: 'configuration change notifications cannot be acknowledged',
+  },
+  {
+    id: 'mmio-generation',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['return device.blk.config.generation;', 'return 0;'],
+    killedBy: 'virtio.mmio.generation.changed',
+    story: 'ConfigGeneration never changes',
+  },
+  {
+    id: 'mmio-queue-untouched',
+    origin: 'rule',
+    file: 'virtio/device.ts',
+    swap: ['if (!queue.enabled) return;', ''],
+    killedBy: 'virtio.mmio.queue.untouched',
+    story: 'a queue that is not ready is served',
+  },
+];
