@@ -22,7 +22,8 @@ export interface Deviation {
   /** Where else this was seen: source, issue, version. */
   readonly evidence: string;
   readonly link?: string;
-  /** It depends on timing inside the target: the trace is replayed more often before it counts as gone. */
+  /** It depends on timing inside the target, or on what its host did before: the trace is replayed more often, and that it does not show is told, not
+   *  taken for gone. */
   readonly race?: boolean;
   /** What the version, or one of its parts between commas, starts with where it was seen; absent: all. */
   readonly versions?: readonly string[];

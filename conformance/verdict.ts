@@ -22,6 +22,7 @@ interface Seen {
   readonly counterexamples: readonly Counterexample[];
   readonly deviations: readonly Deviation[];
   readonly unexpectedlyKept: CheckResult['unexpectedlyKept'];
+  readonly notShown?: CheckResult['notShown'];
   readonly refused: CheckResult['refused'];
   readonly strict: boolean;
 }
@@ -91,6 +92,7 @@ export const concluded = (seen: Seen): CheckResult => {
     counterexamples: reported.filter((c) => explains(explained, c) === undefined),
     expected,
     unexpectedlyKept: seen.unexpectedlyKept,
+    notShown: seen.notShown ?? [],
     refused: seen.refused,
     verdict,
     exit: verdict === 'broken' ? 1 : verdict === 'undecided' ? 2 : 0,

@@ -44,6 +44,7 @@ export const jsonReport = (result: CheckResult): string => {
     })),
     deviations: result.expected,
     unexpectedlyKept: result.unexpectedlyKept,
+    notShown: result.notShown,
     refused: result.refused,
   };
   return `${JSON.stringify(report, null, 2)}\n`;

@@ -50,6 +50,8 @@ export interface CheckResult {
   readonly expected: readonly { readonly clause: string; readonly signature: string; readonly because: string; readonly trace: string }[];
   /** Deviations whose trace shows nothing any more, or that have expired. */
   readonly unexpectedlyKept: readonly { readonly signature: string; readonly why: string }[];
+  /** Deviations that do not show each time (`race`), and did not now: no failure. */
+  readonly notShown: readonly { readonly signature: string; readonly why: string }[];
   /** Machines and suites that the target would not build, with its reason. */
   readonly refused: readonly { readonly suite: string; readonly why: string; readonly machines: number }[];
   /** Worst over the clauses, deviations taken as expected; advice counts only when strict. */
