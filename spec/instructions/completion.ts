@@ -7,7 +7,7 @@ import { arrive, endingOf } from './event.ts';
 import { fetcher, reach } from './fetch.ts';
 import type { Ending } from './ghost.ts';
 import type { CpuStimulus } from './vocabulary.ts';
-import { codeSize, flagsOf, leave, type Raised, undecided, type Work } from './work.ts';
+import { codeSize, flagsOf, gpr, leave, type Raised, undecided, type Work } from './work.ts';
 
 const INT3 = 0xcc;
 /** DR6: single step. SDM volume 3, Debug Status Register (DR6). B0 to B3 may be cleared or set by any debug exception. */
@@ -24,6 +24,8 @@ export const complete = (w: Work, run: CpuStimulus): Ending => {
     if (size === 64) s.rip = BigInt.asUintN(64, s.rip);
     else if (s.rip > ones(size / 8)) undecided('code that runs over the end of its segment');
   }
+  // Not preserved, so not to be told (SDM volume 1, General-Purpose Registers in 64-Bit Mode). One that is 0 stays 0 whether it is kept or cleared.
+  if (i.code === 64 && codeSize(s) !== 64) for (const name of gpr) if (s[name as 'rax'] > ones(4)) leave(w, name, ones(8) - ones(4));
   const told = { rule: 'complete', fault: false, perhaps: noBytes };
   if (w.event !== undefined) {
     s.rflags &= ~BigInt(flag.RF);

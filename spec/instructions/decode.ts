@@ -47,7 +47,12 @@ export interface NotCovered {
 }
 /** Gives byte k of the instruction, or throws the fault that fetching it causes. */
 export type Fetch = (k: number) => number;
-export type ModeOfCode = { readonly code: CodeSize; readonly protected: boolean };
+export type ModeOfCode = {
+  readonly code: CodeSize;
+  readonly protected: boolean;
+  /** Whether the processor is without a feature: what it brings is then an opcode like any undefined one. */
+  readonly lacks?: (feature: string) => boolean;
+};
 
 const BX = 3;
 const BP = 5;
@@ -103,9 +108,12 @@ const select = (
   return wrong === undefined ? undefined : { form: wrong, wrong: true };
 };
 
-/** The opcode alone tells that it is #UD: undefined, of another mode, or with a LOCK that it cannot have. */
+/** The opcode alone tells that it is #UD: undefined, of another mode or a feature that is not there, or with a LOCK that it cannot have. */
 const refused = (form: Form, mode: ModeOfCode, lock: boolean): boolean =>
-  form.topic === 'undefined' || (lock && !form.lock) || !existsIn(form, mode);
+  form.topic === 'undefined' ||
+  (lock && !form.lock) ||
+  !existsIn(form, mode) ||
+  (form.feature !== undefined && mode.lacks?.(form.feature) === true);
 /** Whether the rest of an instruction that is #UD anyway is fetched is open: either fault is permitted. */
 const tail =
   (fetch: Fetch, isRefused: () => boolean): Fetch =>

@@ -12,8 +12,8 @@ import { fetcher } from './fetch.ts';
 import type { Ending, Expectation } from './ghost.ts';
 import { legal } from './legal.ts';
 import { meaningOf } from './meaning/index.ts';
-import type { CpuState, CpuStimulus, GrantedCpu } from './vocabulary.ts';
-import { begin, codeSize, type Fault, flagsOf, like8086, low, type Raised, type Undecided, undecided, type Work } from './work.ts';
+import type { CpuFeature, CpuState, CpuStimulus, GrantedCpu } from './vocabulary.ts';
+import { begin, codeSize, type Fault, flagsOf, has, like8086, low, type Raised, type Undecided, undecided, type Work } from './work.ts';
 
 const isRaised = (thrown: unknown): thrown is Raised => typeof thrown === 'object' && thrown !== null && 'faults' in thrown;
 const isUndecided = (thrown: unknown): thrown is Undecided => typeof thrown === 'object' && thrown !== null && 'undecided' in thrown;
@@ -63,7 +63,11 @@ export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, grante
     let faults: readonly Fault[] = [];
     try {
       if ((low(state.dr7) & 0xff) !== 0) undecided('breakpoints are enabled');
-      const decoded = decode(fetcher(w), { code: codeSize(state), protected: !like8086(state) });
+      const decoded = decode(fetcher(w), {
+        code: codeSize(state),
+        protected: !like8086(state),
+        lacks: (feature) => !has(w, feature as CpuFeature),
+      });
       if ('notCovered' in decoded) return unknown(`unknown instruction: ${decoded.notCovered}`, undefined, decoded.reserved !== true);
       instruction = decoded;
       w.i = decoded;

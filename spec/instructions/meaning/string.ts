@@ -3,6 +3,7 @@
 
 import { copyOf } from '../copy.ts';
 import { readAt, writeAt } from '../access.ts';
+import { fetcher } from '../fetch.ts';
 import { flag, ones, statusFlags, type Size } from '../bits.ts';
 import { flagsOf, leave, register, setRegister, undecided, type Work } from '../work.ts';
 import { subtracted } from './arithmetic.ts';
@@ -32,6 +33,11 @@ export const readDestination = (w: Work, e: Element): bigint => readAt(w, ES, re
 export const writeDestination = (w: Work, e: Element, value: bigint): void =>
   writeAt(w, ES, register(w, DI, w.i.addressSize), e.size, value);
 
+/** The bytes of the instruction, as its stores have left them. */
+const codeOf = (w: Work): readonly number[] => {
+  const byte = fetcher(w);
+  return Array.from({ length: w.i.length }, (_, k) => byte(k));
+};
 /** `once` does one element; `moves` names the pointers that then move; `ends` tells whether REPE or REPNE stops there. */
 export const repeated =
   (once: (w: Work, e: Element) => void, moves: readonly (typeof SI | typeof DI)[], compares = false): Meaning =>
@@ -51,6 +57,7 @@ export const repeated =
     if (size === 4 && w.i.code === 64) for (const name of ['rcx', 'rsi', 'rdi'] as const) leave(w, name, ones(8) - ones(4));
     const stepping = (flagsOf(w.before) & flag.TF) !== 0;
     const flags = w.s.rflags;
+    const code = codeOf(w);
     for (let k = 0; register(w, CX, size) !== 0n; k++) {
       if (k === most) undecided(`more than ${most} iterations`);
       const kept = { s: copyOf(w.s), stores: new Map(w.stores), ports: [...w.ports] };
@@ -69,6 +76,8 @@ export const repeated =
         throw thrown;
       }
       setRegister(w, CX, size, (register(w, CX, size) - 1n) & ones(size));
+      if (register(w, CX, size) !== 0n && codeOf(w).some((byte, n) => byte !== code[n]))
+        undecided('an iteration that changes its own code');
       const zero = (flagsOf(w.s) & flag.ZF) !== 0;
       if (compares && zero !== (w.i.repeat === 0xf3)) return;
       if (stepping && register(w, CX, size) !== 0n) {
