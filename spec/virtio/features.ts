@@ -21,7 +21,8 @@ export const reserved = {
 export const legacyBits: readonly bigint[] = [24n, 27n];
 
 export type FeatureName = keyof typeof reserved;
-export const has = (features: bigint, name: FeatureName): boolean => ((features >> reserved[name]) & 1n) === 1n;
+export const has = (features: bigint, name: FeatureName): boolean => (features & masks[name]) !== 0n;
+const masks = Object.fromEntries(Object.entries(reserved).map(([name, n]) => [name, 1n << n])) as Readonly<Record<FeatureName, bigint>>;
 export const bit = (n: bigint): bigint => 1n << n;
 
 /** Bits 44 to 49 are reserved for future extensions, and bits 24 to 43 not named above belong to nothing (Feature Bits). */

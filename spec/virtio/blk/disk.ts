@@ -106,8 +106,24 @@ export interface Permitted {
   /** Nothing could change the sector since the read was submitted. */
   readonly still: boolean;
 }
+const alone: Readonly<Record<Content['origin'], ReadonlySet<Content['origin']>>> = {
+  initial: new Set(['initial']),
+  seen: new Set(['seen']),
+  write: new Set(['write']),
+  zeroes: new Set(['zeroes']),
+  discard: new Set(['discard']),
+  doubtful: new Set(['doubtful']),
+};
 export const permitted = (disk: Disk, sector: number, submitted: number): Permitted => {
   const s = sectorOf(disk, sector);
+  const [only] = s.held;
+  if (s.held.length === 1 && only !== undefined && only.gone > submitted && disk.wild.length === 0) {
+    // One content and no doubt: what most sectors are, told without lists.
+    const bytes = bytesOf(only.content, sector);
+    const origins = alone[only.content.origin];
+    const still = only.content.done < submitted && only.content.origin !== 'discard';
+    return bytes === undefined ? { origins, refused: s.refused, still } : { contents: [bytes], origins, refused: s.refused, still };
+  }
   const held = s.held.filter((h) => h.gone > submitted).map((h) => h.content);
   const wild = disk.wild.filter((w) => w.done >= s.cleared);
   const contents = held.map((c) => bytesOf(c, sector));
@@ -123,7 +139,8 @@ export const permitted = (disk: Disk, sector: number, submitted: number): Permit
 /** First byte that none of the contents has there, or -1. Without sector atomicity each byte stands for itself. */
 export const firstForeign = (bytes: Uint8Array, contents: readonly Uint8Array[]): number => {
   const [one] = contents;
-  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== one?.[i] && !contents.some((c) => c[i] === bytes[i])) return i;
+  for (let i = 0; i < bytes.length; i++)
+    if (bytes[i] !== one?.[i] && (contents.length < 2 || !contents.some((c) => c[i] === bytes[i]))) return i;
   return -1;
 };
 

@@ -50,7 +50,7 @@ export interface BlkGhost {
   /** The program touches registers itself: a line that it did not acknowledge shows no new notification. */
   raw: boolean;
   readonly disk: Disk;
-  readonly flights: Map<string, Flight>;
+  readonly flights: Map<number, Flight>;
   /** The first ID string it returned. */
   id: Uint8Array | undefined;
 }
@@ -74,8 +74,10 @@ export const initial = (granted: Granted): BlkGhost => {
   };
 };
 
-export const keyOf = (chain: Chain): string => `${chain.queue}:${chain.head}`;
-export const queueScope = (queue: number): string => `device:0/queue:${queue}`;
+/** A head has 16 bits. */
+export const keyOf = (chain: Chain): number => chain.queue * 0x10000 + chain.head;
+const scopes: readonly string[] = Array.from({ length: 64 }, (_, queue) => `device:0/queue:${queue}`);
+export const queueScope = (queue: number): string => scopes[queue] ?? `device:0/queue:${queue}`;
 
 /** Whether a feature is negotiated, offered; undefined where not known. */
 export const negotiated = (g: BlkGhost, name: FeatureName): boolean | undefined =>

@@ -21,7 +21,10 @@ export const feature = {
 export type FeatureName = keyof typeof feature;
 
 /** Whether the bit of a name stands in a set of feature bits. */
-export const includes = (bits: bigint, name: FeatureName): boolean => ((bits >> BigInt(feature[name])) & 1n) === 1n;
+export const includes = (bits: bigint, name: FeatureName): boolean => (bits & masks[name]) !== 0n;
+const masks = Object.fromEntries(Object.entries(feature).map(([name, n]) => [name, 1n << BigInt(n)])) as Readonly<
+  Record<FeatureName, bigint>
+>;
 
 /** Request types (Device Operation). */
 export const T = {

@@ -40,11 +40,13 @@ export const lengthOf = (segments: readonly Segment[]): number => segments.reduc
 /** The bytes [from, from + length) of a list of segments, as segments. */
 export const slice = (segments: readonly Segment[], from: number, length: number): readonly Segment[] => {
   const out: Segment[] = [];
+  const [whole] = segments;
+  if (segments.length === 1 && whole !== undefined && from === 0 && length === whole.length && length > 0) return segments;
   let start = 0;
   for (const s of segments) {
     const lo = Math.max(from, start);
     const hi = Math.min(from + length, start + s.length);
-    if (hi > lo) out.push({ at: (s.at + BigInt(lo - start)) as Segment['at'], length: hi - lo });
+    if (hi > lo) out.push(hi - lo === s.length ? s : { at: (s.at + BigInt(lo - start)) as Segment['at'], length: hi - lo });
     start += s.length;
   }
   return out;
@@ -52,6 +54,9 @@ export const slice = (segments: readonly Segment[], from: number, length: number
 
 /** The bytes behind segments, or undefined where any of them is outside memory or not certain. */
 export const gather = (memory: Memory, segments: readonly Segment[]): Uint8Array | undefined => {
+  const [whole] = segments;
+  if (segments.length === 1 && whole !== undefined)
+    return memory.known(whole.at, whole.length) ? memory.read(whole.at, whole.length) : undefined;
   const out = new Uint8Array(lengthOf(segments));
   let to = 0;
   for (const s of segments) {
@@ -129,7 +134,7 @@ export const parse = (chain: Chain, memory: Memory): Request => {
   const statusBefore = statusAt !== undefined && memory.known(statusAt, 1) ? memory.u8(statusAt) : undefined;
   const header = readableTotal < headerSize ? undefined : gather(memory, slice(chain.readable, 0, headerSize));
   const spans = { writable: spansOf(chain.writable), readable: spansOf(chain.readable), data: spansOf(writable) };
-  const base = {
+  const told: { -readonly [K in keyof Request]: Request[K] } = {
     chain,
     spans,
     readable,
@@ -137,27 +142,32 @@ export const parse = (chain: Chain, memory: Memory): Request => {
     readableLength,
     writableLength,
     aliased: anyMeet(spans.writable, spans.readable) || crowded(spans.writable),
-    ...(statusAt === undefined ? {} : { statusAt }),
-    ...(statusBefore === undefined ? {} : { statusBefore }),
   };
-  if (header === undefined) return base;
+  if (statusAt !== undefined) told.statusAt = statusAt;
+  if (statusBefore !== undefined) told.statusBefore = statusBefore;
+  if (header === undefined) return told;
   const v = view(header);
   const type = v.getUint32(0, true);
   const sector = v.getBigUint64(8, true);
-  const told = { ...base, type, reserved: v.getUint32(4, true), sector };
+  told.type = type;
+  told.reserved = v.getUint32(4, true);
+  told.sector = sector;
   switch (type) {
     case T.IN:
-      return { ...told, ranges: [{ sector, count: Math.ceil(writableLength / sectorSize), flags: 0 }] };
+      told.ranges = [{ sector, count: Math.ceil(writableLength / sectorSize), flags: 0 }];
+      return told;
     case T.OUT: {
       const payload = gather(memory, readable);
-      const ranges = [{ sector, count: Math.ceil(readableLength / sectorSize), flags: 0 }];
-      return payload === undefined ? { ...told, ranges } : { ...told, ranges, payload };
+      told.ranges = [{ sector, count: Math.ceil(readableLength / sectorSize), flags: 0 }];
+      if (payload !== undefined) told.payload = payload;
+      return told;
     }
     case T.DISCARD:
     case T.WRITE_ZEROES:
     case T.SECURE_ERASE: {
       const bytes = gather(memory, readable);
-      return bytes === undefined ? told : { ...told, ranges: segmentsIn(bytes) };
+      if (bytes !== undefined) told.ranges = segmentsIn(bytes);
+      return told;
     }
     default:
       return told;

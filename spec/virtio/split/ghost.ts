@@ -14,7 +14,9 @@ export interface Hull {
   readonly at: number;
   readonly end: number;
 }
-export interface Outstanding extends Walked {
+export interface Outstanding extends Omit<Walked, 'indirect'> {
+  /** The indirect table, if any. */
+  readonly indirect: Segment | undefined;
   /** Of its descriptors, direct and indirect; of its elements; of those that the device writes. */
   readonly hulls: { readonly entries: Hull; readonly elements: Hull; readonly writable: Hull };
   readonly order: number;
@@ -60,7 +62,7 @@ export interface Queue {
   loudUse: boolean;
   /** Suppression was changed while something was outstanding: what was owed is not known. */
   raced: boolean;
-  readonly finished: Record<Trait, number>;
+  finished: Record<Trait, number>;
 }
 export interface SplitGhost {
   features: bigint;
@@ -113,7 +115,8 @@ export const tableBytes = (q: Pick<Queue, 'size'>): number => descriptorBytes * 
 
 /** Whether two stretches meet. As numbers they are exact inside any memory, and far outside they meet nothing there. */
 export const touches = (at: bigint, length: number, start: bigint, size: number): boolean => {
-  const [a, s] = [Number(at), Number(start)];
+  const a = Number(at);
+  const s = Number(start);
   return a < s + size && a + length > s;
 };
 export const near = (hull: Hull, at: bigint, length: number): boolean => {
@@ -121,7 +124,8 @@ export const near = (hull: Hull, at: bigint, length: number): boolean => {
   return a < hull.end && a + length > hull.at;
 };
 const hullOf = (segments: readonly Segment[]): Hull => {
-  let [at, end] = [Infinity, 0];
+  let at = Infinity;
+  let end = 0;
   for (const s of segments) {
     const a = Number(s.at);
     if (a < at) at = a;
@@ -155,4 +159,4 @@ export const writtenPrefix = (o: Outstanding): number => {
   return end;
 };
 export const remaining = (q: Queue, trait: Trait): readonly Outstanding[] =>
-  [...q.outstanding.values()].filter((o) => o.told && o.traits.includes(trait));
+  q.outstanding.size === 0 ? [] : [...q.outstanding.values()].filter((o) => o.told && o.traits.includes(trait));

@@ -101,7 +101,18 @@ const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
     if (walked.writeFlagged) traits.push('write-flagged');
     if (q.spurious) traits.push('after-spurious');
     if (q.desc === 0n || q.avail === 0n || q.used === 0n) traits.push('at-zero');
-    const outstanding: Outstanding = { ...walked, hulls: hullsOf(q, walked), order: q.submitted++, position, told, traits, written: [] };
+    const outstanding: Outstanding = {
+      chain: walked.chain,
+      slots: walked.slots,
+      indirect: walked.indirect,
+      writeFlagged: walked.writeFlagged,
+      hulls: hullsOf(q, walked),
+      order: q.submitted++,
+      position,
+      told,
+      traits,
+      written: [],
+    };
     q.outstanding.set(head, outstanding);
     events.push({ saw: 'virtq.submitted', chain: walked.chain, order: outstanding.order });
   }
@@ -197,9 +208,9 @@ const settle = (g: SplitGhost, certain: boolean): void => {
   g.still = certain;
   g.rested ||= certain;
   for (const q of g.queues.values()) {
-    Object.assign(q, { owed: false, notified: false, named: false, quietUse: false, loudUse: false, raced: false });
+    q.owed = q.notified = q.named = q.quietUse = q.loudUse = q.raced = false;
     q.owedBy = { eventIgnored: false, flagsIgnored: false };
-    Object.assign(q.finished, noneFinished());
+    q.finished = noneFinished();
   }
 };
 
