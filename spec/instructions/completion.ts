@@ -2,12 +2,12 @@
 // Intel SDM volume 3, Single-Step Exception Condition; Priority Among Concurrent Events; Masking Exceptions and Interrupts When Switching Stacks.
 
 import { copyOf } from './copy.ts';
-import { flag, ones } from './bits.ts';
+import { flag, gpr, ones } from './bits.ts';
 import { arrive, endingOf } from './event.ts';
 import { fetcher, reach } from './fetch.ts';
 import type { Ending } from './ghost.ts';
 import type { CpuStimulus } from './vocabulary.ts';
-import { codeSize, flagsOf, gpr, leave, type Raised, undecided, type Work } from './work.ts';
+import { codeSize, flagsOf, leave, type Raised, undecided, type Work } from './work.ts';
 
 const INT3 = 0xcc;
 /** DR6: single step. SDM volume 3, Debug Status Register (DR6). B0 to B3 may be cleared or set by any debug exception. */
