@@ -7,8 +7,8 @@ export interface UnixSocket {
   readonly fd: number;
   /** Sends all bytes; the descriptors travel with the first one. */
   readonly send: (bytes: Buffer, fds?: readonly number[]) => void;
-  /** Fills the buffer: 'end' where the peer closed, 'late' where nothing came before the deadline. */
-  readonly receive: (into: Buffer) => 'all' | 'end' | 'late';
+  /** What is there, at least one byte: how many; 'end' where the peer closed, 'late' where nothing came before the deadline. */
+  readonly receive: (into: Buffer) => number | 'end' | 'late';
   /** Process id of the peer, 0 where it is not visible from here. */
   readonly peer: () => number;
   readonly close: () => void;
@@ -93,20 +93,19 @@ export const connectUnix = (libc: Libc, address: SocketAddress, deadline: number
       }
     },
     receive: (into) => {
-      for (let got = 0, looks = 0; got < into.length; looks++) {
+      for (let looks = 0; ; looks++) {
         const wait = looks >= looksMax;
         try {
-          const more = libc.recv(fd, got === 0 ? into : into.subarray(got), wait);
-          if (more === 0) return 'end';
-          if (more === undefined && wait) return 'late';
-          got += more ?? 0;
+          const got = libc.recv(fd, into, wait);
+          if (got === 0) return 'end';
+          if (got !== undefined) return got;
+          if (wait) return 'late';
         } catch (error) {
           const code = (error as { code?: unknown }).code;
           if (code === 'ECONNRESET') return 'end';
           if (code !== 'EINTR') throw error;
         }
       }
-      return 'all';
     },
     peer: () => {
       const ucred = Buffer.alloc(12);

@@ -29,8 +29,9 @@ const payloadMax = 4096;
 const replyFlag = 1 << 2;
 
 export const converse = (socket: UnixSocket): Connection => {
-  const header = Buffer.alloc(headerSize);
-  const payload = Buffer.alloc(payloadMax);
+  // What was received and not yet taken: several replies may come at once.
+  const inbox = Buffer.alloc(2 * (headerSize + payloadMax));
+  let [from, to] = [0, 0];
 
   const post = (messages: readonly Buffer[], fds: readonly number[] = []): void => {
     const bytes = messages.length === 1 && messages[0] !== undefined ? messages[0] : Buffer.concat(messages);
@@ -43,20 +44,29 @@ export const converse = (socket: UnixSocket): Connection => {
       throw error;
     }
   };
-  const receive = (into: Buffer, name: RequestName): void => {
-    const how = socket.receive(into);
-    if (how === 'end') throw gone('closed', `the back end closed the connection on ${name}`);
-    if (how === 'late') throw gone('late', `the back end did not answer ${name} before the deadline`);
+  const receive = (length: number, name: RequestName): Buffer => {
+    if (from + length > inbox.length) {
+      inbox.copyWithin(0, from, to);
+      [from, to] = [0, to - from];
+    }
+    while (to - from < length) {
+      const got = socket.receive(to === 0 ? inbox : inbox.subarray(to));
+      if (got === 'end') throw gone('closed', `the back end closed the connection on ${name}`);
+      if (got === 'late') throw gone('late', `the back end did not answer ${name} before the deadline`);
+      to += got;
+    }
+    const bytes = inbox.subarray(from, from + length);
+    from += length;
+    if (from === to) from = to = 0;
+    return bytes;
   };
   const reply = (name: RequestName): Buffer => {
-    receive(header, name);
+    const header = receive(headerSize, name);
     const size = header.readUInt32LE(8);
     if (header.readUInt32LE(0) !== request[name] || (header.readUInt32LE(4) & replyFlag) === 0 || size > payloadMax) {
       throw gone('garbled', `the back end answered ${name} with request ${header.readUInt32LE(0)}, ${size} bytes`);
     }
-    const answer = payload.subarray(0, size);
-    receive(answer, name);
-    return answer;
+    return receive(size, name);
   };
   const ask = (name: RequestName, message: Buffer): Buffer => {
     post([message]);

@@ -26,7 +26,8 @@ export interface FrontEnd {
   readonly config: (size: number) => Buffer | undefined;
   /** A device after reset; `mask`: the feature bits to pass on. Throws `Gone` and what connecting throws. */
   readonly reset: (memory: { readonly size: number; readonly fill: number }, mask: bigint, sizeMax: number) => void;
-  readonly apply: (stimulus: Stimulus) => Answer;
+  /** Applies one of them; those after it tell what may be asked for in the same breath. */
+  readonly apply: (stimuli: readonly Stimulus[], which: number) => Answer;
   readonly close: () => void;
 }
 
@@ -48,6 +49,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   let busy = false; // something was kicked and nothing has settled since
   let unproved = false; // kicked, and not yet seen to have done all that was asked: a ring error may hide behind it
   let original: number | undefined; // the writeback field, once a program may have changed it
+  let asked: number[] = []; // sizes of configuration space that were asked for and not yet answered
   const rings = new Map<number, Ring>();
   const started = new Map<number, Bells>();
 
@@ -60,6 +62,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     link?.close();
     link = undefined;
     live = false;
+    asked = [];
     started.clear();
   };
   const connected = (): Link => {
@@ -95,8 +98,20 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   const config = (size: number): Buffer | undefined => {
     const to = connected();
     if (!to.config || size > configSizeMax) return undefined;
-    const reply = to.connection.ask('GET_CONFIG', getConfig(size));
+    const reply = asked.shift() === size ? to.connection.reply('GET_CONFIG') : to.connection.ask('GET_CONFIG', getConfig(size));
     return reply.length < configHeaderSize + size ? undefined : Buffer.from(reply.subarray(configHeaderSize, configHeaderSize + size));
+  };
+  /** Asks for all that the reads from here on want: replies come in order, and waiting for each costs more than answering it. */
+  const askAhead = (stimuli: readonly Stimulus[], from: number): void => {
+    if (asked.length > 0 || link?.config !== true) return;
+    const sizes: number[] = [];
+    for (let s = stimuli[from]; s?.do === 'virtio.config.read'; s = stimuli[from + sizes.length]) {
+      if (s.at + s.width > configSizeMax) break;
+      sizes.push(s.at + s.width);
+    }
+    if (sizes.length < 2) return;
+    link.connection.post(sizes.map(getConfig));
+    asked = sizes;
   };
   /** True once the process is seen dead; false once it is seen asleep, or was busy for a whole second. */
   const ended = (): boolean => {
@@ -227,8 +242,10 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     queues: () => queues,
     config,
     reset,
-    apply: (stimulus) => {
+    apply: (stimuli, which) => {
+      const stimulus = stimuli[which] as Stimulus;
       try {
+        if (stimulus.do === 'virtio.config.read') askAhead(stimuli, which);
         return act(stimulus);
       } catch (error) {
         const end = goneOf(error);

@@ -78,11 +78,16 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
 
     /** Makes the queues silent: libvhost-user signals once when it is given the descriptor of calls, so give it and drain. */
     const hush = (which: readonly number[], replies: () => void): void => {
+      // Descriptors travel with the first byte of what is sent at once: each needs a message of its own in front.
+      let waiting: { readonly message: Buffer; readonly fd: number } | undefined;
       for (const queue of which) {
         const bell = bells[queue];
-        if (bell !== undefined) connection.post([u64('SET_VRING_CALL', BigInt(queue))], [bell.call.fd]);
+        if (bell === undefined) continue;
+        if (waiting !== undefined) connection.post([waiting.message], [waiting.fd]);
+        waiting = { message: u64('SET_VRING_CALL', BigInt(queue)), fd: bell.call.fd };
       }
-      connection.post([bare('GET_FEATURES')]);
+      if (waiting === undefined) connection.post([bare('GET_FEATURES')]);
+      else connection.post([waiting.message, bare('GET_FEATURES')], [waiting.fd]);
       replies();
       connection.reply('GET_FEATURES');
       for (const queue of which) {

@@ -33,7 +33,7 @@ export const VHOST_USER_PROTOCOL_F_CONFIG: bigint = 1n << 9n;
 const version = 1;
 
 const message = (name: RequestName, payload: Buffer): Buffer => {
-  const bytes = Buffer.alloc(headerSize + payload.length);
+  const bytes = Buffer.allocUnsafe(headerSize + payload.length);
   bytes.writeUInt32LE(request[name], 0);
   bytes.writeUInt32LE(version, 4);
   bytes.writeUInt32LE(payload.length, 8);

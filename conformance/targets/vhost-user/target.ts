@@ -42,9 +42,9 @@ const adapter = (
   close: () => Promise<void>,
 ): Target => {
   let current: Opened | undefined;
-  const apply = (stimulus: Stimulus): Answer => {
+  const one = (stimuli: readonly Stimulus[], which: number): Answer => {
     if (current === undefined) return { broke: 'no machine: reset comes first' };
-    const answer = current.front.apply(stimulus);
+    const answer = current.front.apply(stimuli, which);
     if ('broke' in answer) {
       lost(current);
       current = undefined;
@@ -85,14 +85,14 @@ const adapter = (
   };
   const applyAll = (stimuli: readonly Stimulus[]): readonly Answer[] => {
     const answers: Answer[] = [];
-    for (const stimulus of stimuli) {
-      const answer = apply(stimulus);
+    for (let i = 0; i < stimuli.length; i++) {
+      const answer = one(stimuli, i);
       answers.push(answer);
       if ('broke' in answer) break;
     }
     return answers;
   };
-  return { hello, reset, apply, applyAll, close };
+  return { hello, reset, apply: (stimulus) => one([stimulus], 0), applyAll, close };
 };
 
 const ready = async (): Promise<Libc> => {

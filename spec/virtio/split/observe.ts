@@ -101,18 +101,9 @@ const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
     if (walked.writeFlagged) traits.push('write-flagged');
     if (q.spurious) traits.push('after-spurious');
     if (q.desc === 0n || q.avail === 0n || q.used === 0n) traits.push('at-zero');
-    const outstanding: Outstanding = {
-      chain: walked.chain,
-      slots: walked.slots,
-      indirect: walked.indirect,
-      writeFlagged: walked.writeFlagged,
-      hulls: hullsOf(q, walked),
-      order: q.submitted++,
-      position,
-      told,
-      traits,
-      written: [],
-    };
+    const { chain, slots, indirect, writeFlagged } = walked;
+    const [hulls, order] = [hullsOf(q, walked), q.submitted++];
+    const outstanding: Outstanding = { chain, slots, indirect, writeFlagged, hulls, order, position, told, traits, written: [] };
     q.outstanding.set(head, outstanding);
     events.push({ saw: 'virtq.submitted', chain: walked.chain, order: outstanding.order });
   }
