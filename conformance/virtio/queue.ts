@@ -61,18 +61,32 @@ const u16 = (n: number): number => n & 0xffff;
 /** No head of any queue: an entry that was announced and not written names nothing. */
 const UNUSED = 0xee;
 
+const COUNTING = Uint16Array.from({ length: 32768 }, (_, i) => i);
+
+/** What the used ring is written as, by size and base: programs share it, nobody alters it. */
+const fresh = new Map<number, Uint8Array>();
+const freshUsed = (size: number, base: number): Uint8Array => {
+  const key = size * 0x10000 + base;
+  const known = fresh.get(key);
+  if (known !== undefined) return known;
+  if (fresh.size >= 64) fresh.clear();
+  // The whole used ring is written: where changes are only compared, a mirror of unknown bytes would miss equal ones.
+  const bytes = new Uint8Array(partSize('used', size)).fill(UNUSED);
+  put16(bytes, 0, 0);
+  put16(bytes, 2, base);
+  put16(bytes, 4 + 8 * size, base);
+  fresh.set(key, bytes);
+  return bytes;
+};
+
 /** Lays the queue out and initialises both rings in `out`: flags 0, both indices at base, the events at base. */
 export const layOut = (index: number, size: number, rings: Rings, o: QueueOptions, out: Stimulus[]): Queue => {
-  // The whole used ring is written: where changes are only compared, a mirror of unknown bytes would miss equal ones.
-  const mirror = new Uint8Array(partSize('used', size)).fill(UNUSED);
-  put16(mirror, 0, 0);
-  put16(mirror, 2, o.base);
-  put16(mirror, 4 + 8 * size, o.base);
-  const free = new Uint16Array(size);
-  for (let i = 0; i < size; i++) free[i] = i;
+  const used = freshUsed(size, o.base);
+  const mirror = used.slice();
+  const free = COUNTING.slice(0, size);
   const avail = new Uint8Array(4);
   put16(avail, 2, o.base);
-  out.push(store(rings.avail, avail), store(rings.used, mirror.slice()));
+  out.push(store(rings.avail, avail), store(rings.used, used));
   if (o.eventIdx) out.push(store16(rings.avail + 4 + 2 * size, o.base));
   return {
     ...o,
