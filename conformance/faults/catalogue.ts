@@ -7,6 +7,7 @@ import { instructionFarFaults } from './instructions-far.ts';
 import { instructionPagingFaults } from './instructions-paging.ts';
 import { instructionPrivilegeFaults } from './instructions-privilege.ts';
 import { instructionSegmentsFaults } from './instructions-segments.ts';
+import { instructionMonitorFaults } from './monitors.ts';
 import { virtioBasicFaults } from './virtio-basic.ts';
 import { virtioBlkFaults } from './virtio-blk.ts';
 import { virtioBlkConfigFaults } from './virtio-blk-config.ts';
@@ -37,4 +38,5 @@ export const faults: readonly Fault[] = [
   ...instructionPagingFaults,
   ...instructionPrivilegeFaults,
   ...instructionSegmentsFaults,
+  ...instructionMonitorFaults,
 ];

@@ -389,7 +389,7 @@ export const instructionDataFaults: readonly Fault[] = [
     id: 'insn-mov-from-dr',
     origin: 'rule',
     file: 'processor/control.ts',
-    swap: ['(which === 6 ? c.dr6 : c.dr7) >>> 0', '(which === 6 ? c.dr7 : c.dr6) >>> 0'],
+    swap: ['which === 6 ? c.dr6 : c.dr7, 0', 'which === 6 ? c.dr7 : c.dr6, 0'],
     killedBy: 'instructions.debug.registers',
     story: 'DR6 and DR7 are exchanged',
   },

@@ -24,7 +24,7 @@ export const instructionPrivilegeFaults: readonly Fault[] = [
     id: 'VX-064-lmsw',
     origin: 'Xen emulator: XSA-105',
     file: 'processor/control.ts',
-    swap: ['    privileged(c);\n    const low', '    const low'],
+    swap: ['    privileged(c);\n    const bits', '    const bits'],
     killedBy: 'instructions.privileged.gp',
     story: 'LMSW is not checked for privilege',
   },

@@ -1,6 +1,6 @@
 // vmmc faults: the kill matrix. Every seeded fault must be noticed, by the clause that names its rule; else exit 1.
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gate, type Row, selected } from '../../conformance/faults/gate.ts';
 import { print, tableOf } from '../print.ts';
@@ -31,6 +31,15 @@ const printed = (rows: readonly Row[]): string => {
   return `${table}\n${rows.length} faults: ${own} killed by their own clause, ${rows.length - own - survived} by another, ${survived} survived\n`;
 };
 
+/** Renews these rows of the committed matrix, in the order of the catalogue; rows of faults that are gone go too. */
+const renew = (rows: readonly Row[]): void => {
+  const file = fileURLToPath(new URL('../../conformance/faults/matrix.json', import.meta.url));
+  const before = JSON.parse(readFileSync(file, 'utf8')) as readonly Row[];
+  const all = new Map([...before, ...rows].map((r) => [r.id, r]));
+  const kept = selected(undefined).flatMap((f) => all.get(f.id) ?? []);
+  writeFileSync(file, `${JSON.stringify(kept, null, 2)}\n`);
+};
+
 export const faultsCommand = async (
   area: string | undefined,
   options: { readonly json?: boolean; readonly write?: boolean },
@@ -38,7 +47,6 @@ export const faultsCommand = async (
 ): Promise<number> => {
   const chosen = selected(area);
   if (chosen.length === 0) throw usage(`no fault is seeded for ${area}: name an area, as vmmc clauses does, or the id of a fault`);
-  if (options.write === true && area !== undefined) throw usage('--write needs the whole catalogue: leave the area out');
   const live = options.json !== true && process.stderr.isTTY;
   const rows = await gate(chosen, (done) => {
     if (live) io.err(`\r${done} of ${chosen.length} faults`);
@@ -46,6 +54,6 @@ export const faultsCommand = async (
   if (live) io.err('\r');
   const json = `${JSON.stringify(rows, null, 2)}\n`;
   await io.out(options.json === true ? json : printed(rows));
-  if (options.write === true) writeFileSync(fileURLToPath(new URL('../../conformance/faults/matrix.json', import.meta.url)), json);
+  if (options.write === true) renew(rows);
   return rows.every((r) => r.byOwnClause) ? 0 : 1;
 };
