@@ -56,11 +56,11 @@ const named = (trial: Trial | undefined): string | null => {
 const spread = (numbers: readonly number[], most: number): readonly number[] =>
   numbers.length <= most ? numbers : Array.from({ length: most }, (_, i) => numbers[Math.floor((i * numbers.length) / most)] as number);
 
-/** Outcomes in the order of the mutants that `choose` keeps; each is given at most `most` of the programs that reach it. */
+/** Outcomes in the order of the mutants that `choose` keeps; each is given at most `most(mutant)` of the programs that reach it. */
 export const tryMutants = async (
   name: string,
   choose: (mutants: readonly Mutant[]) => readonly Mutant[],
-  most: number,
+  most: (mutant: Mutant) => number,
   onOutcome: (done: number, of: number, outcome: Outcome) => void,
 ): Promise<readonly Outcome[]> => {
   const area = mutatedAreas[name];
@@ -83,7 +83,7 @@ export const tryMutants = async (
     let worker = start(beginning);
     try {
       for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-        const numbers = spread(plan.reaching.get(mutant.id) ?? [], most);
+        const numbers = spread(plan.reaching.get(mutant.id) ?? [], most(mutant));
         const trial = await asked(worker, { id: mutant.id, early: plan.early.has(mutant.id), numbers });
         if (trial === undefined) worker = start(beginning);
         note({ mutant, noticedBy: named(trial), reachedBy: numbers.length, programs: trial?.programs ?? 0 });

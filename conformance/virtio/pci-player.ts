@@ -239,7 +239,10 @@ function* lower(p: Pci, c: PciChoice): Play<void> {
       if (p.stage === 'live' && d.queues.length > 0) yield* kicked(p, c.queue % d.queues.length);
       return;
     case 'resize':
-      if (resize(p, c.by)) d.out.push({ do: 'settle', interrupt: c.by !== 0 }, ...readConfig(p, 0));
+      // Before a change that must show in config_generation, both are read.
+      if (c.times > 1) d.out.push(...readConfig(p, 0));
+      // Many changes are told by what is read after them, then by the generation; one also by the generation before.
+      if (resize(p, c.by, c.times)) d.out.push({ do: 'settle', interrupt: c.by !== 0 }, ...readConfig(p, 0).slice(c.times > 1 ? 1 : 0));
       return;
     case 'violate': {
       const stimuli = p.violated ? [] : violation(p, c.duty, c.n);

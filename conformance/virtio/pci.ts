@@ -34,7 +34,7 @@ export type PciChoice =
   | { readonly op: 'isr' }
   | { readonly op: 'config'; readonly field: number }
   | { readonly op: 'request'; readonly queue: number }
-  | { readonly op: 'resize'; readonly by: number }
+  | { readonly op: 'resize'; readonly by: number /** One after another; 256 bring an 8-bit generation round. */; readonly times: number }
   | { readonly op: 'violate'; readonly duty: PciDuty; readonly n: number };
 
 const plain = { noNullPrototype: true } as const;
@@ -130,7 +130,17 @@ const choice: Arbitrary<PciChoice> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ op: fc.constant('isr' as const) }, plain) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('config' as const), field: fc.nat(CONFIG.length - 1) }, plain) },
   { weight: 4, arbitrary: fc.record({ op: fc.constant('request' as const), queue: fc.nat(1) }, plain) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('resize' as const), by: fc.constantFrom(1, -1, 0, 8) }, plain) },
+  {
+    weight: 1,
+    arbitrary: fc.record(
+      {
+        op: fc.constant('resize' as const),
+        by: fc.constantFrom(1, -1, 0, 8),
+        times: fc.constantFrom(1, 1, 1, 1, 1, 1, 2, 256),
+      },
+      plain,
+    ),
+  },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('violate' as const), duty: fc.constantFrom(...PCI_DUTIES), n: fc.nat(15) }, plain) },
 );
 
@@ -140,7 +150,8 @@ const shape = (c: PciChoice): string => {
   if (c.op === 'features') return `features ${c.select < 2 ? 'existing' : 'beyond'}`;
   if (c.op === 'vector') return `vector ${c.of}${c.vector === NO_VECTOR ? ' none' : ''}`;
   if (c.op === 'registers') return `registers ${c.interrupts}`;
-  if (c.op === 'switch') return `switch ${c.off} ${c.to}`;
+  if (c.op === 'switch') return `switch-${c.off} ${c.to}`;
+  if (c.op === 'resize' && c.times > 1) return 'resize-often';
   if (c.op === 'header') return `header ${c.what}`;
   if (c.op === 'window') return `window ${c.into} ${c.width}`;
   if (c.op === 'common') return `common ${COMMON_FIELDS[c.field % COMMON_FIELDS.length]}`;

@@ -50,12 +50,13 @@ export function* request(r: Raw, queue: number, raw: (queue: number) => readonly
   q.owed = true;
   yield* settle(d);
 }
-/** Changes the capacity, where the target can. */
-export const resize = (r: Raw, by: number): boolean => {
+/** Changes the capacity, where the target can; `times` in a row, each time to another one. */
+export const resize = (r: Raw, by: number, times = 1): boolean => {
   const disk = r.d.granted.virtio?.blk.sectors;
   if (r.stage !== 'live' || disk === undefined || !r.d.granted.offers.includes('host.resize')) return false;
   const per = Math.max(1, (r.d.granted.virtio?.blk.blockSize ?? 512) / 512); // a disk is a whole number of its blocks
-  r.d.out.push({ do: 'host.resize', sectors: Math.max(per, disk - (disk % per) + by * per) });
+  for (let i = times - 1; i >= 0; i--)
+    r.d.out.push({ do: 'host.resize', sectors: Math.max(per, disk - (disk % per) + (by + (i % 2)) * per) });
   return true;
 };
 /** Queue numbers: existing, the first that is not, far beyond. */
