@@ -66,10 +66,39 @@ interface Concerned {
   readonly clauses: Ask<Clause<unknown>>[];
   readonly observers: Room[];
 }
+/** The clauses of one area on one event: all of them, and those of each list that the area says can matter. */
+interface Asked {
+  readonly room: Room;
+  readonly all: Ask<Clause<unknown>>[];
+  readonly among: Map<readonly Clause<unknown>[], readonly Ask<Clause<unknown>>[]>;
+}
+/** The same for a machine, its clauses area by area. */
+interface Here extends Omit<Concerned, 'clauses'> {
+  readonly asked: readonly Asked[];
+}
+const byArea = (clauses: readonly Ask<Clause<unknown>>[]): readonly Asked[] => {
+  const lists: Asked[] = [];
+  for (const one of clauses) {
+    let last = lists.at(-1);
+    if (last?.room !== one.room) lists.push((last = { room: one.room, all: [], among: new Map() }));
+    last.all.push(one);
+  }
+  return lists;
+};
+const askedOf = ({ room, all, among }: Asked, event: Event): readonly Ask<Clause<unknown>>[] => {
+  const list = room.area.among?.(room.ghost, event);
+  if (list === undefined) return all;
+  let found = among.get(list);
+  if (found === undefined) {
+    const wanted = new Set(list);
+    among.set(list, (found = all.filter((a) => wanted.has(a.rule))));
+  }
+  return found;
+};
 /** Derived events never legitimately nest deeper; more is an area feeding itself. */
 const derivedDepth = 8;
 const none: readonly Finding[] = [];
-const nobody: Concerned = { duties: [], clauses: [], observers: [] };
+const nobody: Here = { duties: [], asked: [], observers: [] };
 
 export const nameOf = (event: Event): EventName => ('do' in event ? event.do : event.saw);
 const contains = (outer: Scope, inner: Scope): boolean => outer === 'machine' || inner === outer || inner.startsWith(`${outer}/`);
@@ -86,7 +115,7 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
   }));
   const everybody = new Map<EventName, Concerned>();
   /** Of them, those with something to say about the machine that is judged now. */
-  const present = new Map<EventName, Concerned>();
+  const present = new Map<EventName, Here>();
   const tallies = new Map<string, Tally>();
   const memory = judgedMemory();
   /** What `present` was last worked out for. */
@@ -121,12 +150,12 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
     for (const room of rooms) room.active = offersAll(g, room.area);
     present.clear();
     for (const [name, all] of everybody) {
-      const here: Concerned = {
+      const here: Here = {
         duties: all.duties.filter(({ room }) => room.active),
-        clauses: all.clauses.filter(({ room, rule }) => room.active && offersAll(g, rule)),
+        asked: byArea(all.clauses.filter(({ room, rule }) => room.active && offersAll(g, rule))),
         observers: all.observers.filter((room) => room.active),
       };
-      if (here.duties.length + here.clauses.length + here.observers.length > 0) present.set(name, here);
+      if (here.duties.length + here.asked.length + here.observers.length > 0) present.set(name, here);
     }
   };
 
@@ -169,7 +198,10 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
       const kept = rule.keeps(m);
       if (kept !== true) breaches.push({ duty: rule.id, scope: rule.taints(m), at, certain: !('unknown' in kept) });
     }
-    for (const asked of here.clauses) ask(asked, momentOf(asked.room, event, now), findings);
+    for (const asked of here.asked) {
+      const m = momentOf(asked.room, event, now);
+      for (const one of askedOf(asked, event)) ask(one, m, findings);
+    }
     if (name === 'scope.reset') breaches = breaches.filter((b) => !contains((event as EventOf<'scope.reset'>).scope, b.scope));
     let derived: Event[] | undefined;
     for (const room of here.observers) {

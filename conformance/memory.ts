@@ -21,7 +21,7 @@ export const judgedMemory = (): JudgedMemory => {
   let pristine: Uint8Array | undefined;
   let like: { readonly size: number; readonly fill: number; readonly image: MachineConfig['image'] } | undefined;
   const touched: number[] = [];
-  const inside = (at: bigint, length: number): number => {
+  const inside = (at: bigint | number, length: number): number => {
     // Exact below 2^53; what is rounded lies far outside.
     const start = Number(at);
     return start >= 0 && start + length <= size ? start : -1;

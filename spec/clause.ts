@@ -15,12 +15,12 @@ export interface Memory {
   readonly size: number;
   /** A copy, or undefined where any byte lies outside memory. */
   read(at: bigint, length: number): Uint8Array | undefined;
-  u8(at: bigint): number | undefined;
-  u16(at: bigint): number | undefined;
-  u32(at: bigint): number | undefined;
-  u64(at: bigint): bigint | undefined;
+  u8(at: bigint | number): number | undefined;
+  u16(at: bigint | number): number | undefined;
+  u32(at: bigint | number): number | undefined;
+  u64(at: bigint | number): bigint | undefined;
   /** Whether all bytes of the range are certain: granted fill, written by the driver, or reported by the target. */
-  known(at: bigint, length: number): boolean;
+  known(at: bigint | number, length: number): boolean;
 }
 
 /** One event, seen with what was known before it. `memory` already contains it. `at` counts the trace's events from 0. */
@@ -87,6 +87,9 @@ export interface Area<G> {
   readonly on: readonly EventName[];
   readonly clauses: readonly Clause<G>[];
   readonly duties: readonly Duty<G>[];
+  /** Those of the clauses whose `when` can be true for this event, in their order; absent or undefined: all. The judge keeps what it works out of a
+   *  list by the list itself, so the same answer is the same array. */
+  readonly among?: (ghost: G, event: Event) => readonly Clause<G>[] | undefined;
 }
 
 type ClauseOn<G, N extends EventName> = Omit<Clause<G>, 'on' | 'when' | 'holds' | 'scope'> & {

@@ -1,5 +1,6 @@
 // The desk on which a case is laid out: the state so far, the bytes of memory so far. Reads see the furniture under the edits.
 
+import { copyOf } from '../../spec/instructions/copy.ts';
 import type { CpuMachine, CpuState, GrantedCpu, Segment } from '../../spec/instructions/vocabulary.ts';
 import type { Gpa, Granted, MachineConfig } from '../../spec/units.ts';
 import type { Stimulus } from '../../spec/vocabulary.ts';
@@ -29,7 +30,7 @@ export const deskOf = (machine: MachineConfig, granted: Granted, state: CpuState
     long: mode === 'long64' || mode === 'compat',
     old: mode === 'real' || mode === 'v86',
     cpl,
-    s: { ...state },
+    s: copyOf(state),
     edits: [],
   };
 };
@@ -56,7 +57,15 @@ export const put = (d: Desk, where: number | bigint, bytes: Uint8Array): void =>
 };
 export const putWord = (d: Desk, where: number | bigint, value: bigint, size: number): void => {
   const bytes = new Uint8Array(size);
-  for (let i = 0; i < size; i++) bytes[i] = Number((value >> BigInt(8 * i)) & 0xffn);
+  let rest = value;
+  for (let i = 0; i < size; i += 4) {
+    let low = Number(BigInt.asUintN(32, rest));
+    for (let k = i; k < i + 4 && k < size; k++) {
+      bytes[k] = low & 0xff;
+      low >>>= 8;
+    }
+    if (i + 4 < size) rest >>= 32n;
+  }
   put(d, where, bytes);
 };
 

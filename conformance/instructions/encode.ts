@@ -32,7 +32,15 @@ export interface Memory {
 
 const little = (value: bigint, size: number): number[] => {
   const bytes: number[] = [];
-  for (let i = 0; i < size; i++) bytes.push(Number((value >> BigInt(8 * i)) & 0xffn));
+  let rest = value;
+  for (let i = 0; i < size; i += 4) {
+    let low = Number(BigInt.asUintN(32, rest));
+    for (let k = i; k < i + 4 && k < size; k++) {
+      bytes.push(low & 0xff);
+      low >>>= 8;
+    }
+    if (i + 4 < size) rest >>= 32n;
+  }
   return bytes;
 };
 /** 16-bit addressing knows BX, BP, SI and DI alone as bases: their r/m numbers. */

@@ -325,5 +325,5 @@ export const layOut = (d: Desk, form: Form, c: Case): Encoding => {
     const found = address(d, c, head, size);
     ({ rm } = found);
   } else if (registerOperand !== undefined && (c.rm & high) !== 4) d.s[gpr[c.rm & high] as 'rax'] = fit(d, rmValue(d, form, c));
-  return { ...head, before, reg, rm, imm, imm2 };
+  return { code, form, toggle: head.toggle, rexW, narrow: head.narrow, before, reg, rm, imm, imm2 };
 };

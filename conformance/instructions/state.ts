@@ -1,6 +1,7 @@
 // The state that a program starts from in each mode, and small edits of it. Everything an instruction can depend on is explicit, hidden parts
 // included, and is what loading the furniture's own tables gives.
 
+import { copyOf } from '../../spec/instructions/copy.ts';
 import type { CpuMachine, CpuState, Segment } from '../../spec/instructions/vocabulary.ts';
 import type { MachineConfig } from '../../spec/units.ts';
 import { descriptorOf, loaded, loaded8086, unusable } from './descriptors.ts';
@@ -95,7 +96,8 @@ const starts = new WeakMap<MachineConfig, CpuState[]>();
 export const startState = (machine: MachineConfig, cpl: number): CpuState => {
   let known = starts.get(machine);
   if (known === undefined) starts.set(machine, (known = []));
-  return (known[cpl] ??= freshState(machine, cpl));
+  // Copied into a record of the one shape that all states have.
+  return (known[cpl] ??= copyOf(freshState(machine, cpl)));
 };
 const freshState = (machine: MachineConfig, cpl: number): CpuState => {
   const cpu = machine.cpu as CpuMachine;

@@ -23,7 +23,7 @@ export const techniques: Readonly<Partial<Record<Monitor, () => Technique>>> = {
 };
 
 /** Guest stores, out of those of the real processor (in its window of host memory) and of the emulator (at guest-physical addresses). */
-const guestStores = (w: World): { entries: number[]; bytes: number[] } => {
+const guestStores = (w: World): { entries: number[]; bytes: Uint8Array } => {
   const { entries, bytes } = w.host.log;
   const kept: number[] = [];
   const values: number[] = [];
@@ -37,7 +37,7 @@ const guestStores = (w: World): { entries: number[]; bytes: number[] } => {
     }
     next += length;
   }
-  return { entries: kept, bytes: values };
+  return { entries: kept, bytes: Uint8Array.from(values) };
 };
 const restoreGuest = (w: World, initial: Uint8Array): void => {
   const first = w.base / PAGE;

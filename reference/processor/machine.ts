@@ -9,7 +9,7 @@ import { type Cpu, createCpu } from './cpu.ts';
 import { newBlocks } from './decode.ts';
 import { isMissing } from './fault.ts';
 import { PHYSICAL_BITS } from './paging.ts';
-import { createRam, logging, poke, type Ram, restore } from './ram.ts';
+import { createRam, logging, poke, restore } from './ram.ts';
 import { type End, type Raise, run, type StopRange } from './run.ts';
 import { loadState, saveState } from './state.ts';
 
@@ -74,7 +74,7 @@ export interface Engine {
   /** Stores are told from now on. */
   readonly watch: () => void;
   /** Guest stores since then, in order: address and length of each, and their bytes one after the other. */
-  readonly stores: () => Pick<Ram['log'], 'entries' | 'bytes'>;
+  readonly stores: () => { readonly entries: readonly number[]; readonly bytes: Uint8Array };
   /** Guest memory as it was. */
   readonly restore: () => void;
 }
@@ -140,7 +140,10 @@ export const cpuMachine = (config: MachineConfig, build: BuildEngine = bareEngin
         engine.watch();
         const { interrupt } = stimulus;
         const ended = engine.run(range, stimulus.limit, interrupt && { vector: interrupt.vector, at: interrupt.after });
-        return { saw: [...changes(engine.stores(), at, at + size), ...ports, stopped(ended, engine.save())] };
+        const seen = changes(engine.stores(), at, at + size);
+        for (const access of ports) seen.push(access);
+        seen.push(stopped(ended, engine.save()));
+        return { saw: seen };
       }
       default:
         return { unsupported: `${stimulus.do} on a processor` };
@@ -178,12 +181,12 @@ const initialMemory = (config: MachineConfig): Uint8Array => {
   return bytes;
 };
 /** The stop code is not the guest's memory. */
-const changes = ({ entries, bytes }: ReturnType<Engine['stores']>, from: number, to: number): readonly Observation[] => {
+const changes = ({ entries, bytes }: ReturnType<Engine['stores']>, from: number, to: number): Observation[] => {
   const seen: Observation[] = [];
   let next = 0;
   for (let i = 0; i < entries.length; i += 2) {
     const [at, length] = [entries[i]!, entries[i + 1]!];
-    const stored = Uint8Array.from(bytes.slice(next, next + length));
+    const stored = bytes.slice(next, next + length);
     next += length;
     if (at + length > from && at < to) continue;
     seen.push({ saw: 'memory.changed', writes: [{ at: BigInt(at) as Gpa, bytes: stored }] });

@@ -25,7 +25,7 @@ export interface Ram {
   readonly dirty: number[];
   readonly registers: Registers[];
   /** Stores in order: address and length of each, their bytes one after the other. */
-  readonly log: { on: boolean; entries: number[]; bytes: number[] };
+  readonly log: { on: boolean; entries: number[]; bytes: Uint8Array; used: number };
   /** Set by a store to a page with decoded code: the block at hand ends. */
   codeChanged: boolean;
 }
@@ -41,7 +41,7 @@ export const createRam = (size: number): Ram => {
     versions: new Int32Array(pages),
     dirty: [],
     registers: [],
-    log: { on: false, entries: [], bytes: [] },
+    log: { on: false, entries: [], bytes: new Uint8Array(4096), used: 0 },
     codeChanged: false,
   };
 };
@@ -59,8 +59,15 @@ export const note = (ram: Ram, at: number): void => {
 };
 /** Called after a store inside one page that is logged. */
 export const logStore = (ram: Ram, at: number, length: number): void => {
-  ram.log.entries.push(at, length);
-  for (let i = 0; i < length; i++) ram.log.bytes.push(ram.bytes[at + i]!);
+  const { log } = ram;
+  log.entries.push(at, length);
+  if (log.used + length > log.bytes.length) {
+    const more = new Uint8Array(2 * log.bytes.length);
+    more.set(log.bytes);
+    log.bytes = more;
+  }
+  for (let i = 0; i < length; i++) log.bytes[log.used + i] = ram.bytes[at + i]!;
+  log.used += length;
 };
 
 const device = (ram: Ram, at: number): Registers | undefined => {
@@ -109,7 +116,7 @@ export const storeBytes = (ram: Ram, at: number, length: number, from: Uint8Arra
 export const logging = (ram: Ram, on: boolean): void => {
   ram.log.on = on;
   ram.log.entries.length = 0;
-  ram.log.bytes.length = 0;
+  ram.log.used = 0;
   for (let page = 0; page < ram.flags.length; page++) {
     if (on) ram.flags[page]! |= LOGGED;
     else ram.flags[page]! &= ~LOGGED;

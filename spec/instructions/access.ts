@@ -7,12 +7,13 @@ import type { Segment } from './vocabulary.ts';
 import {
   canonical,
   cpl,
+  cr0Of,
+  eferOf,
   type Fault,
   flagsOf,
   gp,
   in64,
   like8086,
-  low,
   protectedMode,
   raise,
   ss as stackFault,
@@ -61,12 +62,15 @@ export const inAnyOrder = (...reads: readonly (() => bigint)[]): readonly bigint
   if (faults.length > 0) raise(...faults);
   return words;
 };
+/** Below this every byte of an access is canonical, at any width: as nearly all are. */
+const surelyCanonical = (1n << 47n) - 4096n;
 /** Linear address of an access of `size` bytes at an offset in a segment register. `stack`: made by an implicit stack reference. */
 export const linearOf = (w: Work, n: number, offset: bigint, size: number, use: Use): bigint => {
   const segment = w.s[segments[n] as 'es'];
   const fault = (rule: string): never => (n === SS ? stackFault(rule) : gp(rule));
   if (in64(w.s)) {
     const linear = BigInt.asUintN(64, offset + (n >= 4 ? segment.base : 0n));
+    if (linear < surelyCanonical) return linear;
     if (!canonical(w.s, linear)) fault('operand.canonical');
     if (!canonical(w.s, BigInt.asUintN(64, linear + BigInt(size - 1)))) {
       // The first part may fault for its page before the second is found not canonical: the order is open.
@@ -90,7 +94,7 @@ export const linearOf = (w: Work, n: number, offset: bigint, size: number, use: 
 
 /** #AC is on. SDM volume 3, Interrupt 17: CR0.AM, RFLAGS.AC and CPL 3; virtual-8086 mode counts. */
 export const alignmentChecked = (w: Work): boolean =>
-  (low(w.s.cr0) & cr0.AM) !== 0 && (flagsOf(w.s) & flag.AC) !== 0 && cpl(w.s) === 3 && protectedMode(w.s);
+  (cr0Of(w.s) & cr0.AM) !== 0 && (flagsOf(w.s) & flag.AC) !== 0 && cpl(w.s) === 3 && protectedMode(w.s);
 const alignment: Fault = { vector: 17, error: 0, rule: 'operand.alignment' };
 
 /** Physical addresses of the bytes of an access, in one or two runs. Throws its faults; where it is misaligned under #AC, that may be reported too. */
@@ -101,7 +105,7 @@ export const place = (w: Work, linear: bigint, size: number, access: Access, ali
     const first = translate(w, linear, access);
     const left = 4096 - Number(linear & 0xfffn);
     if (size > left) {
-      const next = in64(w.s) || low(w.s.efer) & 0x400 ? BigInt.asUintN(64, linear + BigInt(left)) : (linear + BigInt(left)) & 0xffffffffn;
+      const next = in64(w.s) || eferOf(w.s) & 0x400 ? BigInt.asUintN(64, linear + BigInt(left)) : (linear + BigInt(left)) & 0xffffffffn;
       const second = translate(w, next, access);
       if (misaligned) raise(alignment);
       return [first, left, second];
@@ -140,8 +144,11 @@ export const readAt = (w: Work, n: number, offset: bigint, size: number, aligned
 export const writeAt = (w: Work, n: number, offset: bigint, size: number, value: bigint, aligned: number = size): void =>
   save(w, place(w, linearOf(w, n, offset, size, 'write'), size, { write: true }, aligned), size, value);
 /** Reads the processor's own tables. */
-export const readTable = (w: Work, linear: bigint, size: number): bigint =>
-  load(w, place(w, linear, size, { write: false, implicit: true }), size);
+export const readTable = (w: Work, linear: bigint, size: number): bigint => {
+  const at = translate(w, linear, implicitRead);
+  return (at % 4096) + size <= 4096 ? physical(w, at, size) : load(w, place(w, linear, size, implicitRead), size);
+};
+const implicitRead: Access = { write: false, implicit: true };
 export const writeTable = (w: Work, linear: bigint, size: number, value: bigint, mark?: 'descriptor'): void => {
   const places = place(w, linear, size, { write: true, implicit: true });
   if (mark !== undefined) surround(w, places[0] as number);

@@ -4,6 +4,7 @@
 import type { Memory } from '../clause.ts';
 import { flag, gpr, hex, segments, statusFlags } from './bits.ts';
 import type { Difference, Ending, FrameWord, InstructionsGhost, Kind } from './ghost.ts';
+import { asForetold, generalAsForetold, segmentsAsForetold, systemAsForetold } from './same.ts';
 import type { CpuState, SeenSegment, SeenState, Segment } from './vocabulary.ts';
 import { low } from './work.ts';
 
@@ -73,7 +74,7 @@ const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: Cp
   const image = e.frame?.words.get('rflags')?.at;
   // Where the frame was seen, its image tells of the instruction, and the running flags of delivery alone.
   const told = image !== undefined && memory.known(BigInt(image), e.frame?.size ?? 2);
-  for (const name of gpr) {
+  for (const name of generalAsForetold(e.s, state) ? [] : gpr) {
     const saw = state[name];
     if (saw === undefined) continue;
     const expected = e.s[name];
@@ -92,7 +93,7 @@ const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: Cp
     }
   }
   if (!g.system) return;
-  for (const name of segments) {
+  for (const name of segmentsAsForetold(e.s, state) ? [] : segments) {
     const saw = state[name];
     if (saw === undefined) continue;
     if (e.open.get(`${name}.null`) === BigInt(saw.selector)) continue;
@@ -102,18 +103,22 @@ const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: Cp
     segmentDiffers(e, name, expected, saw, add, kind);
   }
 };
-const systemRegisters = (e: Ending, state: SeenState, before: CpuState, add: Add): void => {
+const tableNames = ['gdtr', 'idtr'] as const;
+const systemFields = (e: Ending, state: SeenState, before: CpuState, add: Add): void => {
   for (const name of systemNames) {
     const saw = state[name];
     if (saw === undefined || saw === e.s[name]) continue;
     if (((e.s[name] ^ saw) & ~(e.open.get(name) ?? 0n)) === 0n) continue;
     add(e.s[name] === before[name] ? 'system.kept' : 'system', name, e.s[name], saw);
   }
-  for (const name of ['ldtr', 'tr'] as const) {
+};
+const systemRegisters = (e: Ending, state: SeenState, before: CpuState, add: Add): void => {
+  if (!systemAsForetold(e.s, state)) systemFields(e, state, before, add);
+  for (const name of asForetold(e.s.ldtr, state.ldtr) && asForetold(e.s.tr, state.tr) ? [] : (['ldtr', 'tr'] as const)) {
     const saw = state[name];
     if (saw !== undefined) segmentDiffers(e, name, e.s[name], saw, add, sameSegment(e.s[name], before[name]) ? 'system.kept' : 'system');
   }
-  for (const name of ['gdtr', 'idtr'] as const) {
+  for (const name of tableNames) {
     const saw = state[name];
     const expected = e.s[name];
     if (saw === undefined || (saw.base === expected.base && saw.limit === expected.limit)) continue;
@@ -141,9 +146,8 @@ const frameKind: Readonly<Record<FrameWord, Kind>> = {
 };
 /** A word of memory, little-endian; undefined where it was never seen. */
 export const word = (memory: Memory, at: number, size: number): bigint | undefined => {
-  const a = BigInt(at);
-  if (!memory.known(a, size)) return undefined;
-  const whole = size === 8 ? memory.u64(a) : size === 4 ? memory.u32(a) : memory.u16(a);
+  if (!memory.known(at, size)) return undefined;
+  const whole = size === 8 ? memory.u64(at) : size === 4 ? memory.u32(at) : memory.u16(at);
   return whole === undefined ? undefined : BigInt(whole);
 };
 /** Where the handler's stack pointer is not where the frame is due, what stands there tells nothing of the words: whether a byte that was
@@ -175,28 +179,37 @@ const inFrame = (e: Ending, where: number): boolean => {
   for (const { at } of words.values()) if (where >= at && where < at + size) return true;
   return false;
 };
+/** Whether a store lies whole in one word of the frame, as most do. */
+const inWord = (e: Ending, from: number, length: number): boolean => {
+  if (e.frame === undefined) return false;
+  const { size, words } = e.frame;
+  for (const { at } of words.values()) if (from >= at && from + length <= at + size) return true;
+  return false;
+};
 const bytes = (g: InstructionsGhost, e: Ending, before: CpuState, memory: Memory, add: Add): void => {
   for (const [at, expected] of e.stores) {
     const mark = e.marks.get(at);
     if (mark === 'frame') continue;
-    const saw = memory.u8(BigInt(at));
-    if (saw === undefined || ((saw ^ expected) & ~(e.loose.get(at) ?? 0)) === 0 || !memory.known(BigInt(at), 1)) continue;
+    const saw = memory.u8(at);
+    if (saw === undefined || ((saw ^ expected) & ~(e.loose.get(at) ?? 0)) === 0 || !memory.known(at, 1)) continue;
     add(mark ?? 'store', `byte ${hex(at)}`, expected, saw);
   }
   const paging = (low(before.cr0) & 0x80000000) !== 0;
   const wide = (low(before.cr4) & 0x20) !== 0 ? 8 : 4;
   let found: ReadonlySet<number> | undefined;
   const inTable = (where: number): boolean => (found ??= tables(before, memory)).has(where >> 12);
-  for (const { at, bytes: seen } of g.written)
+  for (const { at, bytes: seen } of g.written) {
+    if (inWord(e, at, seen.length)) continue;
     for (let k = 0; k < seen.length; k++) {
       const where = at + k;
       if (inFrame(e, where) || e.stores.has(where) || e.perhaps.has(where)) continue;
       const saw = seen[k] as number;
       if (e.around.get(where) === saw) continue;
       // An accessed flag may be set ahead of need (SDM volume 3, Accessed and Dirty Flags), with the entry written back whole.
-      if (paging && inTable(where) && ((memory.u8(BigInt(where & -wide)) ?? 0) & 0x21) === 0x21) continue;
+      if (paging && inTable(where) && ((memory.u8(where & -wide) ?? 0) & 0x21) === 0x21) continue;
       add('stray', `byte ${hex(where)}`, 'unchanged', saw);
     }
+  }
 };
 /** Pages with paging-structure entries: that of CR3, and those that present entries above the last level lead to. */
 const tables = (before: CpuState, memory: Memory): ReadonlySet<number> => {
@@ -210,7 +223,7 @@ const tables = (before: CpuState, memory: Memory): ReadonlySet<number> => {
       found.add(page);
       if (level === 1) continue;
       for (let at = page << 12; at < (page + 1) << 12; at += wide ? 8 : 4) {
-        const entry = BigInt((wide ? memory.u64(BigInt(at)) : memory.u32(BigInt(at))) ?? 0);
+        const entry = BigInt((wide ? memory.u64(at) : memory.u32(at)) ?? 0);
         if ((entry & 0x81n) === 1n) next.push(Number((entry >> 12n) & 0xfffffn));
       }
     }
@@ -221,6 +234,7 @@ const tables = (before: CpuState, memory: Memory): ReadonlySet<number> => {
 const ports = (g: InstructionsGhost, e: Ending, add: Add): void => {
   const show = (list: InstructionsGhost['ports']): string =>
     list.map((p) => `${p.direction} ${hex(p.port)} ${p.width}${p.direction === 'out' ? ` ${hex(p.value)}` : ''}`).join(', ') || 'none';
+  if (e.ports.length === 0 && g.ports.length === 0) return;
   const expected = show(e.ports);
   const saw = show(g.ports);
   if (expected !== saw) add('port', 'port accesses', expected, saw);

@@ -2,7 +2,7 @@
 // Intel SDM volume 3, Priority Among Concurrent Events (faults from fetching and decoding the next instruction); volume 2, Instruction Format (15 bytes).
 
 import type { Fetch } from './decode.ts';
-import { byteAt, translate } from './paging.ts';
+import { type Access, byteAt, translate } from './paging.ts';
 import { canonical, type Fault, gp, in64, raise, type Raised, undecided, unseen, type Work } from './work.ts';
 
 const tooLong: Fault = { vector: 13, error: 0, rule: 'fetch.length' };
@@ -12,15 +12,37 @@ const ofStop = ({ cpu }: Work, at: number): boolean => {
   const { at: start, stride, count } = cpu.stops;
   return at + 4 > Number(start) && at < Number(start) + stride * count;
 };
+const fetching: Access = { write: false, fetch: true };
+/** Past this an address may not be canonical. */
+const farAway = (1n << 47n) - 16n;
 /** Byte k from RIP on. */
 export const fetcher = (w: Work): Fetch => {
   const { s } = w;
   const long = in64(s);
-  let page = -1n;
+  // Nearly all code lies where addresses are small: there they are numbers.
+  const small = s.rip < farAway && s.cs.base <= 0xffffffffn;
+  const rip = small ? Number(s.rip) : 0;
+  const csBase = small ? Number(s.cs.base) : 0;
+  let page = -1;
   let base = 0;
   let window = -1;
   let word = 0;
-  const read = (k: number): number => {
+  const near = (k: number): number => {
+    const offset = rip + k;
+    let linear = offset;
+    if (!long) {
+      if (offset > 0xffffffff) undecided('code that wraps at 4 GBytes');
+      if (offset > s.cs.limit) gp('fetch.limit');
+      linear = (csBase + offset) % 0x1_0000_0000;
+    }
+    const now = Math.floor(linear / 4096);
+    if (now !== page) {
+      base = translate(w, BigInt(linear), fetching) - (linear % 4096);
+      page = now;
+    }
+    return base + (linear % 4096);
+  };
+  const far = (k: number): number => {
     const offset = s.rip + BigInt(k);
     let linear = offset;
     if (long) {
@@ -31,23 +53,21 @@ export const fetcher = (w: Work): Fetch => {
       if (offset > BigInt(s.cs.limit)) gp('fetch.limit');
       linear = (s.cs.base + offset) & 0xffffffffn;
     }
-    const now = linear >> 12n;
-    if (now !== page) {
-      base = translate(w, linear, { write: false, fetch: true }) - Number(linear & 0xfffn);
-      page = now;
-    }
-    const at = base + Number(linear & 0xfffn);
+    return translate(w, linear, fetching);
+  };
+  const read = (k: number): number => {
+    const at = small ? near(k) : far(k);
     if (w.stores.size !== 0) {
-      if (!w.memory.known(BigInt(at), 1)) unseen('code that was never seen');
+      if (!w.memory.known(at, 1)) unseen('code that was never seen');
       return byteAt(w, at);
     }
     // Four bytes at a time: an instruction is fetched for every case.
     if (at >> 2 !== window) {
-      const start = BigInt(at & ~3);
+      const start = at - (at % 4);
       word = w.memory.u32(start) ?? undecided('memory beyond the end');
-      if (!w.memory.known(BigInt(at), 1)) unseen('code that was never seen');
+      if (!w.memory.known(at, 1)) unseen('code that was never seen');
       // Bytes that are certain one by one are asked one by one.
-      window = w.memory.known(start, 4) && !ofStop(w, at & ~3) ? at >> 2 : -1;
+      window = w.memory.known(start, 4) && !ofStop(w, start) ? at >> 2 : -1;
       if (window < 0) return byteAt(w, at);
     }
     return (word >>> ((at & 3) * 8)) & 0xff;

@@ -2,7 +2,7 @@
 // Intel SDM, combined volumes 325384-085.
 
 import type { Area } from '../clause.ts';
-import { clauses } from './clauses/index.ts';
+import { among, clauses } from './clauses/index.ts';
 import { type InstructionsGhost, initial } from './ghost.ts';
 import { observe, observed } from './observe.ts';
 
@@ -16,5 +16,6 @@ export const instructions: Area<InstructionsGhost> = {
   observe,
   on: observed,
   clauses,
+  among,
   duties: [],
 };

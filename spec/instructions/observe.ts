@@ -40,6 +40,7 @@ const matches = (e: Ending, event: EventOf<'cpu.stopped'>, g: InstructionsGhost,
 /** Vectors with an error code outside real-address mode. SDM volume 3, table Protected-Mode Exceptions and Interrupts. */
 const withError = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
 
+const nowhere = {};
 /** Error code and RIP of the frame: where a permitted ending says, else where the stack pointer points. */
 const saved = (
   g: InstructionsGhost,
@@ -85,14 +86,15 @@ const stopped = (g: InstructionsGhost, event: EventOf<'cpu.stopped'>, m: Moment<
   const isEvent = g.exception !== undefined || (event.by === 'stop' && near?.by !== 'end');
   const vector = g.exception?.vector ?? near?.vector ?? event.stop;
   const told = isEvent ? saved(g, event, m, near) : {};
-  const outcome: CpuDerived = {
+  const outcome: { -readonly [K in keyof CpuDerived]: CpuDerived[K] } = {
     saw: 'cpu.outcome',
-    ...(isEvent && vector !== undefined ? { vector } : {}),
-    ...told,
     by: isEvent ? 'event' : event.by === 'stop' ? 'end' : event.by,
     state: event.state,
-    interrupted: told.rip === undefined ? {} : { rip: told.rip },
+    interrupted: told.rip === undefined ? nowhere : { rip: told.rip },
   };
+  if (isEvent && vector !== undefined) outcome.vector = vector;
+  if (told.error !== undefined) outcome.error = told.error;
+  if (told.rip !== undefined) outcome.rip = told.rip;
   return [outcome];
 };
 export const observe = (g: InstructionsGhost, m: Moment<InstructionsGhost>): readonly Event[] => {

@@ -2,7 +2,7 @@
 // Intel SDM volume 3, Paging: Hierarchical Paging Structures; Access Rights; Page-Fault Exceptions; Accessed and Dirty Flags.
 
 import { cr0, cr4, efer, flag } from './bits.ts';
-import { cpl, type Fault, flagsOf, ia32e, low, raise, undecided, unseen, type Work } from './work.ts';
+import { cpl, cr0Of, cr4Of, eferOf, type Fault, flagsOf, ia32e, raise, undecided, unseen, type Work } from './work.ts';
 
 export interface Access {
   readonly write: boolean;
@@ -32,7 +32,7 @@ export const ofStops = (w: Work, at: number, size: number): void => {
 export const byteAt = (w: Work, at: number): number => {
   const foretold = w.stores.size === 0 ? undefined : w.stores.get(at);
   if (foretold !== undefined) return foretold;
-  return w.memory.u8(BigInt(at)) ?? undecided('memory beyond the end');
+  return w.memory.u8(at) ?? undecided('memory beyond the end');
 };
 const isForetold = ({ stores }: Work, at: number, size: number): boolean => {
   if (stores.size === 0) return false;
@@ -43,16 +43,23 @@ const isForetold = ({ stores }: Work, at: number, size: number): boolean => {
 export const physical = (w: Work, at: number, size: number): bigint => {
   ofStops(w, at, size);
   if (!isForetold(w, at, size)) {
-    const a = BigInt(at);
     const whole =
-      size === 8 ? w.memory.u64(a) : size === 4 ? w.memory.u32(a) : size === 2 ? w.memory.u16(a) : size === 1 ? w.memory.u8(a) : undefined;
+      size === 8
+        ? w.memory.u64(at)
+        : size === 4
+          ? w.memory.u32(at)
+          : size === 2
+            ? w.memory.u16(at)
+            : size === 1
+              ? w.memory.u8(at)
+              : undefined;
     if (whole !== undefined) {
-      if (!w.memory.known(a, size)) return unseen('memory that was never seen');
+      if (!w.memory.known(at, size)) return unseen('memory that was never seen');
       return BigInt(whole);
     }
   }
   if (at + size > w.memory.size) undecided('memory beyond the end');
-  if (!w.memory.known(BigInt(at), size)) unseen('memory that was never seen');
+  if (!w.memory.known(at, size)) unseen('memory that was never seen');
   let value = 0n;
   for (let k = size - 1; k >= 0; k--) value = (value << 8n) | BigInt(byteAt(w, at + k));
   return value;
@@ -79,38 +86,42 @@ const setFlag = (w: Work, at: number, now: number, bit: number): void => {
 interface Level {
   /** Lowest bit of the linear address that indexes it, and how many bits do. */
   readonly shift: number;
-  readonly bits: number;
   readonly page: boolean;
+  /** How many pages an entry covers, and how many entries there are: powers of two, worked out once. */
+  readonly pages: number;
+  readonly entries: number;
 }
+const levelOf = (shift: number, bits: number, page: boolean): Level => ({ shift, page, pages: 2 ** (shift - 12), entries: 2 ** bits });
 const levels64: readonly Level[] = [
-  { shift: 48, bits: 9, page: false },
-  { shift: 39, bits: 9, page: false },
-  { shift: 30, bits: 9, page: true },
-  { shift: 21, bits: 9, page: true },
-  { shift: 12, bits: 9, page: true },
+  levelOf(48, 9, false),
+  levelOf(39, 9, false),
+  levelOf(30, 9, true),
+  levelOf(21, 9, true),
+  levelOf(12, 9, true),
 ];
 const levels4 = levels64.slice(1);
-const levelsPae: readonly Level[] = [{ shift: 30, bits: 2, page: false }, ...levels64.slice(3)];
-const levels32: readonly Level[] = [
-  { shift: 22, bits: 10, page: true },
-  { shift: 12, bits: 10, page: true },
-];
+const levelsPae: readonly Level[] = [levelOf(30, 2, false), ...levels64.slice(3)];
+const levels32: readonly Level[] = [levelOf(22, 10, true), levelOf(12, 10, true)];
 
 /** Physical address of a byte; throws #PF. Accessed and dirty flags that the access sets are foretold. */
 export const translate = (w: Work, linear: bigint, access: Access): number => {
   const { s } = w;
-  if ((low(s.cr0) & cr0.PG) === 0) {
+  if ((cr0Of(s) & cr0.PG) === 0) {
     if (linear >= BigInt(w.memory.size)) undecided('memory beyond the end');
     return Number(linear);
   }
-  const page = Number(linear >> 12n);
+  // Most addresses are numbers; of one that is not canonical positive the page is worked out whole.
+  const whole = Number(linear);
+  const small = whole >= 0 && whole <= Number.MAX_SAFE_INTEGER;
+  const page = small ? Math.floor(whole / 4096) : Number(linear >> 12n);
+  const offset = small ? whole % 4096 : Number(linear & 0xfffn);
   const user = !access.implicit && cpl(s) === 3;
   const key = page * 8 + (access.write ? 1 : 0) + (user ? 2 : 0) + (access.fetch ? 4 : 0);
   const cached = w.walks.get(key);
-  if (cached !== undefined) return cached + Number(linear & 0xfffn);
-  const base = walk(w, linear, access, user);
+  if (cached !== undefined) return cached + offset;
+  const base = walk(w, linear, page, access, user);
   w.walks.set(key, base);
-  return base + Number(linear & 0xfffn);
+  return base + offset;
 };
 
 interface Failure {
@@ -124,8 +135,8 @@ const denied = (rule: string): Failure => ({ present: true, reserved: false, rul
 
 /** #PF with the error code of the access and the failure. */
 const fail = (w: Work, linear: bigint, access: Access, user: boolean, why: Failure): never => {
-  const c4 = low(w.s.cr4);
-  const nxe = (low(w.s.efer) & efer.NXE) !== 0 && (c4 & cr4.PAE) !== 0;
+  const c4 = cr4Of(w.s);
+  const nxe = (eferOf(w.s) & efer.NXE) !== 0 && (c4 & cr4.PAE) !== 0;
   const error =
     (why.present ? P : 0) |
     (access.write ? W : 0) |
@@ -142,27 +153,25 @@ const fail = (w: Work, linear: bigint, access: Access, user: boolean, why: Failu
 const word32 = (w: Work, at: number): number => {
   if (isForetold(w, at, 4)) return Number(physical(w, at, 4));
   ofStops(w, at, 4);
-  const a = BigInt(at);
-  const value = w.memory.u32(a);
+  const value = w.memory.u32(at);
   if (value === undefined) return undecided('memory beyond the end');
-  if (!w.memory.known(a, 4)) unseen('memory that was never seen');
+  if (!w.memory.known(at, 4)) unseen('memory that was never seen');
   return value;
 };
-const below = (bits: number): number => (bits <= 0 ? 0 : bits >= 32 ? 0xffffffff : 2 ** bits - 1);
+const below = (bits: number): number => (bits <= 0 ? 0 : bits >= 32 ? 0xffffffff : (bits === 31 ? 0x80000000 : 1 << bits) - 1);
 /** Address bits of an entry: 51:12, in pieces of 32. */
-const frameOf = (lo: number, hi: number): number => (hi & 0xfffff) * 2 ** 32 + ((lo & 0xfffff000) >>> 0);
+const frameOf = (lo: number, hi: number): number => (hi & 0xfffff) * 0x1_0000_0000 + ((lo & 0xfffff000) >>> 0);
 
-const walk = (w: Work, linear: bigint, access: Access, user: boolean): number => {
+const walk = (w: Work, linear: bigint, page: number, access: Access, user: boolean): number => {
   const { s } = w;
   if (!w.system) return hostPage(w, linear, access);
-  const c4 = low(s.cr4);
+  const c4 = cr4Of(s);
   if ((c4 & (cr4.PKE | cr4.PKS | cr4.CET)) !== 0) undecided('protection keys or shadow stacks');
   const long = ia32e(s);
   const pae = (c4 & cr4.PAE) !== 0;
-  const nxe = (low(s.efer) & efer.NXE) !== 0 && pae;
+  const nxe = (eferOf(s) & efer.NXE) !== 0 && pae;
   const levels = long ? ((c4 & cr4.LA57) !== 0 ? levels64 : levels4) : pae ? levelsPae : levels32;
   const wide = long || pae;
-  const page = Number(linear >> 12n);
   let table = Number(s.cr3 & (long ? 0xffffffffff000n : pae ? 0xffffffe0n : 0xfffff000n));
   let writable = true;
   let userPage = true;
@@ -175,7 +184,7 @@ const walk = (w: Work, linear: bigint, access: Access, user: boolean): number =>
   const reservedHigh = ((below(long ? 20 : 31) & ~below(width)) | (nxe ? 0 : 0x80000000)) >>> 0;
   for (let n = 0; n < levels.length; n++) {
     const level = levels[n] as Level;
-    const index = Math.floor(page / 2 ** (level.shift - 12)) % 2 ** level.bits;
+    const index = Math.floor(page / level.pages) % level.entries;
     const at = table + index * (wide ? 8 : 4);
     const lo = word32(w, at);
     const hi = wide ? word32(w, at + 4) : 0;
@@ -204,8 +213,8 @@ const walk = (w: Work, linear: bigint, access: Access, user: boolean): number =>
     userPage &&= (lo & 4) !== 0;
     noExecute ||= nxe && hi >>> 31 === 1;
     if (leaf) {
-      const pages = 2 ** (level.shift - 12);
-      const frame = !wide && level.shift === 22 ? ((lo & 0xffc00000) >>> 0) + ((lo >>> 13) & 0xff) * 2 ** 32 : frameOf(lo, hi);
+      const { pages } = level;
+      const frame = !wide && level.shift === 22 ? ((lo & 0xffc00000) >>> 0) + ((lo >>> 13) & 0xff) * 0x1_0000_0000 : frameOf(lo, hi);
       base = (Math.floor(frame / 4096 / pages) * pages + (page % pages)) * 4096;
       break;
     }
@@ -219,7 +228,7 @@ const walk = (w: Work, linear: bigint, access: Access, user: boolean): number =>
     // Explicit accesses are let through by RFLAGS.AC, implicit ones never (SDM volume 3, Access Rights).
     if (!access.fetch && userPage && (c4 & cr4.SMAP) !== 0 && (access.implicit || (flagsOf(s) & flag.AC) === 0 || cpl(s) === 3))
       fail(w, linear, access, user, denied('page.smap'));
-    if (access.write && !writable && (low(s.cr0) & cr0.WP) !== 0) fail(w, linear, access, user, denied('page.write'));
+    if (access.write && !writable && (cr0Of(s) & cr0.WP) !== 0) fail(w, linear, access, user, denied('page.write'));
   }
   if (access.fetch && noExecute) fail(w, linear, access, user, denied('page.nx'));
   for (let n = 0; n < entries.length; n++)

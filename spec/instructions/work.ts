@@ -99,11 +99,34 @@ export const ofSystem = (w: Work, what: string): void => {
   if (!w.system) undecided(`${what} is the host's own`);
 };
 
-export const low = (value: bigint): number => Number(value & 0xffffffffn);
-export const flagsOf = (s: CpuState): number => low(s.rflags);
-export const protectedMode = (s: CpuState): boolean => (low(s.cr0) & cr0.PE) !== 0;
+/** Nearly every value is small: no second one is made to cut it. */
+export const low = (value: bigint): number => {
+  const n = Number(value);
+  return n >= 0 && n <= 0xffffffff ? n : Number(value & 0xffffffffn);
+};
+/** The same of one register that is asked for over and over and seldom changes: the last answer is kept. */
+const lowOf = (): ((value: bigint) => number) => {
+  let last = 0n;
+  let answer = 0;
+  return (value) => {
+    if (value !== last) {
+      last = value;
+      answer = low(value);
+    }
+    return answer;
+  };
+};
+const lowRflags = lowOf();
+const lowCr0 = lowOf();
+const lowCr4 = lowOf();
+const lowEfer = lowOf();
+export const flagsOf = (s: CpuState): number => lowRflags(s.rflags);
+export const cr0Of = (s: CpuState): number => lowCr0(s.cr0);
+export const cr4Of = (s: CpuState): number => lowCr4(s.cr4);
+export const eferOf = (s: CpuState): number => lowEfer(s.efer);
+export const protectedMode = (s: CpuState): boolean => (cr0Of(s) & cr0.PE) !== 0;
 export const v86 = (s: CpuState): boolean => (flagsOf(s) & flag.VM) !== 0;
-export const ia32e = (s: CpuState): boolean => (low(s.efer) & efer.LMA) !== 0;
+export const ia32e = (s: CpuState): boolean => (eferOf(s) & efer.LMA) !== 0;
 export const in64 = (s: CpuState): boolean => ia32e(s) && (s.cs.access & 0x2000) !== 0;
 /** Real-address and virtual-8086 mode form segments from selectors. */
 export const like8086 = (s: CpuState): boolean => !protectedMode(s) || v86(s);
@@ -168,8 +191,10 @@ export const setFlags = (w: Work, written: number, value: number, undefinedBits 
   if (undefinedBits !== 0) leave(w, 'rflags', BigInt(undefinedBits));
 };
 export const segmentAt = (w: Work, n: number): Segment => w.s[segments[n] as 'es'];
+const lowHalf = 1n << 47n;
 /** In 64-bit mode 48 or 57 bits are implemented. SDM volume 1, Canonical Addressing. */
 export const canonical = (s: CpuState, linear: bigint): boolean => {
-  const width = (low(s.cr4) & 0x1000) !== 0 ? 57 : 48;
+  if (linear >= 0n && linear < lowHalf) return true;
+  const width = (cr4Of(s) & 0x1000) !== 0 ? 57 : 48;
   return BigInt.asUintN(64, BigInt.asIntN(width, linear)) === BigInt.asUintN(64, linear);
 };

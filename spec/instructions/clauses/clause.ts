@@ -14,6 +14,13 @@ type Outcome = EventOf<'cpu.outcome'>;
 export type Seen = Moment<InstructionsGhost, Outcome>;
 export const clause: ReturnType<typeof clauseOf<InstructionsGhost>> = clauseOf<InstructionsGhost>();
 export { sdm };
+/** Clauses that can apply only where this rule demands the first permitted ending, or where the instruction is of this topic. */
+export const ofRule: Map<Clause<InstructionsGhost>, string> = new Map();
+export const ofTopic: Map<Clause<InstructionsGhost>, Topic> = new Map();
+export const noted = <K>(map: Map<Clause<InstructionsGhost>, K>, key: K, c: Clause<InstructionsGhost>): Clause<InstructionsGhost> => {
+  map.set(c, key);
+  return c;
+};
 
 const names: Readonly<Record<number, string>> = {
   0: '#DE',
@@ -74,34 +81,42 @@ export interface RuleText {
 }
 /** The rule's fault, and no other, ends the case. */
 export const ruleClause = ({ rule, cite, says, harm = 'wrong-data', needs }: RuleText): Clause<InstructionsGhost> =>
-  clause({
-    id: `instructions.${rule}`,
-    cite,
-    level: 'must',
-    binds: 'cpu',
-    says,
-    on: ['cpu.outcome'],
-    ...(needs === undefined ? {} : { needs }),
-    harm,
-    when: demanded(rule),
-    holds: judgeEnd,
-  });
+  noted(
+    ofRule,
+    rule,
+    clause({
+      id: `instructions.${rule}`,
+      cite,
+      level: 'must',
+      binds: 'cpu',
+      says,
+      on: ['cpu.outcome'],
+      ...(needs === undefined ? {} : { needs }),
+      harm,
+      when: demanded(rule),
+      holds: judgeEnd,
+    }),
+  );
 /** The converse: where no rule demands a fault there is none. */
 export const completesClause = (topic: Topic, cite: Citation, says: string): Clause<InstructionsGhost> =>
-  clause({
-    id: `instructions.${topic}.completes`,
-    cite,
-    level: 'must',
-    binds: 'cpu',
-    says,
-    on: ['cpu.outcome'],
-    harm: 'dies',
-    when: (m) =>
-      m.before.expected.completes &&
-      m.before.expected.instruction?.form.topic === topic &&
-      m.before.expected.endings[0]?.rule === 'complete',
-    holds: judgeEnd,
-  });
+  noted(
+    ofTopic,
+    topic,
+    clause({
+      id: `instructions.${topic}.completes`,
+      cite,
+      level: 'must',
+      binds: 'cpu',
+      says,
+      on: ['cpu.outcome'],
+      harm: 'dies',
+      when: (m) =>
+        m.before.expected.completes &&
+        m.before.expected.instruction?.form.topic === topic &&
+        m.before.expected.endings[0]?.rule === 'complete',
+      holds: judgeEnd,
+    }),
+  );
 /** Flags by name; status flags are one thing. */
 const flagNames = (bits: number): string =>
   [

@@ -6,7 +6,7 @@ import { type Citation, sdm as cite } from '../../sources.ts';
 import type { Capability } from '../../units.ts';
 import type { Topic } from '../forms/index.ts';
 import type { Changes, InstructionsGhost, Kind } from '../ghost.ts';
-import { clause, completesClause, type Seen, without } from './clause.ts';
+import { clause, completesClause, noted, ofTopic, type Seen, without } from './clause.ts';
 
 interface TopicText {
   readonly topic: Topic;
@@ -160,7 +160,7 @@ const completed = (m: Seen, topic: Topic): boolean => {
 };
 const partClause = (t: TopicText, part: Part): Clause<InstructionsGhost> => {
   const { kinds, changed, says, needs } = parts[part];
-  return clause({
+  const made = clause({
     id: `instructions.${t.topic}.${part}`,
     cite: t.cite,
     level: 'must',
@@ -172,6 +172,7 @@ const partClause = (t: TopicText, part: Part): Clause<InstructionsGhost> => {
     when: (m) => completed(m, t.topic) && m.before.changes[changed],
     holds: (m) => without(m, ...kinds),
   });
+  return noted(ofTopic, t.topic, made);
 };
 export const resultClauses: readonly Clause<InstructionsGhost>[] = topics.flatMap((t) => [
   completesClause(t.topic, t.cite, `${t.what} complete, or end the way their page says, where no rule demands a fault`),
