@@ -8,7 +8,7 @@ import { commonField, keyOf, msixEnabled, structureAt } from './ghost.ts';
 import { barCount, commandBits, header, interruptDisableBit } from './layout.ts';
 
 /** Something that was switched off: 'ceasing' until a settle after which nothing of before can show any more. */
-export type Switch = 'unknown' | 'on' | 'ceasing' | 'off';
+type Switch = 'unknown' | 'on' | 'ceasing' | 'off';
 export interface FunctionTrack {
   /** Header bytes as the driver last wrote them. */
   readonly bytes: Map<number, number>;

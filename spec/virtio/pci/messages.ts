@@ -53,7 +53,7 @@ export const masked = (t: VectorTrack, vector: number): boolean | undefined => {
   return t.functionMask === false && own === false ? false : undefined;
 };
 /** The vector that an event was mapped to by this trace's own writes. */
-export const vectorFor = (g: PciGhost, from: 'queue' | 'config', queue?: number): number | undefined => {
+const vectorFor = (g: PciGhost, from: 'queue' | 'config', queue?: number): number | undefined => {
   if (!g.own || (from === 'queue' && queue === undefined)) return undefined;
   const vector = g.written.get(from === 'config' ? 'config_msix_vector:0' : `queue_msix_vector:${queue}`)?.value;
   return vector === undefined || vector === noVector || vector > (msixOf(g.space)?.table ?? -1) ? undefined : vector;
