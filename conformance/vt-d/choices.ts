@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import type { Arbitrary } from 'fast-check';
 import { edged } from '../arbitraries/edges.ts';
-import { SCENES, type Scene } from './scene-names.ts';
+import { RARE, SCENES, type Scene } from './scene-names.ts';
 
 /** What software invalidates after an edit: what is needed; everything; the domain; nothing; the page beside it; another domain; with IH set. */
 export const HOWS = ['right', 'global', 'domain', 'missing', 'narrow', 'other', 'hint'] as const;
@@ -143,7 +143,7 @@ const attributes = fc.constantFrom(0, 0, 0, 0, 0, 1, 2, 3, 4);
 const init: Arbitrary<VtdChoice> = fc.record(
   {
     op: is('init'),
-    scalable: fc.boolean(),
+    scalable: fc.constantFrom(true, true, true, false),
     queue: fc.constantFrom(true, true, true, false),
     remaps: fc.constantFrom(true, true, false),
     levels: few,
@@ -266,7 +266,7 @@ const others: readonly fc.WeightedArbitrary<VtdChoice>[] = [
   { weight: 2, arbitrary: fc.record({ op: is('page'), requester, at: where, flags: fc.nat(15), pasid, answered: fc.boolean() }, plain) },
   { weight: 1, arbitrary: fc.record({ op: is('silence'), requester, answers: fc.constantFrom(true, true, false) }, plain) },
   { weight: 2, arbitrary: fc.record({ op: is('function'), requester, what: fc.nat(7), n: fc.nat(4) }, plain) },
-  { weight: 11, arbitrary: fc.record({ op: is('scene'), what: fc.constantFrom(...SCENES), n: few }, plain) },
+  { weight: 24, arbitrary: fc.record({ op: is('scene'), what: fc.constantFrom(...SCENES, ...RARE), n: few }, plain) },
   { weight: 1, arbitrary: fc.record({ op: is('settle') }, plain) },
 ];
 

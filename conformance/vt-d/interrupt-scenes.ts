@@ -5,7 +5,7 @@ import type { Iova } from '../../spec/units.ts';
 import { bit, mask, message, REG } from './bits.ts';
 import type { Scene } from './scene-names.ts';
 import { extended, pointToTable } from './interrupts.ts';
-import { invalidate, resume } from './invalidate.ts';
+import { invalidate, resume, submit, waiting } from './invalidate.ts';
 import { able, addressOf, type Device, has, is, once, PAGES, poke, read, type Software, turn, write } from './software.ts';
 import { master, tell } from './scenes.ts';
 
@@ -22,8 +22,8 @@ const remapped = (vector: number): bigint => 1n | (BigInt(vector) << 16n);
 const postedTo = (at: bigint, vector: number): bigint => 1n | bit(14) | bit(15) | (BigInt(vector) << 16n) | ((at & 0xffff_ffc0n) << 32n);
 
 /** One message by an entry of its own; then the entry is gone again. */
-const byEntry = (sw: Software, device: Device, low: bigint): void => {
-  poke(sw, entryAt, low, 0n);
+const byEntry = (sw: Software, device: Device, low: bigint, high = 0n): void => {
+  poke(sw, entryAt, low, high);
   all(sw);
   tell(sw);
   send(sw, device);
@@ -42,6 +42,45 @@ const pointer = (sw: Software, device: Device): void => {
   send(sw, device);
   poke(sw, entryAt, 0n, 0n);
   all(sw);
+};
+/** An entry that was used is changed, and is invalidated by its index. */
+const changed = (sw: Software, device: Device, n: number): void => {
+  poke(sw, entryAt, remapped(0x66), 0n);
+  all(sw);
+  send(sw, device);
+  poke(sw, entryAt, remapped(0x67), 0n);
+  const order = Math.min(n, sw.facts.maximumHandleMask);
+  invalidate(sw, [{ what: 'interrupts', index: INDEX & ~((1 << order) - 1), order }]);
+  send(sw, device);
+  poke(sw, entryAt, 0n, 0n);
+  all(sw);
+};
+/** A wait that interrupts, by an event that is not masked: before it, or only after. */
+const completion = (sw: Software, n: number): void => {
+  if (!sw.queue.on || !sw.shows) return;
+  resume(sw);
+  write(sw, REG.ICS, 4, 1n);
+  read(sw, REG.ICS, 4);
+  write(sw, REG.IEDATA, 4, BigInt(0x75 + n));
+  write(sw, REG.IEADDR, 4, message);
+  write(sw, REG.IECTL, 4, n % 2 === 0 ? 0n : mask);
+  read(sw, REG.IECTL, 4);
+  sw.out.push({ do: 'settle' });
+  submit(sw, [waiting(sw, false, true)]);
+  sw.out.push({ do: 'settle' });
+  read(sw, REG.IECTL, 4);
+  if (n % 2 === 1) write(sw, REG.IECTL, 4, 0n);
+  read(sw, REG.ICS, 4);
+  sw.out.push({ do: 'settle' });
+  read(sw, REG.IECTL, 4);
+};
+/** A page request, and the queue's answer to its group. */
+export const answered = (sw: Software, device: Device, n: number): void => {
+  const { index: requester } = device;
+  sw.out.push({ do: 'pri.request', requester, at: 0x1000n as Iova, read: true, write: false, last: true, group: n });
+  sw.out.push({ do: 'settle' });
+  invalidate(sw, [{ what: 'response', source: device.requester.sourceId, pasid: undefined, group: n, code: n % 2 }]);
+  sw.out.push({ do: 'settle' });
 };
 const noTable = (sw: Software, device: Device): void => {
   tell(sw);
@@ -88,6 +127,13 @@ export const interruptScene = (sw: Software, what: Scene, n: number): boolean =>
   switch (what) {
     case 'entry-reserved':
       return run((d) => byEntry(sw, d, remapped(0x63) | bit(24 + n)));
+    case 'entry-stale':
+      return run((d) => changed(sw, d, n));
+    case 'entry-source':
+      return run((d) => byEntry(sw, d, remapped(0x68), bit(18) | BigInt(d.requester.sourceId ^ (1 << n))));
+    case 'completion':
+      completion(sw, n);
+      return true;
     case 'entry-pointer':
       return run((d) => pointer(sw, d));
     case 'entry-access':

@@ -113,6 +113,16 @@ const byRegister = (sw: Software, i: Invalidation): void => {
     read(sw, at + 8, 8);
   }
 };
+/** Register-based invalidations that are not carried out: no granularity, or more pages than MAMV says. */
+export const refusedCommand = (sw: Software, n: number): void => {
+  if (sw.queue.on) return;
+  const { facts } = sw;
+  const at = n % 2 === 0 ? REG.CCMD : facts.invalidateAt + 8;
+  const wide = n % 4 === 3 && facts.pageSelective && facts.maximumMask < 63;
+  if (wide) write(sw, facts.invalidateAt, 8, BigInt(facts.maximumMask + 1));
+  write(sw, at, 8, bit(63) | (wide ? 3n << 60n : 0n));
+  read(sw, at, 8);
+};
 /** By the queue while it is on, else by registers. What registers cannot do is left out. */
 export const invalidate = (sw: Software, list: readonly Invalidation[]): void => {
   if (list.length === 0) return;

@@ -8,26 +8,11 @@ import type { InitChoice, VtdChoice } from './choices.ts';
 import { attach, contextEntry, detach, pasidEntry, rootEntry } from './contexts.ts';
 import { forget, functionOf, pageRequest, silence, startFunctions, startRequests, translation } from './devices.ts';
 import { send, setEntry } from './interrupts.ts';
-import { afterContext, afterInterrupt, everything, type Invalidation, invalidate, submit, waiting } from './invalidate.ts';
+import { afterContext, afterInterrupt, everything, type Invalidation, invalidate, refusedCommand, submit, waiting } from './invalidate.ts';
 import { clear, command, look, prepare, setEvent, setRoot, shield, stopWith } from './registers.ts';
 import { request } from './requests.ts';
 import { scene, SCENE_PAGES } from './scenes.ts';
-import {
-  addressOf,
-  type Device,
-  fresh,
-  is,
-  PAGES,
-  peek,
-  pick,
-  poke,
-  read,
-  type Software,
-  software,
-  type Space,
-  turn,
-  write,
-} from './software.ts';
+import { addressOf, type Device, fresh, is, PAGES, peek, pick, poke, read, type Software, software, type Space, turn } from './software.ts';
 import { changed, leafEntry, map, protect, remap, resize, tableEntry, unmap } from './tables.ts';
 import { violate } from './violations.ts';
 
@@ -45,6 +30,7 @@ function init(sw: Software, c: InitChoice): void {
     if (sw.scalable && device.requester.can.includes('pasid')) attach(sw, device, space, 'first', 1, 2 * (device.index % 2), 'right');
     for (const k of [0, 1]) map(sw, space, 2 * device.index + k, device.index + 4 * k, 0, 3, 'right');
   }
+  command(sw, 'flush');
   if (c.enabled) turn(sw, 'TE', true);
 }
 
@@ -141,12 +127,6 @@ function mend(sw: Software): void {
   last.flush('right');
 }
 
-/** A register-based invalidation without a granularity. */
-function refusedCommand(sw: Software, n: number): void {
-  const at = n % 2 === 0 ? REG.CCMD : sw.facts.invalidateAt + 8;
-  write(sw, at, 8, bit(63));
-  read(sw, at, 8);
-}
 /** An invalidation by itself; `early` has none behind it that waits. */
 function invalidation(sw: Software, c: Extract<VtdChoice, { op: 'invalidate' }>): void {
   const space = pick(sw.spaces, c.space);
@@ -157,7 +137,7 @@ function invalidation(sw: Software, c: Extract<VtdChoice, { op: 'invalidate' }>)
   const order = Math.min(c.mask, sw.facts.maximumMask);
   const near = pick([...space.mappings.map((m) => m.at), ...space.past], c.which) ?? 0n;
   const at = near & ~((4096n << BigInt(order)) - 1n);
-  if (c.early && c.what === 13 && !sw.queue.on) return refusedCommand(sw, c.which);
+  if (c.early && c.what === 13) return refusedCommand(sw, c.which);
   const one = ((): Invalidation | undefined => {
     switch (c.what) {
       case 0:

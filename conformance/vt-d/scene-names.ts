@@ -33,5 +33,29 @@ export const SCENES = [
   'functions',
   'second-reserved',
   'stale',
+  'context-reserved',
+  'pasid-enable',
+  'pasid-reserved',
+  'pasid-valid',
+  'pasid-stale',
+  'supervisor-enable',
+  'first-user',
+  'entry-stale',
+  'entry-source',
+  'completion',
+  'answered',
+  'granularity',
+] as const;
+/** Only a few machines have what these need: they are drawn more often. */
+export const RARE = [
+  'posted',
+  'posted-access',
+  'page-event',
+  'answered',
+  'functions',
+  'page-request',
+  'rid-pasid',
+  'abort',
+  'entry-pointer',
 ] as const;
 export type Scene = (typeof SCENES)[number];

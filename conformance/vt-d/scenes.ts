@@ -4,8 +4,8 @@
 import type { Iova } from '../../spec/units.ts';
 import { bit, REG, words } from './bits.ts';
 import type { Scene } from './scene-names.ts';
-import { interruptScene, pageEvent } from './interrupt-scenes.ts';
-import { everything, type Invalidation, invalidate, resume } from './invalidate.ts';
+import { answered, interruptScene, pageEvent } from './interrupt-scenes.ts';
+import { everything, type Invalidation, invalidate, refusedCommand, resume } from './invalidate.ts';
 import { setRoot } from './registers.ts';
 import {
   addressOf,
@@ -45,6 +45,7 @@ interface Change {
   readonly contextHigh?: bigint;
   readonly directory?: bigint;
   readonly entry?: bigint;
+  readonly entryFlip?: bigint;
   /** ERE and SRE. */
   readonly enable?: bigint;
   readonly stage?: bigint;
@@ -91,7 +92,14 @@ const tables = (sw: Software, base: number, device: Device, c: Change): void => 
     put(sw, Number(page(1)) + 32 * (sourceId & 0x7f), context ^ (c.contextFlip ?? 0n), c.contextHigh ?? 0n, 0n, 0n);
     put(sw, Number(page(2)), c.directory ?? page(3) | 1n);
     const low = c.entry ?? (c.first === true ? (1n << 6n) | 1n : stage | (2n << 6n) | (aw << 2n) | 1n);
-    put(sw, Number(page(3)) + 64 * (c.pasid ?? 0), low, DOMAIN, c.first === true ? stage | bit(4) | bit(5) | (c.enable ?? 0n) : 0n, 0n);
+    put(
+      sw,
+      Number(page(3)) + 64 * (c.pasid ?? 0),
+      low ^ (c.entryFlip ?? 0n),
+      DOMAIN,
+      c.first === true ? stage | bit(4) | bit(5) | (c.enable ?? 0n) : 0n,
+      0n,
+    );
   } else put(sw, Number(page(1)) + 16 * (sourceId & 0xff), (c.context ?? stage) | 1n, aw | (DOMAIN << 8n));
   const rights = c.first === true ? 7n : 3n;
   for (let i = top; i < 7; i++)
@@ -126,6 +134,11 @@ type Tables = (sw: Software) => Change | undefined;
 const fetched = (sw: Software, d: Device): void => {
   sw.out.push({ do: 'dma.read', requester: d.index, at: PLACE as Iova, length: 4, pasid: 1, execute: true });
 };
+const privileged = (sw: Software, d: Device): void => {
+  sw.out.push({ do: 'dma.read', requester: d.index, at: PLACE as Iova, length: 4, pasid: 1, privileged: true });
+};
+/** Only bits of the PASID-table entry's type: no type has them all. */
+const types = (sw: Software): bigint => (sw.facts.secondStage ? 5n : 6n) << 6n;
 const scalable =
   (change: Change): Tables =>
   (sw) =>
@@ -139,6 +152,7 @@ const first =
   (sw) =>
     sw.scalable && sw.facts.firstStage ? { first: true, ...change } : undefined;
 const executes = (sw: Software): boolean => sw.facts.pasid && (sw.vtd.ecap & bit(30)) !== 0n;
+const supervises = (sw: Software): boolean => sw.facts.pasid && (sw.vtd.ecap & bit(31)) !== 0n;
 const pageAsked: Change['ask'] = (sw, device) => {
   if (!has(device, 'pri')) return;
   sw.out.push({ do: 'pri.request', requester: device.index, at: PLACE as Iova, read: true, write: false, last: true, group: 1 });
@@ -159,6 +173,7 @@ const changes: Partial<Readonly<Record<Scene, Tables>>> = {
         }
       : undefined,
   'page-request': (sw) => (sw.facts.pageRequests ? { ...(sw.scalable ? { contextFlip: 16n } : {}), ask: pageAsked } : undefined),
+  answered: (sw) => (sw.facts.pageRequests && sw.scalable && sw.queue.on ? { first: !sw.facts.secondStage, ask: answered } : undefined),
   'page-event': (sw) => (sw.facts.pageRequests && sw.scalable ? { first: !sw.facts.secondStage, ask: pageEvent } : undefined),
   abort: (sw) => (sw.facts.scalable && sw.queue.on ? { root: BigInt(addressOf(PAGES.root)) | bit(11) | bit(10) } : undefined),
   'rid-pasid': (sw) => (sw.scalable && sw.facts.ridPasid ? { first: !sw.facts.secondStage, contextHigh: 0x3000n } : undefined),
@@ -175,6 +190,14 @@ const changes: Partial<Readonly<Record<Scene, Tables>>> = {
   'first-execute': (sw) =>
     sw.scalable && sw.facts.firstStage && executes(sw) ? { first: true, pasid: 1, enable: 2n, leafFlip: bit(63), ask: fetched } : undefined,
   'execute-enable': (sw) => (sw.scalable && sw.facts.firstStage && executes(sw) ? { first: true, pasid: 1, ask: fetched } : undefined),
+  'context-reserved': scalable({ contextFlip: bit(5) }),
+  'pasid-enable': (sw) => (sw.scalable && sw.facts.pasid ? { first: !sw.facts.secondStage, contextFlip: 8n, pasid: 1 } : undefined),
+  'pasid-reserved': scalable({ entryFlip: bit(10) }),
+  'pasid-valid': (sw) => (sw.scalable ? { first: !sw.facts.secondStage, entryFlip: types(sw) } : undefined),
+  'pasid-stale': (sw) => (sw.scalable ? { first: !sw.facts.secondStage, ask: entryGone } : undefined),
+  'supervisor-enable': (sw) =>
+    sw.scalable && sw.facts.firstStage && supervises(sw) ? { first: true, pasid: 1, ask: privileged } : undefined,
+  'first-user': first({ leafFlip: 4n }),
   width: (sw) =>
     sw.scalable && sw.facts.passThrough
       ? {
@@ -210,14 +233,31 @@ const used = (sw: Software, device: Device, n: number): void => {
   ask(sw, device, PLACE, {});
 };
 
+/** A PASID-table entry is used, is gone, and is invalidated by domain, by PASID or with all others, and what was made of it too. */
+const entryGone = (sw: Software, device: Device, n: number): void => {
+  if (sw.scene === undefined) return;
+  const domain = Number(DOMAIN);
+  const entry = addressOf(sw.scene + 3);
+  ask(sw, device, PLACE, {});
+  poke(sw, entry, peek(sw, entry) & ~1n);
+  const grain = n % 3 === 0 ? 0 : n % 3 === 1 ? 1 : 3;
+  invalidate(sw, [
+    { what: 'pasid', grain, domain, pasid: 0 },
+    { what: 'pasid-iotlb', grain: 2, domain, pasid: 0 },
+    { what: 'iotlb', grain: 2, domain },
+  ]);
+  tell(sw);
+  ask(sw, device, PLACE, {});
+};
+
 /** The n-th function that is there whatever virtual functions are enabled, and can do what the scene asks. */
 const deviceFor = (sw: Software, what: Scene, n: number): Device | undefined => {
   const wants =
-    what === 'page-request' || what === 'page-event'
+    what === 'page-request' || what === 'page-event' || what === 'answered'
       ? 'pri'
       : what === 'translated'
         ? 'translated'
-        : what === 'first-execute' || what === 'execute-enable'
+        : what === 'first-execute' || what === 'execute-enable' || what === 'supervisor-enable'
           ? 'execute'
           : 'write';
   return pick(
@@ -230,6 +270,7 @@ export const scene = (sw: Software, what: Scene, n: number): void => {
   if (!sw.rich) return;
   if (what === 'protected') return protect(sw, n);
   if (what === 'functions') return withoutFunctions(sw);
+  if (what === 'granularity') return refusedCommand(sw, n);
   if (interruptScene(sw, what, n)) return;
   const change = changes[what]?.(sw);
   const device = deviceFor(sw, what, n);

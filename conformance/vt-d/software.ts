@@ -133,7 +133,9 @@ export const freshStatus = (sw: Software): number => {
 };
 
 export const peek = (sw: Software, at: number): bigint => sw.memory.get(at) ?? 0n;
+/** Nothing where no memory is: a pointer that was spoilt leads anywhere. */
 export const poke = (sw: Software, at: number, ...values: readonly bigint[]): void => {
+  if (at + 8 * values.length > (sw.firstData + sw.dataPages) * Number(page)) return;
   for (const [i, value] of values.entries()) sw.memory.set(at + 8 * i, BigInt.asUintN(64, value));
   sw.out.push({ do: 'memory.write', at: gpa(at), bytes: words(...values) });
 };

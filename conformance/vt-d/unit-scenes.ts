@@ -48,5 +48,9 @@ export const withoutFunctions = (sw: Software): void => {
   }
   set(SRIOV.number, virtual.length);
   set(SRIOV.control, 9);
-  for (const d of virtual) master(sw, d);
+  for (const at of [SRIOV.control, SRIOV.number, SRIOV.offset]) sw.out.push({ do: 'function.config.read', requester, at, width: 4 });
+  for (const d of virtual) {
+    sw.out.push({ do: 'function.config.read', requester: d.index, at: 0, width: 4 });
+    master(sw, d);
+  }
 };
