@@ -59,7 +59,10 @@ const WRMSR: Meaning = (w) => {
   if (name === 'efer') toEfer(w, value);
   else if (name === 'fs' || name === 'gs') w.s[name] = { ...w.s[name], base: value };
   else if (name === 'tscAux') {
-    if (value >> 32n !== 0n) gp('msr.reserved');
+    if (value >> 32n !== 0n) {
+      if (w.cpu.vendor !== 'intel') undecided('the upper half of IA32_TSC_AUX');
+      gp('msr.reserved');
+    }
     w.s.tscAux = value;
   } else if (name === 'sysenterCs' || name === 'sfmask') {
     if (value >> 32n !== 0n) undecided(`the upper half of ${name}`);
