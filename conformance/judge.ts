@@ -102,6 +102,7 @@ const nobody: Here = { duties: [], asked: [], observers: [] };
 
 export const nameOf = (event: Event): EventName => ('do' in event ? event.do : event.saw);
 const contains = (outer: Scope, inner: Scope): boolean => outer === 'machine' || inner === outer || inner.startsWith(`${outer}/`);
+const same = (a: Granted['offers'], b: Granted['offers']): boolean => a === b || (a.length === b.length && a.every((c, i) => c === b[i]));
 const offersAll = (granted: Granted, rule: { readonly needs?: readonly Capability[] }): boolean =>
   rule.needs?.every((c) => granted.offers.includes(c)) ?? true;
 
@@ -218,7 +219,7 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
       breaches = [];
       at = 0;
       found.length = 0;
-      if (g.offers !== offered) meet(g);
+      if (offered === undefined || !same(g.offers, offered)) meet(g);
       for (const room of rooms) if (room.active) room.ghost = room.area.initial(g);
     },
     see(event) {

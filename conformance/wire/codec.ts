@@ -7,8 +7,14 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 export type JsonRecord = { [key: string]: Json };
 
 export const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
+const digit = (code: number): number => (code < 58 ? code - 48 : (code | 32) - 87);
 export const bytesOf = (hex: string): Uint8Array => {
   const bytes = new Uint8Array(hex.length >>> 1);
+  if (bytes.length <= 32) {
+    // Most are a few bytes, and asking a small array for its buffer costs more than decoding it.
+    for (let i = 0; i < bytes.length; i++) bytes[i] = (digit(hex.charCodeAt(2 * i)) << 4) | digit(hex.charCodeAt(2 * i + 1));
+    return bytes;
+  }
   Buffer.from(bytes.buffer).write(hex, 'hex');
   return bytes;
 };
