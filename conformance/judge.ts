@@ -60,23 +60,27 @@ interface Ask<Rule> {
   readonly rule: Rule;
   readonly tally: Tally;
 }
+/** A clause, and `when` beside it: clauses come in many shapes, and finding a function in one of many costs more than most of them do. */
+interface Asking extends Ask<Clause<unknown>> {
+  readonly when: Clause<unknown>['when'];
+}
 /** Who is concerned with events of one name, in the order of the areas. */
 interface Concerned {
   readonly duties: Ask<Duty<unknown>>[];
-  readonly clauses: Ask<Clause<unknown>>[];
+  readonly clauses: Asking[];
   readonly observers: Room[];
 }
 /** The clauses of one area on one event: all of them, and those of each list that the area says can matter. */
 interface Asked {
   readonly room: Room;
-  readonly all: Ask<Clause<unknown>>[];
-  readonly among: Map<readonly Clause<unknown>[], readonly Ask<Clause<unknown>>[]>;
+  readonly all: Asking[];
+  readonly among: Map<readonly Clause<unknown>[], readonly Asking[]>;
 }
 /** The same for a machine, its clauses area by area. */
 interface Here extends Omit<Concerned, 'clauses'> {
   readonly asked: readonly Asked[];
 }
-const byArea = (clauses: readonly Ask<Clause<unknown>>[]): readonly Asked[] => {
+const byArea = (clauses: readonly Asking[]): readonly Asked[] => {
   const lists: Asked[] = [];
   for (const one of clauses) {
     let last = lists.at(-1);
@@ -85,7 +89,7 @@ const byArea = (clauses: readonly Ask<Clause<unknown>>[]): readonly Asked[] => {
   }
   return lists;
 };
-const askedOf = ({ room, all, among }: Asked, event: Event): readonly Ask<Clause<unknown>>[] => {
+const askedOf = ({ room, all, among }: Asked, event: Event): readonly Asking[] => {
   const list = room.area.among?.(room.ghost, event);
   if (list === undefined) return all;
   let found = among.get(list);
@@ -138,7 +142,8 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
       if (tallies.has(rule.id)) throw new Error(`two clauses are called ${rule.id}`);
       const tally: Tally = { id: rule.id, applied: 0, kept: 0, broken: 0, unknown: 0 };
       tallies.set(rule.id, tally);
-      for (const name of rule.on) concerned(name).clauses.push({ room, rule, tally });
+      const { when } = rule;
+      for (const name of rule.on) concerned(name).clauses.push({ room, rule, when, tally });
     }
     for (const rule of room.area.duties) {
       const tally: Tally = { id: rule.id, applied: 0, kept: 0, broken: 0, unknown: 0 };
@@ -168,8 +173,7 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
     tally.unknown++;
     tally.why ??= why;
   };
-  const ask = ({ rule, tally }: Ask<Clause<unknown>>, m: Moment<unknown>, findings: Finding[]): void => {
-    if (!rule.when(m)) return;
+  const ask = ({ rule, tally }: Asking, m: Moment<unknown>, findings: Finding[]): void => {
     const scope = rule.scope?.(m) ?? 'machine';
     const breach = rule.always || breaches.length === 0 ? undefined : breachIn(scope);
     if (breach?.certain) return;
@@ -201,7 +205,7 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
     }
     for (const asked of here.asked) {
       const m = momentOf(asked.room, event, now);
-      for (const one of askedOf(asked, event)) ask(one, m, findings);
+      for (const one of askedOf(asked, event)) if (one.when(m)) ask(one, m, findings);
     }
     if (name === 'scope.reset') breaches = breaches.filter((b) => !contains((event as EventOf<'scope.reset'>).scope, b.scope));
     let derived: Event[] | undefined;

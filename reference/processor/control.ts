@@ -37,7 +37,7 @@ const CR0_RELOADS = CR0_CD | CR0_NW | CR0_PG;
 const CR4_RELOADS = 0xb0 | (1 << 20);
 const CR4_FLUSHES = 0xb0 | (1 << 20) | (1 << 21) | (1 << 17) | (1 << 12);
 
-const lowOf = (x: bigint): number => Number(BigInt.asIntN(32, x));
+const low = (x: bigint): number => Number(BigInt.asIntN(32, x));
 const pae = (c: Cpu, cr0: number, cr4: number): boolean => (cr0 & CR0_PG) !== 0 && (cr4 & CR4_PAE) !== 0 && (c.efer & EFER_LME) === 0;
 
 /** MOV to CR0 of a whole value. */
@@ -126,7 +126,7 @@ const fromControl: Build = (insn) => {
     privileged(c);
     if (which === 2 || which === 3) {
       const value = which === 2 ? c.cr2 : c.cr3;
-      set(c, lowOf(value), lowOf(value >> 32n));
+      set(c, low(value), low(value >> 32n));
     } else set(c, which === 0 ? c.cr0 : which === 4 ? c.cr4 : c.cr8, 0);
   };
 };
@@ -173,8 +173,8 @@ const fromDebug: Build = (insn) => {
   return (c) => {
     const which = guardDebug(c, named);
     // Halves, not one value from either arm: V8 of Node 20 aborts while it compiles a shift of a choice between two unsigned 64-bit BigInts.
-    if (which < 4) set(c, lowOf(c.dr[which]!), lowOf(c.dr[which]! >> 32n));
-    else set(c, (which === 6 ? c.dr6 : c.dr7) >>> 0, 0);
+    if (which < 4) set(c, low(c.dr[which]!), low(c.dr[which]! >> 32n));
+    else set(c, which === 6 ? c.dr6 : c.dr7, 0);
   };
 };
 
@@ -183,8 +183,8 @@ const lmsw: Build = (insn) => {
   const get = getOf(insn, 0, 16);
   return (c) => {
     privileged(c);
-    const low = get(c) & (CR0_PE | CR0_MP | CR0_EM | CR0_TS);
-    writeCr0(c, (c.cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | low);
+    const bits = get(c) & (CR0_PE | CR0_MP | CR0_EM | CR0_TS);
+    writeCr0(c, (c.cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | bits);
   };
 };
 const smsw: Build = (insn) => {

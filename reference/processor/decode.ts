@@ -77,7 +77,7 @@ const decode = (c: Cpu, at: number, hi: number, physical: number, single: boolea
   const limit = c.code === 64 ? Number.MAX_SAFE_INTEGER : c.seg[CS].limit - (c.ipLo >>> 0) + 1;
   const here = Math.min(4096 - offset, limit, single ? LONGEST : MOST * LONGEST);
   const inside = physical + here <= c.ram.size;
-  const bytes = inside ? c.ram.bytes.slice(physical, physical + here) : outside(c, physical, Math.min(here, LONGEST));
+  const bytes = inside ? c.ram.bytes.subarray(physical, physical + here) : outside(c, physical, Math.min(here, LONGEST));
   const ops: Op[] = [];
   const used = decodeRun(c, bytes, ops, single ? 1 : MOST);
   const first = c.ipLo >>> 0;
@@ -88,7 +88,7 @@ const decode = (c: Cpu, at: number, hi: number, physical: number, single: boolea
       hi: c.ipHi,
       code: c.code,
       physical,
-      bytes: bytes.subarray(0, used),
+      bytes: bytes.slice(0, used),
       last: first + used - 1,
       whole: !single || ops[0]!.ends,
       version: inside ? c.ram.versions[physical >>> 12]! : -1,
@@ -125,10 +125,14 @@ const outside = (c: Cpu, physical: number, length: number): Uint8Array => {
 
 /** Decodes up to `most` operations; gives the number of bytes they take. */
 const decodeRun = (c: Cpu, bytes: Uint8Array, ops: Op[], most: number): number => {
-  const { Decoder, DecoderError, DecoderOptions, Instruction } = iced();
   const { code } = c;
+  if (bytes[0] === INT3) {
+    ops.push(breakpoint(code, c.ipLo, c.ipHi));
+    return 1;
+  }
+  const { Decoder, DecoderError, DecoderOptions, Instruction } = iced();
   const decoder = new Decoder(code, bytes, DecoderOptions.None);
-  const instruction = new Instruction();
+  instruction ??= new Instruction();
   try {
     decoder.ip = (BigInt(c.ipHi >>> 0) << 32n) | BigInt(c.ipLo >>> 0);
     let [lo, hi] = [c.ipLo, c.ipHi];
@@ -146,12 +150,36 @@ const decodeRun = (c: Cpu, bytes: Uint8Array, ops: Op[], most: number): number =
       used = decoder.position;
       [lo, hi] = [op.nextLo, op.nextHi];
       if (op.ends) break;
+      // What follows most tested instructions.
+      if (bytes[used] === INT3 && ops.length < most) {
+        ops.push(breakpoint(code, lo, hi));
+        return used + 1;
+      }
     }
     return used;
   } finally {
-    instruction.free();
     decoder.free();
   }
+};
+const INT3 = 0xcc;
+/** One for all: what is decoded into it is read before the next. */
+let instruction: Instruction | undefined;
+const breakpoints: { [code in 16 | 32 | 64]?: Insn } = {};
+/** INT3 without prefixes is one byte in every mode: what the decoder says of it is asked once. */
+const breakpoint = (code: 16 | 32 | 64, lo: number, hi: number): Op => {
+  let like = breakpoints[code];
+  if (like === undefined) {
+    const { Decoder, DecoderOptions } = iced();
+    const decoder = new Decoder(code, Uint8Array.of(INT3), DecoderOptions.None);
+    const decoded = decoder.decode();
+    breakpoints[code] = like = insnOf(decoded, code, 0, 0);
+    decoded.free();
+    decoder.free();
+  }
+  const nextLo = (lo + 1) | 0;
+  const insn: Insn = { ...like, lo, hi, nextLo, nextHi: code === 64 && nextLo === 0 ? (hi + 1) | 0 : hi };
+  const entry = entryOf(insn)!;
+  return { run: entry.build(insn), lo, hi, nextLo, nextHi: insn.nextHi, jumps: entry.jumps === true, ends: entry.ends === true };
 };
 const invalid = (lo: number, hi: number, long: boolean): Op => ({
   run: long ? () => gp() : ud,

@@ -54,9 +54,15 @@ const high = (x: bigint): number => Number(BigInt.asIntN(32, x >> 32n));
 interface Tables {
   readonly register: readonly Operand[];
   readonly memory: readonly Size[];
-  readonly mnemonic: Readonly<Record<number, string>>;
-  readonly code: Readonly<Record<number, string>>;
+  readonly mnemonic: readonly string[];
+  readonly code: readonly string[];
 }
+/** The names of an enumeration by their numbers. */
+const namesOf = (enumeration: object): readonly string[] => {
+  const names: string[] = [];
+  for (const [name, value] of Object.entries(enumeration)) if (typeof value === 'number') names[value] = name;
+  return names;
+};
 let made: Tables | undefined;
 const tables = (): Tables => {
   if (made !== undefined) return made;
@@ -68,7 +74,7 @@ const tables = (): Tables => {
     register[number(name)] = operandOf(name, number(name), number('AL'), number('AX'), number('EAX'), number('RAX'));
   const memory: Size[] = [];
   for (const [name, value] of Object.entries(MemorySize)) if (typeof value === 'number') memory[value] = sizeOf(name);
-  made = { register, memory, mnemonic: Mnemonic as unknown as Tables['mnemonic'], code: Code as unknown as Tables['code'] };
+  made = { register, memory, mnemonic: namesOf(Mnemonic), code: namesOf(Code) };
   return made;
 };
 const operandOf = (name: string, n: number, al: number, ax: number, eax: number, rax: number): Operand => {

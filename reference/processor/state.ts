@@ -14,14 +14,28 @@ const high = (x: bigint): number => Number(BigInt.asIntN(32, x >> 32n));
 const wide = (lo: number, hi: number): bigint => (hi === 0 ? BigInt(lo >>> 0) : (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0));
 
 export const SHADOWS = ['none', 'sti', 'mov-ss'] as const;
-const REGISTERS = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
-
 const loadSeg = (s: Seg, from: Segment): void => setSeg(s, from.selector, low(from.base), high(from.base), from.limit >>> 0, from.access);
 const seen = (s: Seg): Segment => ({ selector: s.selector, base: wide(s.lo, s.hi), limit: s.limit, access: s.access });
 
 /** Everything that was running is forgotten; memory stays. */
 export const loadState = (c: Cpu, state: CpuState): void => {
-  for (let i = 0; i < 16; i++) c.r64[i] = state[REGISTERS[i]!];
+  const { r64 } = c;
+  r64[0] = state.rax;
+  r64[1] = state.rcx;
+  r64[2] = state.rdx;
+  r64[3] = state.rbx;
+  r64[4] = state.rsp;
+  r64[5] = state.rbp;
+  r64[6] = state.rsi;
+  r64[7] = state.rdi;
+  r64[8] = state.r8;
+  r64[9] = state.r9;
+  r64[10] = state.r10;
+  r64[11] = state.r11;
+  r64[12] = state.r12;
+  r64[13] = state.r13;
+  r64[14] = state.r14;
+  r64[15] = state.r15;
   c.ipLo = low(state.rip);
   c.ipHi = high(state.rip);
   const { seg } = c;

@@ -65,7 +65,15 @@ const keyOf = (insn: Insn): string => {
       return name;
   }
 };
-export const entryOf = (insn: Insn): Entry | undefined => all[keyOf(insn)];
+const byForm = new Map<string, Entry | undefined>();
+/** Operands of one form are of one kind: a form is looked up once. */
+export const entryOf = (insn: Insn): Entry | undefined => {
+  const known = byForm.get(insn.form);
+  if (known !== undefined) return known;
+  const entry = all[keyOf(insn)];
+  byForm.set(insn.form, entry);
+  return entry;
+};
 /** Extensions that CPUID announces, though not all of their instructions are done: what must hold before one of them runs at all. */
 const ANNOUNCED: Readonly<Record<string, Run>> = { FPU: x87, FPU287: x87, FPU387: x87, SSE: sse, SSE2: sse, FXSR: x87, CMOV: x87 };
 let announced: ReadonlyMap<number, Run> | undefined;

@@ -207,7 +207,7 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
     word,
     value: BigInt(value),
     // Above the selector the word is not defined. SDM volume 2, PUSH: a 32-bit push of a segment register may store 16 bits only; same for frames.
-    ...(size === 2 ? {} : { loose: ones(size) & ~0xffffn }),
+    loose: size === 2 ? 0n : ones(size) & ~0xffffn,
   });
   const pushes: Push[] = [];
   if (v86(s)) for (const name of ['gs', 'fs', 'ds', 'es'] as const) pushes.push(selectorWord(name, s[name].selector));

@@ -33,12 +33,14 @@ const restarted = (w: Work): Work['s'] => {
 };
 /** How the run ends when the instruction faults: over the state as it was, or as a repeated string instruction had brought it. */
 const faulting = (w: Work, fault: Fault): Ending => {
-  const fresh: Work = {
-    ...begin(w.before, w.memory, w.granted, w.cpu),
-    i: w.i,
-    around: new Map(w.around),
-    ...(w.progress ? { s: restarted(w), stores: new Map(w.stores), ports: w.ports } : {}),
-  };
+  const fresh = begin(w.before, w.memory, w.granted, w.cpu);
+  fresh.i = w.i;
+  if (w.around.size > 0) fresh.around = new Map(w.around);
+  if (w.progress) {
+    fresh.s = restarted(w);
+    fresh.stores = new Map(w.stores);
+    fresh.ports = w.ports;
+  }
   // DR6 and CR2 apart, a fault changes nothing before delivery.
   const flags = flagsOf(fresh.s) | (fault.trap === true ? 0 : flag.RF);
   return arrive(

@@ -62,7 +62,10 @@ const saved = (
   const pushes = e?.frame === undefined ? withError.has(event.stop ?? 0) && protectedMode(before) : e.frame.words.has('error');
   const error = pushes ? word(m.memory, at, size) : undefined;
   const rip = word(m.memory, pushes ? at + size : at, size);
-  return { ...(error === undefined ? {} : { error: Number(error & 0xffffffffn) }), ...(rip === undefined ? {} : { rip }) };
+  const told: { error?: number; rip?: bigint } = {};
+  if (error !== undefined) told.error = Number(error & 0xffffffffn);
+  if (rip !== undefined) told.rip = rip;
+  return told;
 };
 
 const stopped = (g: InstructionsGhost, event: EventOf<'cpu.stopped'>, m: Moment<InstructionsGhost>): readonly Event[] => {

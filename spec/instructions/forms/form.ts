@@ -45,14 +45,14 @@ export interface Form {
   /** The low three bits of the opcode number a register. */
   readonly plus: boolean;
   /** /digit: the reg field of ModRM. */
-  readonly digit?: number;
+  readonly digit: number | undefined;
   /** The whole ModRM byte. */
-  readonly modrm?: number;
+  readonly modrm: number | undefined;
   readonly hasModrm: boolean;
   /** Which mod values the form has. */
   readonly mod: 'any' | 'memory' | 'register';
   /** Mandatory prefix; 'none': none of 66H, F2H, F3H; 'no repeat': neither F2H nor F3H. Absent: 66H is the operand size, F2H and F3H repeat or mean nothing. */
-  readonly prefix?: 0x66 | 0xf2 | 0xf3 | 'none' | 'no repeat';
+  readonly prefix: 0x66 | 0xf2 | 0xf3 | 'none' | 'no repeat' | undefined;
   readonly operands: readonly Operand[];
   readonly topic: Topic;
   /** LOCK is permitted where the destination is memory. */
@@ -63,7 +63,7 @@ export interface Form {
   readonly size64: 'rex' | 'default' | 'forced';
   /** #GP(0) above CPL 0 (SDM volume 3, Privileged Instructions). */
   readonly privileged: boolean;
-  readonly feature?: string;
+  readonly feature: string | undefined;
 }
 
 const placeOf: Readonly<Record<string, Operand>> = {
@@ -107,20 +107,26 @@ const parseLine = (line: string, topic: Topic): Form => {
     map: map as Form['map'],
     opcode: Number.parseInt(opcode, 16),
     plus: opcode.endsWith('+'),
-    ...(digit === undefined || digit === '/r' ? {} : { digit: Number(digit[1]) }),
-    ...(modrm === undefined ? {} : { modrm: Number.parseInt(modrm.slice(1), 16) }),
+    // Forms are read in every case: all have one shape.
+    digit: digit === undefined || digit === '/r' ? undefined : Number(digit[1]),
+    modrm: modrm === undefined ? undefined : Number.parseInt(modrm.slice(1), 16),
     hasModrm: needsModrm || digit !== undefined || modrm !== undefined,
     mod: mod === 'm' || parsed.some((o) => o.at === 'M') ? 'memory' : mod === 'r' || parsed.some((o) => o.at === 'R') ? 'register' : 'any',
-    ...(prefix === undefined
-      ? {}
-      : { prefix: prefix === 'NP' ? 'none' : prefix === 'NR' ? 'no repeat' : (Number.parseInt(prefix, 16) as 0x66 | 0xf2 | 0xf3) }),
+    prefix:
+      prefix === undefined
+        ? undefined
+        : prefix === 'NP'
+          ? 'none'
+          : prefix === 'NR'
+            ? 'no repeat'
+            : (Number.parseInt(prefix, 16) as 0x66 | 0xf2 | 0xf3),
     operands: parsed,
     topic,
     lock: marks.has('lock'),
     modes: marks.has('not64') ? 'not64' : marks.has('only64') ? 'only64' : marks.has('protected') ? 'protected' : 'all',
     size64: marks.has('f64') ? 'forced' : marks.has('d64') ? 'default' : 'rex',
     privileged: marks.has('cpl0'),
-    ...(feature === undefined ? {} : { feature }),
+    feature,
   };
 };
 /** Lines of a table; blank lines part groups. */
