@@ -6,6 +6,7 @@ import { instructionDeliveryFaults } from './instructions-delivery.ts';
 import { instructionFarFaults } from './instructions-far.ts';
 import { instructionPagingFaults } from './instructions-paging.ts';
 import { instructionPrivilegeFaults } from './instructions-privilege.ts';
+import { instructionResultFaults } from './instructions-results.ts';
 import { instructionSegmentsFaults } from './instructions-segments.ts';
 import { instructionMonitorFaults } from './monitors.ts';
 import { virtioBasicFaults } from './virtio-basic.ts';
@@ -38,5 +39,6 @@ export const faults: readonly Fault[] = [
   ...instructionPagingFaults,
   ...instructionPrivilegeFaults,
   ...instructionSegmentsFaults,
+  ...instructionResultFaults,
   ...instructionMonitorFaults,
 ];

@@ -12,4 +12,12 @@ export const virtioBlkConfigFaults: readonly Fault[] = [
     killedBy: 'virtio.blk.config.topology',
     story: 'alignment_offset lies outside the physical block',
   },
+  {
+    id: 'blk-wce-alone',
+    origin: 'rule',
+    file: 'virtio/features.ts',
+    swap: ['  if (!has(offer, VIRTIO_BLK_F_FLUSH)) offer &= ~(1n << VIRTIO_BLK_F_CONFIG_WCE);\n', ''],
+    killedBy: 'virtio.blk.features.wce-flush',
+    story: 'CONFIG_WCE is offered without FLUSH',
+  },
 ];

@@ -100,4 +100,20 @@ export const virtioMmioFaults: readonly Fault[] = [
     killedBy: 'virtio.mmio.queue.untouched',
     story: 'a queue that is not ready is served',
   },
+  {
+    id: 'mmio-queue-absent-written',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['if (queue !== undefined) writeQueue(device, queue, at, value);', 'writeQueue(device, queue as Queue, at, value);'],
+    killedBy: 'machine.alive',
+    story: 'writing the registers of a queue that does not exist is a panic',
+  },
+  {
+    id: 'mmio-queue-stop',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['    if (value === 0) queue.enabled = false;\n', ''],
+    killedBy: 'virtio.mmio.queue.ready',
+    story: 'a queue cannot be stopped',
+  },
 ];

@@ -192,4 +192,15 @@ export const virtioPciInterruptsFaults: readonly Fault[] = [
     killedBy: 'virtio.pci.msix.message',
     story: 'every vector is sent to the address of the first',
   },
+  {
+    id: 'pci-msix-pending-none',
+    origin: 'rule',
+    file: 'virtio/msix.ts',
+    swap: [
+      'if (msix.pending[vector] === 1 && !masked(msix, vector)) signal',
+      'if (msix.pending[vector] === 1 || masked(msix, vector)) signal',
+    ],
+    killedBy: 'virtio.pci.msix.pending-none',
+    story: 'masking a vector makes it pending',
+  },
 ];

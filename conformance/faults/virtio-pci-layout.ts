@@ -205,4 +205,12 @@ export const virtioPciLayoutFaults: readonly Fault[] = [
     killedBy: 'virtio.pci.msix.control',
     story: 'Function Mask cannot be set',
   },
+  {
+    id: 'pci-bar-absent',
+    origin: 'rule',
+    file: 'virtio/pci-config.ts',
+    swap: ['  writable.setUint32(0x18, (~(MSIX_BYTES - 1) >>> 0) & ~0xf, true);\n', ''],
+    killedBy: 'virtio.pci.bar.size',
+    story: 'the BAR of the MSI-X table is not there',
+  },
 ];

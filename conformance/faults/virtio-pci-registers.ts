@@ -165,4 +165,23 @@ export const virtioPciRegistersFaults: readonly Fault[] = [
     killedBy: 'virtio.pci.msix.unmapped',
     story: 'an event cannot be unmapped',
   },
+  {
+    id: 'pci-queue-absent-written',
+    origin: 'rule',
+    file: 'virtio/pci-common.ts',
+    swap: ['if (queue !== undefined) writeQueueField(common, queue, at, value);', 'writeQueueField(common, queue as Queue, at, value);'],
+    killedBy: 'machine.alive',
+    story: 'writing the registers of a queue that does not exist is a panic',
+  },
+  {
+    id: 'pci-generation-wraps',
+    origin: 'QEMU 7.2: seen',
+    file: 'virtio/config-space.ts',
+    swap: [
+      'if ((config.generation & 0xff) === (config.generationRead & 0xff)) config.generation',
+      'if (config.generation === 0xffff_ffff) config.generation',
+    ],
+    killedBy: 'virtio.pci.generation.changed',
+    story: '256 changes bring the generation back to where the driver read it',
+  },
 ];

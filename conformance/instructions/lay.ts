@@ -139,13 +139,15 @@ const outer = (d: Desk, c: Case): { readonly cs: number; readonly ss: number; re
     rsp: BigInt(at.stackTops.user),
   };
 };
+/** None; DF, AC, ID, CF, OF, IF; then all arithmetic ones. */
+const flagToggles = [0n, 0x400n, 0x40000n, 0x200000n, 1n, 0x800n, 0x200n, 0x8d5n];
 const far = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
   const to = outer(d, c);
   const cs = BigInt(to?.cs ?? chosenSelector(d, c, plainCode(d)));
   if (form.mnemonic === 'RETF')
     pushFrame(d, [pick(targets(d), c.value2 > 20 ? c.value2 : 0), cs, ...(to === undefined ? [] : [to.rsp, BigInt(to.ss)])], size);
   if (form.mnemonic !== 'IRET') return;
-  const flags = d.s.rflags & ~0x20000n;
+  const flags = (d.s.rflags & ~0x20000n) ^ pick(flagToggles, c.imm);
   const pops5 = d.mode === 'long64' || to !== undefined;
   const rsp = to?.rsp ?? d.s.rsp;
   pushFrame(
@@ -231,6 +233,7 @@ const fixed = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
           [s.rflags ^ (1n << BigInt(pick([0, 9, 12, 13, 14, 8, 18, 21, 17, 16, 19, 20, 11, 10], c.value)))],
           d.mode === 'long64' ? (size === 2 ? 2 : 8) : size,
         );
+      if (form.mnemonic === 'PUSHF') s.rflags ^= pick(flagToggles, c.value);
       if (form.mnemonic === 'SAHF') s.rax = fit(d, pick(operands, c.value) << 8n);
       return;
     case 'far':
@@ -253,6 +256,13 @@ const fixed = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
       s.rdx = fit(d, pick(operands, c.imm));
       if (form.mnemonic === 'XLAT') s.rbx = fit(d, BigInt(at.data + 0x100) - (d.mode === 'long64' ? 0n : s.ds.base));
       if (form.mnemonic === 'LEAVE') s.rbp = s.rsp;
+      if (form.mnemonic === 'POPA')
+        pushFrame(
+          d,
+          Array.from({ length: 8 }, (_, i) => pick(operands, c.value + i)),
+          size,
+        );
+      if (form.mnemonic === 'POP') pushFrame(d, [pick(operands, c.value2)], d.mode === 'long64' ? (size === 2 ? 2 : 8) : size);
   }
 };
 /** What the memory operand holds. */
