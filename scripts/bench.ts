@@ -166,6 +166,18 @@ const timed = (args: readonly (readonly string[])[]): Promise<number> =>
   });
 /** So many programs take long enough for a process to have compiled what it runs; every command starts anew, which sharding does not divide. */
 const sharded = 30_000;
+/** Each in a process of its own, whose time is all that it measures. */
+const processor = async (): Promise<void> => {
+  for (const [file, ...args] of [['bench'], ['bochs-bench'], ['check-bench', 'ref', '16000'], ['monitor-bench']] as const)
+    await new Promise<void>((resolve, reject) => {
+      const child = spawn(process.execPath, ['--import', 'tsx', `conformance/instructions/${file}.ts`, ...args], {
+        stdio: ['ignore', 'inherit', 'inherit'],
+        timeout: 300_000,
+      });
+      child.on('error', reject);
+      child.on('exit', () => resolve());
+    });
+};
 const shards = async (folder: string): Promise<void> => {
   const run = (runs: number, shard?: string): readonly string[] => [
     'check',
@@ -217,6 +229,7 @@ try {
     await judgedAgainstNot(name, drawn);
   }
   if (asked('vt-d')) await remapping(available);
+  if (asked('processor')) await processor();
   if (asked('check')) await wholeCheck(folder);
   if (asked('shards')) await shards(folder);
   if (minutes > 0) await memory(minutes);

@@ -26,9 +26,29 @@ import {
 export interface AgentCase {
   readonly bytes: Uint8Array;
   readonly state: CpuState;
-  /** The machine's memory when the case starts: a copy of the pristine bytes with the patches in it. */
-  readonly memory: Uint8Array;
+  /** The machine's memory when the case starts: the pristine bytes with the patches over them. */
+  readonly pristine: Uint8Array;
+  readonly patches: readonly Patch[];
 }
+interface Patch {
+  readonly at: number;
+  readonly bytes: Uint8Array;
+}
+/** Copies of a machine's memory, as it is before and after a case. They are lent from case to case, and given back as pristine: a copy for each case
+ *  would cost more than all else that is done for it here. */
+interface Loan {
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
+}
+const loans = new WeakMap<Uint8Array, Loan>();
+const loanOf = (pristine: Uint8Array): Loan => {
+  let loan = loans.get(pristine);
+  if (loan === undefined) loans.set(pristine, (loan = { before: pristine.slice(), after: pristine.slice() }));
+  return loan;
+};
+const giveBack = (memory: Uint8Array, pristine: Uint8Array, patches: readonly Patch[]): void => {
+  for (const { at, bytes } of patches) memory.set(pristine.subarray(at, at + bytes.length), at);
+};
 type Encoded = AgentCase | { readonly unsupported: string };
 
 const isLong = (mode: CpuMachine['mode']): boolean => mode === 'long64' || mode === 'compat';
@@ -45,8 +65,9 @@ const kindOf = (mode: CpuMachine['mode'], state: CpuState): number => {
   if (mode === 'real') return kinds.real;
   return mode === 'v86' || (state.cs.selector & 3) !== 0 ? kinds.outer : kinds.inner;
 };
+const places = Object.entries(stateAt);
 const encodeState = (view: DataView, from: number, state: CpuState): void => {
-  for (const [name, at] of Object.entries(stateAt)) {
+  for (const [name, at] of places) {
     const value = (state as unknown as Readonly<Record<string, unknown>>)[name];
     if (typeof value === 'bigint') put64(view, from + at, value);
     else if (typeof value === 'object') view.setUint16(from + at, (value as Segment).selector, true);
@@ -60,7 +81,7 @@ const encodeState = (view: DataView, from: number, state: CpuState): void => {
 };
 
 /** Whether a patch changes what stands above the page table: pages can then be reached by other ways. */
-const upper = (p: { readonly at: number; readonly bytes: Uint8Array }): boolean => p.at < 0xa000 && p.at + p.bytes.length > 0x6000;
+const upper = (p: Patch): boolean => p.at < 0xa000 && p.at + p.bytes.length > 0x6000;
 /** Whether an entry of the page table leads elsewhere: a page is then written by way of another's entry. */
 const remapped = (machine: MachineConfig, pristine: Uint8Array, memory: Uint8Array): boolean => {
   const { width, entries } = pageEntries(machine);
@@ -69,9 +90,22 @@ const remapped = (machine: MachineConfig, pristine: Uint8Array, memory: Uint8Arr
 };
 /** `pristine`: the machine's memory below the agent, stops included. */
 export const encodeCase = (machine: MachineConfig, pristine: Uint8Array, stimuli: readonly Stimulus[]): Encoded => {
+  const patches: Patch[] = [];
+  const { before } = loanOf(pristine);
+  try {
+    return encoded(machine, pristine, before, patches, stimuli);
+  } finally {
+    giveBack(before, pristine, patches);
+  }
+};
+const encoded = (
+  machine: MachineConfig,
+  pristine: Uint8Array,
+  memory: Uint8Array,
+  patches: Patch[],
+  stimuli: readonly Stimulus[],
+): Encoded => {
   const cpu = machine.cpu as CpuMachine;
-  const patches: { readonly at: number; readonly bytes: Uint8Array }[] = [];
-  const memory = pristine.slice();
   let state: CpuState | undefined;
   for (const stimulus of stimuli) {
     if (state !== undefined) return { unsupported: 'anything after the run' };
@@ -108,7 +142,7 @@ export const encodeCase = (machine: MachineConfig, pristine: Uint8Array, stimuli
     bytes.set(p.bytes, at + 8);
     at += 8 + ((p.bytes.length + 7) & ~7);
   }
-  return { bytes, state, memory };
+  return { bytes, state, pristine, patches };
 };
 
 const general = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi'] as const;
@@ -195,6 +229,25 @@ export const decodeResult = (
   bytes: Uint8Array,
   at: number,
 ): { readonly answer: Answer; readonly next: number } => {
+  const { pristine, patches } = given;
+  const loan = loanOf(pristine);
+  const written: Patch[] = [];
+  for (const p of patches) for (const memory of [loan.before, loan.after]) memory.set(p.bytes, p.at);
+  try {
+    return decoded(machine, given, loan, written, bytes, at);
+  } finally {
+    giveBack(loan.before, pristine, patches);
+    giveBack(loan.after, pristine, [...patches, ...written]);
+  }
+};
+const decoded = (
+  machine: MachineConfig,
+  given: AgentCase,
+  { before, after }: Loan,
+  written: Patch[],
+  bytes: Uint8Array,
+  at: number,
+): { readonly answer: Answer; readonly next: number } => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const size = view.getUint32(at, true);
   const raw = view.getUint16(at + 4, true);
@@ -205,11 +258,13 @@ export const decodeResult = (
   const { stops } = machine.cpu as CpuMachine;
   const rip = stops.at + BigInt(stops.stride * stop);
   const state: SeenState = { ...decodeState(view, at + resultHeader, mode, msrs), rip };
-  const writes = changes(view, at + resultHeader + stateSize, at + size, given.memory);
-  const after = given.memory.slice();
-  for (const w of writes) after.set(w.bytes, Number(w.at));
+  const writes = changes(view, at + resultHeader + stateSize, at + size, before);
+  for (const w of writes) {
+    written.push({ at: Number(w.at), bytes: w.bytes });
+    after.set(w.bytes, Number(w.at));
+  }
   if (ended === ends.late) {
-    const halted = given.memory[savedRip(mode, given.state, stop, state, after) - 1] === HLT;
+    const halted = before[savedRip(mode, given.state, stop, state, after) - 1] === HLT;
     return { answer: { saw: [{ saw: 'cpu.stopped', by: halted ? 'halt' : 'limit', state: {} }] }, next: at + size };
   }
   if (ended === ends.shutdown) {
@@ -222,7 +277,7 @@ export const decodeResult = (
   const saved = savedRip(mode, given.state, stop, state, after);
   if (stop === 13 && saved >= Number(stops.at) && saved < Number(stops.at) + stops.stride * stops.count)
     return { answer: { unsupported: 'a stop that is reached at an outer level' }, next: at + size };
-  if (!faults.has(stop) && reads(firstOf(mode, given.state, given.memory)))
+  if (!faults.has(stop) && reads(firstOf(mode, given.state, before)))
     return { answer: { unsupported: 'what a device answers to a port read' }, next: at + size };
   const saw: Observation[] = [];
   if (writes.length > 0) saw.push({ saw: 'memory.changed', writes });
