@@ -152,12 +152,12 @@ export const instructionResultFaults: readonly Fault[] = [
     story: 'CLTS clears MP, not TS',
   },
   {
-    id: 'insn-wrmsr-star',
+    id: 'insn-rdmsr-sfmask',
     origin: 'rule',
     file: 'processor/msr.ts',
-    swap: ['write: (c, value) => void (c.star = value)', 'write: (c, value) => void (c.star = checkCanonical(c, value))'],
+    swap: ['read: (c) => c.sfmask', 'read: () => gp()'],
     killedBy: 'instructions.msr.completes',
-    story: 'STAR takes canonical values only',
+    story: 'IA32_FMASK cannot be read',
   },
   {
     id: 'insn-syscall-mask',
