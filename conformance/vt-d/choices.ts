@@ -9,7 +9,7 @@ import { RARE, SCENES, type Scene } from './scene-names.ts';
 /** What software invalidates after an edit: what is needed; everything; the domain; nothing; the page beside it; another domain; with IH set. */
 export const HOWS = ['right', 'global', 'domain', 'missing', 'narrow', 'other', 'hint'] as const;
 export type How = (typeof HOWS)[number];
-export const LOOKS = ['faults', 'status', 'queue', 'events', 'identity', 'tables', 'protected', 'requests'] as const;
+export const LOOKS = ['faults', 'status', 'queue', 'events', 'identity', 'tables', 'protected', 'requests', 'rest'] as const;
 export type Look = (typeof LOOKS)[number];
 /** Sizes and shapes of a request's payload. */
 export const LOADS = ['word', 'fill', 'bytes', 'cross', 'long', 'none'] as const;

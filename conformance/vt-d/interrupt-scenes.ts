@@ -74,6 +74,15 @@ const completion = (sw: Software, n: number): void => {
   sw.out.push({ do: 'settle' });
   read(sw, REG.IECTL, 4);
 };
+/** More page requests than their queue of 4 KiB holds. */
+export const overflow = (sw: Software, device: Device): void => {
+  for (let i = 0; i < 129; i++)
+    sw.out.push({ do: 'pri.request', requester: device.index, at: 0x1000n as Iova, read: true, write: false, last: false, group: i });
+  sw.out.push({ do: 'settle' });
+  read(sw, REG.PRS, 4);
+  write(sw, REG.PRS, 4, 3n);
+  read(sw, REG.PRS, 4);
+};
 /** A page request, and the queue's answer to its group. */
 export const answered = (sw: Software, device: Device, n: number): void => {
   const { index: requester } = device;

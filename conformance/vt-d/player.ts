@@ -266,8 +266,11 @@ export function* playVtd(choices: readonly VtdChoice[], granted: Granted): Playe
     lower(sw, c);
     if (sw.out.length > 0) yield step(c);
   }
+  // What may take its time is done once the unit has come to rest: then it is looked at.
+  sw.out.push({ do: 'settle' });
   look(sw, 'faults');
-  read(sw, REG.GSTS, 4);
+  look(sw, 'rest');
+  look(sw, 'queue');
   sw.out.push({ do: 'settle' });
   yield step();
 }

@@ -29,6 +29,13 @@ export const look = (sw: Software, at: Look): void => {
       read(sw, REG.IQT, 8);
       read(sw, REG.IQA, 8);
       read(sw, REG.ICS, 4);
+      read(sw, REG.IQERCD, 8);
+      return;
+    case 'rest':
+      read(sw, REG.GSTS, 4);
+      for (const r of [REG.CCMD, facts.invalidateAt, facts.invalidateAt + 8]) read(sw, r, 8);
+      if (facts.pageRequests) read(sw, REG.PRS, 4);
+      if (facts.lowProtected) read(sw, REG.PMEN, 4);
       return;
     case 'events':
       for (const r of [REG.FECTL, REG.FEDATA, REG.FEADDR]) read(sw, r, 4);
@@ -194,6 +201,7 @@ export const stopWith = (sw: Software, fault: (typeof QUEUE_FAULTS)[number], n: 
   submit(sw, [waiting(sw, true, false)]);
   queue.stuck = queue.tail;
   submit(sw, [bad, waiting(sw, true, false)]);
+  sw.out.push({ do: 'settle' });
   read(sw, REG.FSTS, 4);
   read(sw, REG.IQH, 8);
   read(sw, REG.IQERCD, 8);

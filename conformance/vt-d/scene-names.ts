@@ -45,6 +45,10 @@ export const SCENES = [
   'completion',
   'answered',
   'granularity',
+  'silent',
+  'root-stale',
+  'overflow',
+  'unanswered',
 ] as const;
 /** Only a few machines have what these need: they are drawn more often. */
 export const RARE = [

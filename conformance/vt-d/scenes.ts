@@ -4,7 +4,7 @@
 import type { Iova } from '../../spec/units.ts';
 import { bit, REG, words } from './bits.ts';
 import type { Scene } from './scene-names.ts';
-import { answered, interruptScene, pageEvent } from './interrupt-scenes.ts';
+import { answered, interruptScene, overflow, pageEvent } from './interrupt-scenes.ts';
 import { everything, type Invalidation, invalidate, refusedCommand, resume } from './invalidate.ts';
 import { setRoot } from './registers.ts';
 import {
@@ -24,7 +24,7 @@ import {
   turn,
   write,
 } from './software.ts';
-import { protect, withoutFunctions } from './unit-scenes.ts';
+import { protect, unanswered, withoutFunctions } from './unit-scenes.ts';
 
 /** No memory stands there, and every unit's host address width reaches it. */
 const nowhere = 0x4000_0000n;
@@ -190,6 +190,15 @@ const changes: Partial<Readonly<Record<Scene, Tables>>> = {
   'first-execute': (sw) =>
     sw.scalable && sw.facts.firstStage && executes(sw) ? { first: true, pasid: 1, enable: 2n, leafFlip: bit(63), ask: fetched } : undefined,
   'execute-enable': (sw) => (sw.scalable && sw.facts.firstStage && executes(sw) ? { first: true, pasid: 1, ask: fetched } : undefined),
+  // FPD, in the context entry or the PASID-table entry, and no permission.
+  silent: (sw) =>
+    sw.scalable
+      ? { first: !sw.facts.secondStage, entryFlip: 2n, leafFlip: sw.facts.secondStage ? 3n : 2n }
+      : sw.scene === undefined
+        ? undefined
+        : { context: BigInt(addressOf(sw.scene + 8 - levelsOf(sw))) | 2n, leafFlip: 3n },
+  'root-stale': (sw) => ({ first: sw.scalable && !sw.facts.secondStage, ask: rootAnew }),
+  overflow: (sw) => (sw.facts.pageRequests && sw.scalable ? { first: !sw.facts.secondStage, ask: overflow } : undefined),
   'context-reserved': scalable({ contextFlip: bit(5) }),
   'pasid-enable': (sw) => (sw.scalable && sw.facts.pasid ? { first: !sw.facts.secondStage, contextFlip: 8n, pasid: 1 } : undefined),
   'pasid-reserved': scalable({ entryFlip: bit(10) }),
@@ -233,6 +242,15 @@ const used = (sw: Software, device: Device, n: number): void => {
   ask(sw, device, PLACE, {});
 };
 
+/** A translation is used, its leaf is changed, and the root is set anew: that is enough where ESRTPS says so. */
+const rootAnew = (sw: Software, device: Device): void => {
+  if (sw.scene === undefined) return;
+  const leaf = addressOf(sw.scene + 7) + 8;
+  ask(sw, device, PLACE, {});
+  poke(sw, leaf, BigInt(addressOf(dataPage(sw, 3))) | (peek(sw, leaf) & 7n));
+  once(sw, 'SRTP');
+  ask(sw, device, PLACE, {});
+};
 /** A PASID-table entry is used, is gone, and is invalidated by domain, by PASID or with all others, and what was made of it too. */
 const entryGone = (sw: Software, device: Device, n: number): void => {
   if (sw.scene === undefined) return;
@@ -253,7 +271,7 @@ const entryGone = (sw: Software, device: Device, n: number): void => {
 /** The n-th function that is there whatever virtual functions are enabled, and can do what the scene asks. */
 const deviceFor = (sw: Software, what: Scene, n: number): Device | undefined => {
   const wants =
-    what === 'page-request' || what === 'page-event' || what === 'answered'
+    what === 'page-request' || what === 'page-event' || what === 'answered' || what === 'overflow'
       ? 'pri'
       : what === 'translated'
         ? 'translated'
@@ -270,6 +288,7 @@ export const scene = (sw: Software, what: Scene, n: number): void => {
   if (!sw.rich) return;
   if (what === 'protected') return protect(sw, n);
   if (what === 'functions') return withoutFunctions(sw);
+  if (what === 'unanswered') return unanswered(sw, n);
   if (what === 'granularity') return refusedCommand(sw, n);
   if (interruptScene(sw, what, n)) return;
   const change = changes[what]?.(sw);

@@ -181,5 +181,7 @@ export const turn = (sw: Software, command: keyof typeof COMMAND, on: boolean): 
 /** A command that is done when its status says so. */
 export const once = (sw: Software, command: 'SRTP' | 'SIRTP' | 'WBF'): void => {
   write(sw, REG.GCMD, 4, sw.commands | persistent(command));
+  // The next command waits for this one: who does not take it is seen now, or never.
+  if (command === 'SIRTP') sw.out.push({ do: 'settle' });
   read(sw, REG.GSTS, 4);
 };

@@ -3,7 +3,8 @@
 
 import type { Iova } from '../../spec/units.ts';
 import { bit, REG, words } from './bits.ts';
-import { SRIOV } from './devices.ts';
+import { forget, SRIOV } from './devices.ts';
+import { resume } from './invalidate.ts';
 import { able, addressOf, dataPage, fresh, has, is, read, type Software, turn, write } from './software.ts';
 import { master, tell } from './scenes.ts';
 
@@ -17,6 +18,8 @@ export const protect = (sw: Software, n: number): void => {
   write(sw, REG.PLMBASE, 4, 0n);
   write(sw, REG.PLMLIMIT, 4, 0xffff_ffffn);
   write(sw, REG.PMEN, 4, bit(31));
+  read(sw, REG.PMEN, 4);
+  sw.out.push({ do: 'settle' });
   read(sw, REG.PMEN, 4);
   master(sw, device);
   if (was) turn(sw, 'TE', false);
@@ -51,6 +54,23 @@ export const withoutFunctions = (sw: Software): void => {
   for (const at of [SRIOV.control, SRIOV.number, SRIOV.offset]) sw.out.push({ do: 'function.config.read', requester, at, width: 4 });
   for (const d of virtual) {
     sw.out.push({ do: 'function.config.read', requester: d.index, at: 0, width: 4 });
-    master(sw, d);
+    sw.out.push({ do: 'function.config.write', requester: d.index, at: 4, width: 2, value: 6 });
+    sw.out.push({ do: 'function.config.read', requester: d.index, at: 4, width: 2 });
   }
+};
+/** A device keeps silent when its TLB is invalidated; then its time-out is cleared, and it answers again. */
+export const unanswered = (sw: Software, n: number): void => {
+  const device = able(sw, n, 'ats');
+  if (device === undefined || !sw.queue.on || !sw.facts.deviceTlb) return;
+  const { index: requester } = device;
+  resume(sw);
+  sw.out.push({ do: 'ats.answers', requester, answers: false });
+  forget(sw, device, 0x1000n, n % 2 === 0, 0);
+  sw.out.push({ do: 'settle' });
+  read(sw, REG.FSTS, 4);
+  read(sw, REG.IQH, 8);
+  sw.out.push({ do: 'ats.answers', requester, answers: true });
+  write(sw, REG.FSTS, 4, bit(6));
+  sw.out.push({ do: 'settle' });
+  read(sw, REG.FSTS, 4);
 };
