@@ -37,14 +37,18 @@ const register = (space: Space, at: number, width: number, good: (value: number)
   const value = valueAt(space.bytes, at, width);
   return value === undefined ? [] : [{ key: hex(at), good: good(value), expected, saw: hex(value) }];
 };
-const each = (
-  space: Space,
-  structure: Structure,
-  fact: (c: Required<Pick<Capability, 'offset' | 'size' | 'bar'>> & Capability) => Omit<Fact, 'key'>[],
-): readonly Fact[] =>
-  space.capabilities
-    .filter((c) => c.structure === structure && whole(c))
-    .flatMap((c) => fact({ ...c, offset: c.offset ?? 0, size: c.size ?? 0, bar: c.bar ?? 0 }).map((f) => ({ key: hex(c.at), ...f })));
+type Placed = Required<Pick<Capability, 'offset' | 'size' | 'bar'>> & Capability;
+const placed = (c: Capability): c is Placed => c.offset !== undefined && c.size !== undefined && c.bar !== undefined;
+const none: readonly Fact[] = [];
+const each = (space: Space, structure: Structure, fact: (c: Placed) => Omit<Fact, 'key'>[]): readonly Fact[] => {
+  let facts: Fact[] | undefined;
+  for (const c of space.capabilities) {
+    if (c.structure !== structure || !whole(c)) continue;
+    const at = placed(c) ? c : { ...c, offset: c.offset ?? 0, size: c.size ?? 0, bar: c.bar ?? 0 };
+    for (const { good, expected, saw } of fact(at)) (facts ??= []).push({ key: hex(c.at), good, expected, saw });
+  }
+  return facts ?? none;
+};
 const present = (space: Space, structure: Structure): readonly Fact[] => {
   if (!space.complete || space.fault || space.capabilities.some((c) => c.id === 9 && c.type === undefined)) return [];
   const count = space.capabilities.filter((c) => c.structure === structure).length;
@@ -236,7 +240,12 @@ export const capabilityClauses: readonly Clause<PciGhost>[] = rules.map(({ facts
     on: ['pci.config'],
     needs: ['virtio.pci'],
     scope: () => 'device:0',
-    when: (m) => after(m) !== m.before.space && news(facts(after(m), m.before), facts(m.before.space, m.before)).length > 0,
+    when: (m) => {
+      const now = after(m);
+      if (now === m.before.space) return false;
+      const known = facts(now, m.before);
+      return known.length > 0 && news(known, facts(m.before.space, m.before)).length > 0;
+    },
     holds: (m) => {
       const bad = news(facts(after(m), m.before), facts(m.before.space, m.before)).find((f) => !f.good);
       return bad === undefined || { kind: 'not so', expected: bad.expected, saw: bad.saw };

@@ -138,12 +138,19 @@ export interface Region {
   readonly offset: number;
   readonly size: number;
 }
-export const regionsOf = (space: Space): readonly Region[] =>
-  space.capabilities.flatMap(({ structure, bar, offset, size }) =>
+/** By the list of capabilities, which is made anew when anything in it is learned: most rules ask this of every access. */
+const regions = new WeakMap<Space['capabilities'], readonly Region[]>();
+export const regionsOf = ({ capabilities }: Space): readonly Region[] => {
+  const known = regions.get(capabilities);
+  if (known !== undefined) return known;
+  const found = capabilities.flatMap(({ structure, bar, offset, size }) =>
     structure !== undefined && bar !== undefined && bar < barCount && offset !== undefined && size !== undefined
       ? [{ structure, bar, offset, size }]
       : [],
   );
+  regions.set(capabilities, found);
+  return found;
+};
 /** Whether every byte of a virtio capability that the text gives a meaning is known. */
 export const whole = (c: Capability): boolean =>
   c.structure !== undefined &&
