@@ -203,4 +203,12 @@ export const virtioPciInterruptsFaults: readonly Fault[] = [
     killedBy: 'virtio.pci.msix.pending-none',
     story: 'masking a vector makes it pending',
   },
+  {
+    id: 'pci-isr-queue',
+    origin: 'rule',
+    file: 'virtio/pci.ts',
+    swap: ['    fn.isr |= QUEUE_INTERRUPT;\n', ''],
+    killedBy: 'virtio.pci.isr.queue',
+    story: 'a completion without MSI-X leaves no trace in the ISR',
+  },
 ];

@@ -118,7 +118,8 @@ const erase: Arbitrary<EraseChoice> = fc.record(
     op: fc.constant('erase' as const),
     kind: fc.constantFrom('discard' as const, 'write-zeroes' as const, 'secure-erase' as const),
     sector: edged(SECTORS, -64, 512),
-    sectors: edged(SECTOR_COUNTS, 0, 16),
+    // The last is as many as the device takes.
+    sectors: edged([...SECTOR_COUNTS, 64], 0, 16),
     segments: fc.constantFrom(1, 1, 2, 3, 0),
     flags: fc.oneof(
       { weight: 5, arbitrary: fc.constant(0) },

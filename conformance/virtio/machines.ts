@@ -42,9 +42,17 @@ const plain: Variant = {
 };
 const VARIANTS: readonly Variant[] = [
   plain,
-  { ...plain, fill: 0, queueSizeMax: 128, queues: 2, sectors: 257, offer: COMMON | bit(F.MQ), serial: 'exactly twenty bytes' },
+  {
+    ...plain,
+    fill: 0,
+    queueSizeMax: 128,
+    queues: 2,
+    sectors: 257,
+    offer: COMMON | bit(F.MQ) | bit(F.SECURE_ERASE),
+    serial: 'exactly twenty bytes',
+  },
   { ...plain, fill: 0xff, queueSizeMax: 256, sectors: 64, blockSize: 4096, offer: COMMON | bit(F.SECURE_ERASE) },
-  { ...plain, fill: 0x01, sectors: 8, readOnly: true, offer: COMMON | bit(F.RO), serial: '' },
+  { ...plain, fill: 0x01, sectors: 8, readOnly: true, offer: (COMMON & ~bit(F.FLUSH)) | bit(F.RO), serial: '' },
   { ...plain, fill: 0x5a, queueSizeMax: 8, queues: 2, sectors: 8, offer: COMMON | bit(F.IN_ORDER) | bit(F.MQ) },
   { ...plain, fill: 0x7f, queueSizeMax: 2, sectors: 64, offer: bit(F.VERSION_1) | bit(F.SIZE_MAX) | bit(F.SEG_MAX) | bit(F.GEOMETRY) },
 ];

@@ -98,6 +98,10 @@ const violation = (r: Raw, duty: MmioDuty, n: number): readonly Stimulus[] => {
         ? []
         : [write(R.QueueSel, 0), write(R.QueueSize, of([most * 2, 0xffff, most + 1, 0]))];
     }
+    case 'virtio.mmio.queue-absent': {
+      const absent = (r.d.granted.virtio?.queues ?? 1) + (n % 3);
+      return [write(R.QueueSel, absent), read(R.QueueSizeMax), write(R.QueueSize, 2), write(R.QueueDescLow, 0x1000), read(R.QueueReady)];
+    }
     case 'virtio.mmio.queue-locked':
       return reached(r, 'enabled') ? [write(R.QueueSel, 0), write(R.QueueDescLow + 4 * (n % 2), 0x40), write(R.QueueSize, 2)] : [];
     case 'virtio.mmio.interrupt-ack':
@@ -109,6 +113,7 @@ export const MMIO_DUTIES = [
   'virtio.mmio.write-only',
   'virtio.mmio.width',
   'virtio.mmio.queue-size',
+  'virtio.mmio.queue-absent',
   'virtio.mmio.queue-locked',
   'virtio.mmio.interrupt-ack',
 ] as const;

@@ -74,7 +74,8 @@ export function* registers(r: Raw, c: MmioRegisters): Play<void> {
     const config = [read(R.Config), read(R.Config + 4), read(R.ConfigGeneration)];
     d.out.push(...config, { do: 'host.resize', sectors: Math.max(1, sectors + c.by) }, settled, ...look, ...acknowledge, ...config);
   }
-  d.out.push(...atRest(r));
+  // A queue is stopped by writing 0, which must read back before its memory is used for something else.
+  d.out.push(write(R.QueueSel, 0), write(R.QueueReady, 0), read(R.QueueReady), settled, ...atRest(r));
   yield* flush(d);
   yield* stageTo(r, 'reset', 0);
 }

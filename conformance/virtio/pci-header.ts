@@ -9,7 +9,7 @@ import { ask, stageTo } from './raw.ts';
 
 export interface PciHeader {
   readonly op: 'header';
-  readonly what: 'bars' | 'read-only' | 'line' | 'command' | 'memory-space';
+  readonly what: 'bars' | 'read-only' | 'line' | 'command' | 'memory-space' | 'beyond';
   readonly n: number;
 }
 type Width = 1 | 2 | 4;
@@ -73,6 +73,20 @@ export function* playHeader(p: Pci, c: PciHeader): Play<void> {
       const value = STATES[c.n % STATES.length] as number;
       d.out.push(read(0x3d, 1), write(COMMAND, 2, value), read(COMMAND, 2), read(COMMAND, 4), read(COMMAND + 1, 1));
       d.out.push(write(COMMAND, 2, before ?? 7), read(COMMAND, 2));
+      break;
+    }
+    case 'beyond': {
+      // Past the table, and narrower than a double word: nothing is owed but that the machine lives.
+      const capability = p.map.capabilities.find((k) => k.id === 0x11);
+      const [table] = capability === undefined ? [] : (yield* ask(d, [read(capability.at + 4, 4)])).slice(-1);
+      if (table === undefined || (table & 7) > 5 || p.map.vectors === 0) return;
+      const end = ((table & ~7) >>> 0) + 16 * p.map.vectors;
+      const at = { bar: table & 7, at: end + 4 * (c.n % 5) };
+      d.out.push({ do: 'pci.bar.read', ...at, width: 4 }, { do: 'pci.bar.write', ...at, width: 4, value: 0xffff_ffff });
+      d.out.push(
+        { do: 'pci.bar.read', bar: table & 7, at: end - 1, width: 1 },
+        { do: 'pci.bar.read', bar: table & 7, at: end - 2, width: 2 },
+      );
       break;
     }
     case 'memory-space': {

@@ -63,7 +63,7 @@ const between = (
   look: readonly Stimulus[],
 ): void => {
   const { out } = p.d;
-  out.push(...off, settled, ...kickOne(p, life), settled, ...look);
+  out.push(...off, settled, ...look, ...kickOne(p, life), settled, ...look);
   const grown = regrow(p, c.by);
   if (grown.length > 0) out.push(...grown, settled, ...look);
   out.push(...on, settled, ...look);
@@ -82,7 +82,8 @@ function* masks(p: Pci, life: Life, c: PciSwitch): Play<void> {
   if (found.length < 8) return;
   const put = (vector: number, values: readonly number[]): readonly Stimulus[] =>
     values.flatMap((value, i) => [table.write(vector, 4 * i, value), table.read(vector, 4 * i)]);
-  const each = (value: number): readonly Stimulus[] => vectors.flatMap((v) => [table.write(v, CONTROL, value), table.read(v, CONTROL)]);
+  // The other vector stays as it is: a mask that reaches too far shows.
+  const each = (value: number): readonly Stimulus[] => [table.write(1, CONTROL, value), ...vectors.map((v) => table.read(v, CONTROL))];
   const [off, on] = c.off === 'function' ? [msixControl(p, 0xc000), msixControl(p, 0x8000)] : [each(1), each(0)];
   const spot = c.to === 'memory' ? allot(d.memory, 4, 4, 'low') : undefined;
   // Entries change only while they are masked.
@@ -113,7 +114,13 @@ function* command(p: Pci, life: Life, c: PciSwitch): Play<void> {
   if (c.off === 'line') p.d.out.push(...kickOne(p, life), settled, ...life.look);
   yield* flush(p.d);
   const off = c.off === 'line' ? before | DISABLE : before & ~MASTER;
-  between(p, life, { ...c, by: c.off === 'line' ? 0 : c.by }, [[write(off)], [Status, write(back)]], c.off === 'line' ? [Status] : []);
+  between(
+    p,
+    life,
+    { ...c, by: c.off === 'line' ? 0 : c.by },
+    [[write(off)], [Status, write(back)]],
+    c.off === 'line' ? [Status] : [write(off)],
+  );
   p.d.out.push(...life.look, write(before));
   yield* flush(p.d);
 }

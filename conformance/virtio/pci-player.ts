@@ -133,6 +133,15 @@ const windowed = (p: Pci, s: Structure, at: number, width: Width, value?: number
     bar(s, at, width),
   ];
 };
+const fieldThrough = (p: Pci, field: CommonField, value?: number): readonly Stimulus[] => {
+  const common = p.map.structures.get(CAP.COMMON);
+  return common === undefined ? [] : windowed(p, common, ...COMMON[field], value);
+};
+/** Opens the window on the ISR; what reads or writes configuration elsewhere must not reach it. */
+export const windowOnIsr = (p: Pci): readonly Stimulus[] => {
+  const s = p.map.structures.get(CAP.ISR);
+  return s === undefined ? [] : windowed(p, s, 0, 1).slice(0, 3);
+};
 const through = (p: Pci, c: Extract<PciChoice, { op: 'window' }>): readonly Stimulus[] => {
   const common = p.map.structures.get(CAP.COMMON);
   const device = p.map.structures.get(CAP.DEVICE);
@@ -264,7 +273,7 @@ export function* playPci(choices: readonly PciChoice[], granted: Granted): Playe
   yield* stageTo(r, 'reset', 0) as Player<PciChoice>;
   const map = yield* mapOf(d) as Mapping;
   const p: Pci = { d, stage: 'reset', map, violated: false };
-  yield* pciLife(p, { get, set, isr }) as Player<PciChoice>;
+  yield* pciLife(p, { get, set, isr, through: fieldThrough }) as Player<PciChoice>;
   for (const c of choices) {
     if (d.gone) return;
     d.plan = c;

@@ -9,7 +9,7 @@ import type { Play } from './driver.ts';
 import { post } from './frame.ts';
 import type { Structure } from './pci-map.ts';
 import { CAP } from './pci-map.ts';
-import { bar, get, NO_VECTOR, type Pci, queueState, set, setBar } from './pci-player.ts';
+import { bar, get, NO_VECTOR, type Pci, queueState, set, setBar, windowOnIsr } from './pci-player.ts';
 import { probeBars } from './pci-header.ts';
 import { layOut, publish, type Queue } from './queue.ts';
 import { ask, stageTo } from './raw.ts';
@@ -135,8 +135,8 @@ export function* registers(p: Pci, c: PciRegisters): Play<void> {
   yield* probeBars(p);
   const life = yield* bringUp(p, c);
   if (life === undefined) return;
-  const kick = kickOne(p, life);
-  if (kick.length > 0) d.out.push(...kick, settled, ...life.look);
+  const kick = [...windowOnIsr(p), ...kickOne(p, life)];
+  d.out.push(...kick, settled, ...life.look);
   const { device } = life;
   const grown = regrow(p, c.by);
   if (device !== undefined && grown.length > 0) {

@@ -15,6 +15,7 @@ export const PCI_DUTIES = [
   'virtio.pci.queue-size.zero',
   'virtio.pci.queue-size.power-of-two',
   'virtio.pci.queue-enable.zero',
+  'virtio.pci.queue.absent',
   'virtio.pci.msix.range',
   'virtio.pci.capability.read-only',
   'virtio.pci.window.aligned',
@@ -56,6 +57,15 @@ export const violation = (p: Pci, duty: PciDuty, n: number): readonly Stimulus[]
     }
     case 'virtio.pci.queue-enable.zero':
       return reached(p, 'enabled') ? [...set(p, 'queue_select', 0), ...set(p, 'queue_enable', 0), ...get(p, 'queue_enable')] : [];
+    case 'virtio.pci.queue.absent': {
+      const absent = p.d.granted.virtio?.queues ?? 1;
+      return [
+        ...set(p, 'queue_select', absent + (n % 3)),
+        ...set(p, 'queue_size', 3),
+        ...set(p, 'queue_desc', 0x1000),
+        ...get(p, 'queue_size'),
+      ];
+    }
     case 'virtio.pci.msix.range': {
       if (p.map.vectors === 0) return [];
       const vector = of([p.map.vectors, p.map.vectors + 1, 0x7ff, 0x800, NO_VECTOR - 1].filter((v) => v >= p.map.vectors));

@@ -104,11 +104,11 @@ const choice: Arbitrary<PciChoice> = fc.oneof(
     ),
   },
   {
-    weight: 4,
+    weight: 7,
     arbitrary: fc.record(
       {
         op: fc.constant('switch' as const),
-        off: fc.constantFrom('vector' as const, 'function' as const, 'master' as const, 'line' as const),
+        off: fc.constantFrom('vector' as const, 'vector' as const, 'function' as const, 'master' as const, 'line' as const),
         to: fc.constantFrom('target' as const, 'memory' as const),
         decline: fc.constantFrom(everything, 0),
         by: fc.constantFrom(0, 1),
@@ -121,7 +121,14 @@ const choice: Arbitrary<PciChoice> = fc.oneof(
     arbitrary: fc.record(
       {
         op: fc.constant('header' as const),
-        what: fc.constantFrom('bars' as const, 'read-only' as const, 'line' as const, 'command' as const, 'memory-space' as const),
+        what: fc.constantFrom(
+          'bars' as const,
+          'read-only' as const,
+          'line' as const,
+          'command' as const,
+          'memory-space' as const,
+          'beyond' as const,
+        ),
         n: fc.nat(8),
       },
       plain,
@@ -136,7 +143,7 @@ const choice: Arbitrary<PciChoice> = fc.oneof(
       {
         op: fc.constant('resize' as const),
         by: fc.constantFrom(1, -1, 0, 8),
-        times: fc.constantFrom(1, 1, 1, 1, 1, 1, 2, 256),
+        times: fc.constantFrom(1, 1, 1, 2, 128, 256, 256),
       },
       plain,
     ),

@@ -73,10 +73,10 @@ const rules: readonly Rule[] = [
   {
     id: 'virtio.pci.select.kept',
     cite: layout,
-    says: 'the feature selectors return what was written',
+    says: 'the feature selectors return what was written, queue_select where it names a queue',
     level: 'should',
     harm: 'interop',
-    demands: ownRule(['device_feature_select', 'driver_feature_select']),
+    demands: ownRule(['device_feature_select', 'driver_feature_select', 'queue_select']),
   },
   {
     id: 'virtio.pci.queue.halves',

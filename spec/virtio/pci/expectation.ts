@@ -63,6 +63,8 @@ export const fromWrite = (g: PciGhost, name: string): Expectation | undefined =>
   if (name === 'queue_size')
     return exists(g) && w.value > 0 && w.value <= (g.shown.get(key ?? '') ?? 0) ? exactly(w.value, w.via) : undefined;
   if (name === 'queue_enable') return exists(g) && w.value === 1 ? exactly(1, w.via) : undefined;
+  // A selector that names no queue may be refused.
+  if (name === 'queue_select') return w.value < (queues(g) ?? 0) ? exactly(w.value, w.via) : undefined;
   return name === 'device_feature_select' || name === 'driver_feature_select' ? exactly(w.value, w.via) : undefined;
 };
 /** Expectations by a reset that was seen through and not written over since. */

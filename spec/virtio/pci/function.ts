@@ -23,6 +23,8 @@ export interface FunctionTrack {
   kicked: boolean;
   /** This trace's interrupts without MSI-X are seen: one was. */
   intxSeen: boolean;
+  /** Without MSI-X, a queue owed a notification and the ISR was not read since. */
+  isrDue: boolean;
   /** INTx was enabled with an ISR bit set: an interrupt is due, and did it come. */
   intxDue: boolean;
   intxCame: boolean;
@@ -43,6 +45,7 @@ export const newFunction = (): FunctionTrack => ({
   intx: 'unknown',
   kicked: false,
   intxSeen: false,
+  isrDue: false,
   intxDue: false,
   intxCame: false,
   used: new Set(),
@@ -158,6 +161,7 @@ export const observeFunction = (g: PciGhost, m: Moment<PciGhost>): void => {
     const bar = wholeBar(e.at, e.width);
     if (bar !== undefined && g.probed.has(bar)) f.masks.set(bar, e.value >>> 0);
   } else if (e.saw === 'settled' && e.by !== 'bound') {
+    if (msixEnabled(g) === false && notified(m).length > 0) f.isrDue = true;
     if (f.master === 'ceasing') f.master = 'off';
     if (f.intx === 'ceasing') f.intx = 'off';
     f.kicked = false;

@@ -30,9 +30,14 @@ const byteOf = (e: Read, at: number): number | undefined =>
 /** Bits of a base address register that tell its type. */
 const typeBits = (g: PciGhost, bar: number, mask: number): number => (upperHalf(g.fn, bar) === true ? 0 : (mask & 1) === 1 ? 0x3 : 0xf);
 const powerOfTwo = (n: number): boolean => n > 0 && Number.isInteger(Math.log2(n));
+/** Whether a capability says that something lies there. */
+const named = (g: PciGhost, bar: number): boolean =>
+  g.space.capabilities.some(
+    (c) => c.bar === bar || [c.tablePlace, c.pendingPlace].some((place) => place !== undefined && (place & 7) === bar),
+  );
 /** What all ones may read back as: the writable bits are the upper ones, without a gap, and enough of them. */
 const tellsSize = (g: PciGhost, bar: number, value: number): boolean => {
-  if (value === 0) return true;
+  if (value === 0) return !named(g, bar);
   if (upperHalf(g.fn, bar) === true) {
     const low = (g.fn.masks.get(bar - 1) ?? 0) & ~0xf;
     return low === 0 ? powerOfTwo(2 ** 32 - value) : value === 0xffff_ffff;
@@ -67,7 +72,7 @@ export const headerClauses: readonly Clause<PciGhost>[] = [
     ...base,
     id: 'virtio.pci.bar.size',
     cite: bars,
-    says: 'a base address register to which all ones were written reads its size: the upper bits writable, a power of two',
+    says: 'all ones written to a base address register read as its size: the upper bits, a power of two; 0 only where nothing lies',
     on: ['pci.config'],
     harm: 'self-stuck',
     when: ({ before: g, event: e }) => {

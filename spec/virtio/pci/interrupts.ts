@@ -63,6 +63,20 @@ export const interruptClauses: readonly Clause<PciGhost>[] = [
   }),
   clause({
     ...base,
+    id: 'virtio.pci.isr.queue',
+    cite: isr,
+    level: 'must',
+    says: 'without MSI-X, the queue bit stands once a used buffer notification was owed',
+    on: ['pci.bar'],
+    harm: 'self-stuck',
+    // A target that has no MSI-X to use may collect interrupts by reading the ISR itself.
+    when: ({ before: g, event: e }) =>
+      g.own && g.fn.isrDue && msixEnabled(g) === false && (msixOf(g.space)?.table ?? 0) >= 1 && isrRead(g, e) !== undefined,
+    holds: ({ before: g, event: e }) =>
+      ((isrRead(g, e) ?? 0) & 1) === 1 || { kind: 'bit missing', expected: 'bit 0', saw: `${isrRead(g, e)}` },
+  }),
+  clause({
+    ...base,
     id: 'virtio.pci.isr.status',
     cite: isr,
     level: 'must',

@@ -22,6 +22,8 @@ export interface VectorTrack {
   steady: boolean;
   /** Masked vectors whose queue owed a notification. */
   readonly happened: Set<number>;
+  /** Vectors that were at rest unmasked, and nothing was done since that could be an event: pending bits stay clear. */
+  readonly calm: Set<number>;
   /** Masked vectors whose pending bit was read set. */
   readonly pending: Set<number>;
   /** Unmasked with the pending bit set: their message is due at the next settle. */
@@ -37,13 +39,14 @@ export const newVectors = (): VectorTrack => ({
   masks: new Map(),
   steady: false,
   happened: new Set(),
+  calm: new Set(),
   pending: new Set(),
   due: new Set(),
   heard: new Set(),
 });
 /** The device was reset, or somebody else used it: what was pending nobody knows. The table itself belongs to PCI and stays. */
 export const forgetVectors = (t: VectorTrack): void => {
-  for (const set of [t.happened, t.pending, t.due, t.heard]) set.clear();
+  for (const set of [t.happened, t.calm, t.pending, t.due, t.heard]) set.clear();
 };
 
 /** Whether a vector is masked, by its own bit or by the function's. */
@@ -124,7 +127,8 @@ const control = (g: PciGhost, at: number, width: number, value: number): number 
 const did = (m: Moment<PciGhost>, e: Extract<Event, { do: string }>): void => {
   const { before: g } = m;
   const t = g.vectors;
-  if (e.do === 'pci.config.write') {
+  if (e.do === 'memory.write' || e.do === 'host.resize') t.calm.clear();
+  else if (e.do === 'pci.config.write') {
     t.steady = false;
     if (e.at <= header.command && e.at + e.width > header.command) t.due.clear();
     const byte = control(g, e.at, e.width, e.value);
@@ -136,7 +140,10 @@ const did = (m: Moment<PciGhost>, e: Extract<Event, { do: string }>): void => {
     });
   } else if (e.do === 'pci.bar.write') {
     const spot = spotOf(g, e.bar, e.at, e.width);
-    if (spot === undefined) return;
+    if (spot === undefined) {
+      t.calm.clear();
+      return;
+    }
     const vector = Math.floor(spot.at / entry.size);
     remask(m, () => {
       if (!spot.whole || spot.part === 'pending') {
@@ -177,5 +184,7 @@ export const observeVectors = (g: PciGhost, m: Moment<PciGhost>): void => {
     t.steady = true;
     t.due.clear();
     t.heard.clear();
+    if (msixEnabled(g) !== true) return;
+    for (const vector of t.masks.keys()) if (masked(t, vector) === false) t.calm.add(vector);
   }
 };

@@ -50,6 +50,7 @@ const foreign = (g: PciGhost): void => {
   g.owed = 0;
   forget(g.generation);
   g.fn.ignored.clear();
+  g.fn.isrDue = false;
   forgetVectors(g.vectors);
 };
 
@@ -69,6 +70,7 @@ const wrote = (g: PciGhost, a: Access): void => {
     if (a.value === 0) {
       forgetVectors(g.vectors);
       g.fn.ignored.clear();
+      g.fn.isrDue = false;
       g.written.clear();
       g.select = { device: undefined, driver: undefined, queue: undefined };
       g.reset = 'asked';
@@ -92,6 +94,7 @@ const read = (g: PciGhost, a: Access): void => {
   if (a.structure === 'isr') {
     g.isrRead = g.quiet;
     g.intx = undefined;
+    g.fn.isrDue = false;
     g.owed = 0;
     return;
   }

@@ -135,6 +135,22 @@ export const vectorClauses: readonly Clause<PciGhost>[] = [
   }),
   clause({
     ...base,
+    id: 'virtio.pci.msix.pending-none',
+    cite: masking,
+    says: 'masking alone sets no pending bit',
+    on: ['pci.bar'],
+    harm: 'interop',
+    when: ({ before: g, event: e }) =>
+      pendingRead(g, e, (v) => masked(g.vectors, v) === true && g.vectors.calm.has(v) && !g.vectors.pending.has(v)).length > 0,
+    holds: ({ before: g, event: e }): Judged =>
+      !pendingRead(g, e, (v) => masked(g.vectors, v) === true && g.vectors.calm.has(v)).some((b) => b.set) || {
+        kind: 'set',
+        expected: 'pending bit 0',
+        saw: '1',
+      },
+  }),
+  clause({
+    ...base,
     id: 'virtio.pci.msix.message',
     cite: sending,
     says: 'a message is the double word of its entry, stored at the address of its entry',
