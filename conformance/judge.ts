@@ -60,9 +60,12 @@ interface Ask<Rule> {
   readonly rule: Rule;
   readonly tally: Tally;
 }
-/** A clause, and `when` beside it: clauses come in many shapes, and finding a function in one of many costs more than most of them do. */
+/** A clause, and what is asked of it beside it: clauses come in many shapes, and finding a function in one of many costs more than most of them do. */
 interface Asking extends Ask<Clause<unknown>> {
   readonly when: Clause<unknown>['when'];
+  readonly holds: Clause<unknown>['holds'];
+  readonly scope: Clause<unknown>['scope'] | undefined;
+  readonly always: boolean;
 }
 /** Who is concerned with events of one name, in the order of the areas. */
 interface Concerned {
@@ -142,8 +145,9 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
       if (tallies.has(rule.id)) throw new Error(`two clauses are called ${rule.id}`);
       const tally: Tally = { id: rule.id, applied: 0, kept: 0, broken: 0, unknown: 0 };
       tallies.set(rule.id, tally);
-      const { when } = rule;
-      for (const name of rule.on) concerned(name).clauses.push({ room, rule, when, tally });
+      const { when, holds, scope } = rule;
+      const asking: Asking = { room, rule, when, holds, scope, always: rule.always === true, tally };
+      for (const name of rule.on) concerned(name).clauses.push(asking);
     }
     for (const rule of room.area.duties) {
       const tally: Tally = { id: rule.id, applied: 0, kept: 0, broken: 0, unknown: 0 };
@@ -173,18 +177,19 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
     tally.unknown++;
     tally.why ??= why;
   };
-  const ask = ({ rule, tally }: Asking, m: Moment<unknown>, findings: Finding[]): void => {
-    const scope = rule.scope?.(m) ?? 'machine';
-    const breach = rule.always || breaches.length === 0 ? undefined : breachIn(scope);
+  const ask = (asking: Asking, m: Moment<unknown>, findings: Finding[]): void => {
+    const { tally } = asking;
+    const scope = asking.scope === undefined ? 'machine' : asking.scope(m);
+    const breach = asking.always || breaches.length === 0 ? undefined : breachIn(scope);
     if (breach?.certain) return;
-    const judged: Judged = rule.holds(m);
+    const judged: Judged = asking.holds(m);
     tally.applied++;
     if (judged === true) tally.kept++;
     else if ('unknown' in judged) remember(tally, judged.unknown);
     else if (breach) remember(tally, `whether ${breach.duty} was kept is unknown`);
     else {
       tally.broken++;
-      findings.push({ clause: rule.id, at, scope, expected: judged.expected, saw: judged.saw, kind: judged.kind });
+      findings.push({ clause: asking.rule.id, at, scope, expected: judged.expected, saw: judged.saw, kind: judged.kind });
     }
   };
   const momentOf = (room: Room, event: Event, now: number): Moment<unknown> => {
