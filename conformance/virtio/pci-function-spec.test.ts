@@ -52,7 +52,7 @@ const bench = () => {
   };
   const used = (): void => see({ saw: 'memory.changed', writes: [{ at: BigInt(USED + 2) as Gpa, bytes: Uint8Array.of(1, 0) }] });
   const kick = (): void => setBar(4, 0x1000, 0, 2);
-  /** The list as far as it is read: MSI-X at 0x40, common at 0x50, notification at 0x60. */
+  /** The list as far as it is read: MSI-X at 0x40, common at 0x50, notification at 0x60, ISR at 0x78. */
   const walk = (): void => {
     config(0x00, 0x1042_1af4);
     config(0x04, 0x0010_0006);
@@ -65,6 +65,7 @@ const bench = () => {
     config(0x48, PENDING | 1);
     [0x0110_6009, 4, 0, 56].forEach((w, i) => config(0x50 + 4 * i, w));
     [0x0214_7809, 4, 0x1000, 4, 4].forEach((w, i) => config(0x60 + 4 * i, w));
+    [0x0310_8809, 4, 0x2000, 1].forEach((w, i) => config(0x78 + 4 * i, w));
   };
   const live = (vector = 1): void => {
     walk();
@@ -276,4 +277,35 @@ test('a queue or a configuration without a vector is silent: told by an interrup
   b.see(interrupt);
   b.see({ saw: 'interrupt', from: 'config' });
   expect(b.findings).toEqual(['msix.queue-silent', 'msix.config-silent']);
+});
+test('masking alone sets no pending bit, of a queue that was at rest', () => {
+  const b = bench();
+  b.live();
+  b.setConfig(0x42, 0x8000, 2);
+  b.mask(1, false);
+  b.mask(0, false);
+  b.rest();
+  b.setConfig(0x42, 0xc000, 2);
+  b.rest();
+  b.bar(1, PENDING, 0b01); // the configuration may have changed
+  expect(b.findings).toEqual([]);
+  expect(b.kept('msix.pending-none')).toBe(1);
+  b.bar(1, PENDING, 0b11);
+  expect(b.findings).toEqual(['msix.pending-none']);
+});
+test('without MSI-X the ISR has the queue bit once a notification was owed', () => {
+  const isr = (value: number): readonly string[] => {
+    const b = bench();
+    b.live();
+    b.setConfig(0x42, 0x0000, 2);
+    b.kick();
+    b.used();
+    b.rest();
+    b.bar(4, 0x2000, value, 1);
+    expect(b.kept('isr.queue') + b.findings.length).toBe(1);
+    b.bar(4, 0x2000, 0, 1);
+    return b.findings;
+  };
+  expect(isr(1)).toEqual([]);
+  expect(isr(0)).toEqual(['isr.queue']);
 });

@@ -184,7 +184,9 @@ export const observeVectors = (g: PciGhost, m: Moment<PciGhost>): void => {
     t.steady = true;
     t.due.clear();
     t.heard.clear();
-    if (msixEnabled(g) !== true) return;
-    for (const vector of t.masks.keys()) if (masked(t, vector) === false) t.calm.add(vector);
+    if (!g.own || msixEnabled(g) !== true) return;
+    // The configuration may change whenever the device likes: its vector is never calm.
+    const config = vectorFor(g, 'config');
+    for (const vector of t.masks.keys()) if (vector !== config && masked(t, vector) === false) t.calm.add(vector);
   }
 };
