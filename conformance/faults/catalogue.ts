@@ -18,7 +18,11 @@ import { virtioPciLayoutFaults } from './virtio-pci-layout.ts';
 import { virtioPciRegistersFaults } from './virtio-pci-registers.ts';
 import { virtioSplitFaults } from './virtio-split.ts';
 import { vtdFaults } from './vt-d.ts';
+import { vtdEventFaults } from './vt-d-events.ts';
+import { vtdPassingFaults } from './vt-d-passing.ts';
 import { vtdQueueFaults } from './vt-d-queue.ts';
+import { vtdReasonFaults } from './vt-d-reasons.ts';
+import { vtdRuleFaults } from './vt-d-rules.ts';
 import { vtdWalkFaults } from './vt-d-walks.ts';
 
 export const faults: readonly Fault[] = [
@@ -33,6 +37,10 @@ export const faults: readonly Fault[] = [
   ...vtdFaults,
   ...vtdQueueFaults,
   ...vtdWalkFaults,
+  ...vtdPassingFaults,
+  ...vtdReasonFaults,
+  ...vtdRuleFaults,
+  ...vtdEventFaults,
   ...instructionDataFaults,
   ...instructionDeliveryFaults,
   ...instructionFarFaults,

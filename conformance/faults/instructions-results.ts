@@ -245,4 +245,12 @@ export const instructionResultFaults: readonly Fault[] = [
     killedBy: 'instructions.memory.contained',
     story: 'pages of the user are writable',
   },
+  {
+    id: 'insn-mwait-gp',
+    origin: 'rule',
+    file: 'processor/system.ts',
+    swap: ['const mwait: Run = (c) => {\n  if (c.cpl !== 0) ud();', 'const mwait: Run = (c) => {\n  if (c.cpl !== 0) gp();'],
+    killedBy: 'instructions.privileged.monitor',
+    story: 'MWAIT above CPL 0 is #GP',
+  },
 ];

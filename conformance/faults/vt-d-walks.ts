@@ -151,8 +151,8 @@ export const vtdWalkFaults: readonly Fault[] = [
       'if (domains[i] === domain && pages[i] === page && pasids[i] === pasid && orders[i] === 0) return i;',
       'if (pages[i] === page && domains[i] !== -1 && orders[i] === 0) return i;',
     ],
-    killedBy: 'vt-d.walk.address',
-    story: 'translations are shared between domains',
+    killedBy: 'vt-d.walk.read-permission',
+    story: 'translations are shared between domains: what one may not read is read',
   },
   {
     id: 'vtd-context-kept',

@@ -12,12 +12,12 @@ const MAX_BASIC = 0xd;
 const MAX_EXTENDED = 0x8000_0008;
 /** "GenuineIntel" in EBX, EDX, ECX. */
 const vendor: Leaf = [MAX_BASIC, 0x756e_6547, 0x6c65_746e, 0x4965_6e69];
-/** ECX: PCID 17, MOVBE 22, POPCNT 23. EDX: FPU 0, VME 1, DE 2, PSE 3, TSC 4, MSR 5, PAE 6, MCE 7, CX8 8, APIC 9, SEP 11, PGE 13, CMOV 15, PAT 16,
+/** ECX: MONITOR 3, CMPXCHG16B 13, PCID 17, MOVBE 22, POPCNT 23. EDX: FPU 0, VME 1, DE 2, PSE 3, TSC 4, MSR 5, PAE 6, MCE 7, CX8 8, APIC 9, SEP 11, PGE 13, CMOV 15, PAT 16,
  *  PSE-36 17, CLFSH 19, FXSR 24, SSE 25, SSE2 26. Family 6. */
 const features = (c: Cpu): Leaf => [
   0x0005_0654,
   0x0001_0800,
-  bits(13, 17, 22, 23) | ((c.cr4 & CR4_OSXSAVE) !== 0 ? bits(27) : 0),
+  bits(3, 13, 17, 22, 23) | ((c.cr4 & CR4_OSXSAVE) !== 0 ? bits(27) : 0),
   bits(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 16, 17, 19, 24, 25, 26),
 ];
 /** Leaf 7. EBX: FSGSBASE 0, BMI1 3, SMEP 7, BMI2 8, ERMS 9, INVPCID 10, ADX 19, SMAP 20. ECX: UMIP 2, LA57 16, RDPID 22. */

@@ -42,6 +42,7 @@ const FEATURES: readonly CpuFeature[] = [
   'tsd',
   'de',
   'vme',
+  'monitor',
   'sse2',
   'gbpages',
 ];

@@ -1,10 +1,10 @@
 // Decides the privileged instructions on tables, caches, MSRs and counters, and the unprivileged ones that look at the same things.
-// SDM volume 2, LGDT SGDT LIDT SIDT INVLPG INVPCID INVD WBINVD RDMSR WRMSR RDTSC RDTSCP RDPID RDPMC CPUID SWAPGS RDFSBASE and its like.
+// SDM volume 2, LGDT SGDT LIDT SIDT INVLPG INVPCID INVD WBINVD RDMSR WRMSR RDTSC RDTSCP RDPID RDPMC CPUID SWAPGS MONITOR MWAIT RDFSBASE and its like.
 
-import { readScratch, writeScratch } from './access.ts';
+import { read8, readScratch, writeScratch } from './access.ts';
 import { CR4_FSGSBASE, CR4_PCE, CR4_PCIDE, CR4_TSD, CR4_UMIP } from './bits.ts';
 import { canonical } from './branch.ts';
-import { type Cpu, FS, GS, READABLE, WRITABLE } from './cpu.ts';
+import { type Cpu, DS, FS, GS, READABLE, WRITABLE } from './cpu.ts';
 import { cpuid } from './cpuid.ts';
 import { type Build, type Entries, ending, plain } from './entry.ts';
 import { gp, ud } from './fault.ts';
@@ -160,8 +160,27 @@ const writeBase =
     };
   };
 
+/** Nothing is armed, so that MWAIT finds its event come already: an implementation may return at any time. */
+const monitor: Build = (insn) => {
+  const wide = /q$/.test(insn.form);
+  const word = /w$/.test(insn.form);
+  return (c) => {
+    if (c.cpl !== 0) ud();
+    if (c.r[2] !== 0) gp();
+    c.ah = wide ? c.r[1]! : 0;
+    read8(c, linear(c, DS, word ? c.r16[0]! : c.r[0]!, 1, READABLE));
+  };
+};
+/** No extensions are announced. */
+const mwait: Run = (c) => {
+  if (c.cpl !== 0) ud();
+  if (c.r[2] !== 0) gp();
+};
+
 export const systemOperations: Entries = {
   ...plain({
+    Monitor: monitor,
+    Mwait: () => mwait,
     Sgdt: storeTable('gdt'),
     Sidt: storeTable('idt'),
     Rdtsc: () => rdtsc,
