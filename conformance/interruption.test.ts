@@ -168,4 +168,15 @@ describe('what cannot be reached', () => {
     writeFileSync(path, '');
     await expect(connect(`vhost-user:${path}`)).rejects.toThrow(path);
   });
+  test('a socket in use says so: its back end is busy with somebody else', { timeout: 60_000 }, async () => {
+    const path = join(folder, 'busy');
+    const server = createServer();
+    server.listen(path);
+    await once(server, 'listening');
+    try {
+      await expect(connect(`vhost-user:${path}`)).rejects.toThrow(/busy: the back end did not answer .* is another one connected\?/);
+    } finally {
+      server.close();
+    }
+  });
 });
