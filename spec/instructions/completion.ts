@@ -15,7 +15,11 @@ const BS = 1n << 14n;
 const systemCalls = new Set(['SYSCALL', 'SYSRET', 'SYSENTER', 'SYSEXIT']);
 const noBytes: ReadonlyMap<number, number> = new Map();
 
-export const complete = (w: Work, run: CpuStimulus): Ending => {
+/** SYSRET that sets TF: whether the trap comes after it, or after the next instruction, is open. */
+export const trapsPerhaps = ({ s, before, i }: Work): boolean =>
+  i.form.mnemonic === 'SYSRET' && (flagsOf(before) & flag.TF) === 0 && (flagsOf(s) & flag.TF) !== 0;
+/** `trapped`: with the trap that only perhaps comes. */
+export const complete = (w: Work, run: CpuStimulus, trapped = false): Ending => {
   const { s, before, i } = w;
   const { mnemonic } = i.form;
   if (!w.moved) {
@@ -34,11 +38,10 @@ export const complete = (w: Work, run: CpuStimulus): Ending => {
   if (mnemonic !== 'IRET' && mnemonic !== 'SYSRET') s.rflags &= ~BigInt(flag.RF);
   if (s.shadow === before.shadow && mnemonic !== 'STI' && !loadsSs(w)) s.shadow = 'none';
   const stepping = (flagsOf(before) & flag.TF) !== 0;
-  if (systemCalls.has(mnemonic)) {
-    // SYSCALL that masks TF is followed by no trap; whether TF as it was before or as it is after decides is left open elsewhere.
-    const either = stepping || (flagsOf(s) & flag.TF) !== 0;
-    if (either && (mnemonic !== 'SYSCALL' || (flagsOf(s) & flag.TF) !== 0)) undecided('single-stepping a fast system call');
-  } else if (stepping && !loadsSs(w)) {
+  if (stepping && systemCalls.has(mnemonic)) {
+    // SYSCALL that masks TF is followed by no trap; what happens where TF stays set, or was set, is left open.
+    if (mnemonic !== 'SYSCALL' || (flagsOf(s) & flag.TF) !== 0) undecided('single-stepping a fast system call');
+  } else if ((stepping || trapped) && !loadsSs(w)) {
     if (w.halted) undecided('single-stepping HLT');
     const completed = copyOf(s);
     s.dr6 |= BS;

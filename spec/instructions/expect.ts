@@ -5,7 +5,7 @@ import { copyOf } from './copy.ts';
 import type { Memory } from '../clause.ts';
 import type { Granted } from '../units.ts';
 import { flag } from './bits.ts';
-import { complete } from './completion.ts';
+import { complete, trapsPerhaps } from './completion.ts';
 import { decode, type Instruction } from './decode.ts';
 import { arrive } from './event.ts';
 import { fetcher } from './fetch.ts';
@@ -81,7 +81,14 @@ export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, grante
     }
     const endings = [...faults, ...w.also].map((fault) => faulting(w, fault));
     const completes = faults.length === 0;
-    return { instruction, endings: completes ? [complete(w, run), ...endings] : endings, completes: completes && endings.length === 0 };
+    if (!completes) return { instruction, endings, completes };
+    const perhaps: Ending[] = [];
+    if (trapsPerhaps(w)) {
+      const again: Work = { ...begin(state, memory, granted, cpu), i: w.i };
+      meaningOf(w.i.form)(again);
+      perhaps.push(complete(again, run, true));
+    }
+    return { instruction, endings: [complete(w, run), ...perhaps, ...endings], completes: endings.length === 0 };
   } catch (thrown) {
     if (!isUndecided(thrown)) throw thrown;
     return unknown(thrown.undecided, instruction, thrown.loud === true);
