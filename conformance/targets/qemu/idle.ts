@@ -2,18 +2,17 @@
 // proc(5), /proc/PID/task/TID/status: State and the counts of voluntary and involuntary context switches.
 
 import fs from 'node:fs';
+import { switchesIn, threadStatus } from '../host/thread-status.ts';
 
-const asleep = /^State:\s+S/m;
-const switches = /^(?:voluntary|nonvoluntary)_ctxt_switches:\s+\d+/gm;
+const asleep = '\nState:\tS';
 
 /** Which threads there are and how often each has been switched; undefined while any is not asleep. */
 function sleepers(pid: number): string | undefined {
-  const tasks = `/proc/${pid}/task`;
   let seen = '';
-  for (const id of fs.readdirSync(tasks)) {
-    const status = fs.readFileSync(`${tasks}/${id}/status`, 'latin1');
-    if (!asleep.test(status)) return undefined;
-    seen += `${id} ${status.match(switches)?.join(' ')};`;
+  for (const id of fs.readdirSync(`/proc/${pid}/task`)) {
+    const status = threadStatus(pid, id);
+    if (!status.includes(asleep)) return undefined;
+    seen += `${id} ${switchesIn(status)};`;
   }
   return seen;
 }

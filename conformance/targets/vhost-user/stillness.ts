@@ -1,15 +1,17 @@
 // Evidence that a process does nothing and will do nothing by itself: all of its threads asleep, none having run in between.
 // proc(5), /proc/PID/task/TID/status: State and the two context switch counts, which only ever grow.
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
+import { switchesIn, threadStatus } from '../host/thread-status.ts';
 
 /** 'ended' is proof of death; a fingerprint stands for one sleep of every thread; undefined: some thread is not asleep. */
 type Look = { readonly asleep: string } | 'ended' | undefined;
 
-const fieldsOf = (status: string): { readonly state: string; readonly switches: string } => ({
-  state: /^State:\t(\S)/m.exec(status)?.[1] ?? '?',
-  switches: status.slice(status.indexOf('voluntary_ctxt_switches')),
-});
+const label = '\nState:\t';
+const fieldsOf = (status: string): { readonly state: string; readonly switches: string } => {
+  const at = status.indexOf(label);
+  return { state: at < 0 ? '?' : (status[at + label.length] ?? '?'), switches: switchesIn(status) };
+};
 
 const missing = (error: unknown): boolean => {
   const code = (error as { code?: unknown }).code;
@@ -29,7 +31,7 @@ const look = (pid: number): Look => {
   for (const thread of threads) {
     let status: string;
     try {
-      status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'latin1');
+      status = threadStatus(pid, thread);
     } catch (error) {
       if (missing(error)) return undefined;
       throw error;
