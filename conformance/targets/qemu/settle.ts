@@ -9,6 +9,8 @@ import type { GuestMemory } from './memory.ts';
 /** Round trips before the proof of idleness is tried where something is awaited: most requests are done by then. */
 const patience = 12;
 const bound = 2_000; // ms
+/** Failed proofs between round trips where nothing is awaited: one that waits for QEMU leaves it the processor it may be waiting for. */
+const respite = 4;
 /** Looks at memory before the first round trip: one would keep QEMU from the very work that is waited for. */
 const looks = 100;
 
@@ -73,7 +75,7 @@ export function settle(s: Settle, pid: number, memory: GuestMemory, device: Lift
       if (awaited && memory.holds(words)) {
         now.snapshot(expired);
         if (came()) return 'until';
-      } else if (awaited) now.look();
+      } else if (awaited || round % respite === respite - 1) now.look();
       const proved = (!awaited || round >= patience) && idle(pid);
       if (!proved && !expired()) continue;
       now.snapshot(expired);
