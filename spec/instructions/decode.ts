@@ -47,12 +47,8 @@ export interface NotCovered {
 }
 /** Gives byte k of the instruction, or throws the fault that fetching it causes. */
 export type Fetch = (k: number) => number;
-export type ModeOfCode = {
-  readonly code: CodeSize;
-  readonly protected: boolean;
-  /** Whether the processor is without a feature: what it brings is then an opcode like any undefined one. */
-  readonly lacks?: (feature: string) => boolean;
-};
+/** `lacks`: whether the processor is without a feature; what that brings is then an opcode like any undefined one. */
+export type ModeOfCode = { readonly code: CodeSize; readonly protected: boolean; readonly lacks?: (feature: string) => boolean };
 
 const BX = 3;
 const BP = 5;
@@ -114,6 +110,9 @@ const refused = (form: Form, mode: ModeOfCode, lock: boolean): boolean =>
   (lock && !form.lock) ||
   !existsIn(form, mode) ||
   (form.feature !== undefined && mode.lacks?.(form.feature) === true);
+/** MOV of a segment register that does not exist, or to CS: ModRM tells that it is #UD. */
+const noSegment = (form: Form, reg: number): boolean =>
+  form.operands.some((o) => o.at === 'S') && (reg > 5 || (reg === 1 && form.operands[0]?.at === 'S'));
 /** Whether the rest of an instruction that is #UD anyway is fetched is open: either fault is permitted. */
 const tail =
   (fetch: Fetch, isRefused: () => boolean): Fetch =>
@@ -187,7 +186,7 @@ export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered
       undecided('the length of a near branch with 66H in 64-bit mode');
     }
   }
-  const rest = tail(fetch, () => wrong || refused(form, mode, lock));
+  const rest = tail(fetch, () => wrong || refused(form, mode, lock) || noSegment(form, (modrm >> 3) & 7));
 
   const wide = (rex & 8) !== 0;
   let operandSize: Size = code === 64 ? (wide ? 8 : big ? 2 : 4) : (code === 16) !== big ? 2 : 4;

@@ -40,7 +40,10 @@ const deny = (w: Work, form: Form): void => {
   }
   if (form.topic === 'debug' && (w.i.reg >= 8 || w.i.reg === 4 || w.i.reg === 5))
     raise({ vector: 6, rule: 'ud.register' }, { vector: 13, error: 0, rule: 'privileged.gp' });
-  if (form.mnemonic === 'XSETBV' && (low(w.s.cr4) & cr4.OSXSAVE) === 0) absent(w);
+  if (form.mnemonic === 'XSETBV' && (low(w.s.cr4) & cr4.OSXSAVE) === 0) {
+    ofSystem(w, 'CR4.OSXSAVE');
+    raise({ vector: 6, rule: 'ud.feature' }, { vector: 13, error: 0, rule: 'privileged.gp' });
+  }
   // SYSCALL family: #UD outside 64-bit mode on one vendor's processors, or where EFER.SCE is clear.
   if (form.mnemonic === 'SYSRET' && (i64(w) === false || (low(w.s.efer) & 1) === 0))
     raise({ vector: 6, rule: 'ud.mode' }, { vector: 13, error: 0, rule: 'privileged.gp' });
