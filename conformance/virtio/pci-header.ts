@@ -81,7 +81,7 @@ export function* playHeader(p: Pci, c: PciHeader): Play<void> {
       const [table] = capability === undefined ? [] : (yield* ask(d, [read(capability.at + 4, 4)])).slice(-1);
       if (table === undefined || (table & 7) > 5 || p.map.vectors === 0) return;
       const end = ((table & ~7) >>> 0) + 16 * p.map.vectors;
-      const at = { bar: table & 7, at: end + 4 * (c.n % 5) };
+      const at = { bar: table & 7, at: end + 4 * (c.n % 2) };
       d.out.push({ do: 'pci.bar.read', ...at, width: 4 }, { do: 'pci.bar.write', ...at, width: 4, value: 0xffff_ffff });
       d.out.push(
         { do: 'pci.bar.read', bar: table & 7, at: end - 1, width: 1 },

@@ -128,6 +128,13 @@ export function* bringDown(p: Pci): Play<void> {
   yield* stageTo(p, 'reset', 0);
 }
 
+/** Reads that end where the data of the window begin, and that begin where they end. */
+const besideWindow = (p: Pci): readonly Stimulus[] => {
+  const window = p.map.structures.get(CAP.PCI);
+  if (window === undefined) return [];
+  return [12, 20].map((offset) => ({ do: 'pci.config.read', at: window.at + offset, width: 4 }));
+};
+
 export function* registers(p: Pci, c: PciRegisters): Play<void> {
   const { d } = p;
   yield* stageTo(p, 'reset', 0);
@@ -136,7 +143,7 @@ export function* registers(p: Pci, c: PciRegisters): Play<void> {
   const life = yield* bringUp(p, c);
   if (life === undefined) return;
   const kick = [...windowOnIsr(p), ...kickOne(p, life)];
-  d.out.push(...kick, settled, ...life.look);
+  d.out.push(...kick, settled, ...besideWindow(p), ...life.look);
   const { device } = life;
   const grown = regrow(p, c.by);
   if (device !== undefined && grown.length > 0) {
