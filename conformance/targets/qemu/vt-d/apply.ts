@@ -16,6 +16,8 @@ const eventControls: readonly number[] = [0x38, 0xa0, 0xe0];
 const mask = 0x8000_0000n;
 const interruptRange = 0xfee0_0000n;
 const page = 4096n;
+/** Longest write of memory that goes with the commands around it. */
+const batchedBytes = 1024;
 
 /** A read that was blocked brings zeros: only pages' worth with another byte are known to have come from memory. */
 const came = (at: bigint, bytes: Uint8Array): boolean => {
@@ -97,10 +99,12 @@ export const applyVtd = (machine: VtdQemu, stimuli: readonly Stimulus[]): readon
   const one = (s: Stimulus): void => {
     switch (s.do) {
       case 'memory.write':
+        // Behind what waits in the batch it is a command of the batch, if it is short; else it is written at once.
+        if (pending.length > 0 && s.bytes.length <= batchedBytes && machine.memory.note(s.at, s.bytes))
+          return queue([`write ${s.at} ${s.bytes.length} 0x${Buffer.from(s.bytes).toString('hex')}`]);
         if (pending.length > 0) flush(false, false);
-        if (machine.memory.write(s.at, s.bytes)) answers.push({ saw: [] });
-        else refuse(`memory at 0x${s.at.toString(16)}`);
-        return;
+        if (machine.memory.write(s.at, s.bytes)) return void answers.push({ saw: [] });
+        return refuse(`memory at 0x${s.at.toString(16)}`);
       case 'vtd.read':
       case 'vtd.write':
         return register(s);
