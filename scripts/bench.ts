@@ -1,6 +1,6 @@
 // Speed, as ratios of interleaved runs: the same programs judged and not judged, on each target that this machine can run;
 // the judge over a long trace; two shards side by side against one; memory by the minute. Nothing here is asserted by tests.
-// npm run bench [-- NAME…] [--minutes N]: names of targets, vt-d, trace, shards, check, memory; none: all but memory, which N adds.
+// npm run bench [-- NAME…] [--minutes N]: names of targets, vt-d, processor, trace, shards, check, memory; none: all but memory, which N adds.
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';

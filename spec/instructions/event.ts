@@ -3,8 +3,9 @@
 
 import { flag } from './bits.ts';
 import { deliver } from './deliver.ts';
+import { reach } from './fetch.ts';
 import type { Ending, Frame } from './ghost.ts';
-import { type Draft, type Fault, flagsOf, in64, protectedMode, type Raised, undecided, type Work } from './work.ts';
+import { cpl, type Draft, type Fault, flagsOf, in64, protectedMode, type Raised, undecided, type Work } from './work.ts';
 
 /** #DE, #TS, #NP, #SS, #GP (and #CP). SDM volume 3, table Interrupt and Exception Classes. */
 const contributory = new Set([0, 10, 11, 12, 13, 21]);
@@ -60,6 +61,17 @@ const stopAt = ({ s, cpu }: Work): number => {
   if (offset < 0 || offset >= stride * count || offset % stride !== 0) undecided('a handler that is no stop');
   return offset / stride;
 };
+/** A handler that stays at CPL 3, where a fast system call has just led, and whose first byte a user cannot fetch: the fault of that is one more
+ *  delivery, of which nothing is told. */
+const startable = (w: Work): void => {
+  if (cpl(w.s) !== 3) return;
+  try {
+    reach(w);
+  } catch (thrown) {
+    if (isRaised(thrown)) undecided('a handler that cannot be fetched');
+    throw thrown;
+  }
+};
 /** How the run ends when `a` is delivered over the foretold state. Later faults of delivery are followed to the end. */
 export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
   let now = a;
@@ -99,6 +111,7 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
             };
       continue;
     }
+    startable(w);
     return endingOf(w, told, 'event', rule, now, stopAt(w), frame);
   }
   return undecided('a chain of faults');
