@@ -16,6 +16,8 @@ import type { Watchdog } from './watchdog.ts';
 
 /** Message words: more vectors than any device here has. */
 const vectors = 64;
+/** Resets between looks at how much QEMU has said. */
+const trimming = 64;
 
 export interface Machine {
   readonly running: Running;
@@ -69,6 +71,7 @@ export function startMachine(binary: string, model: Model, want: Wanted, watchdo
     const features = ask(bus, device, { do: 'virtio.features.read' }).find((o) => o.saw === 'virtio.features');
     const queue = ask(bus, device, { do: 'virtq.read', queue: 0 }).find((o) => o.saw === 'virtq.state');
     let resized = false;
+    let resets = 0;
     const resize = (sectors: number): string | undefined => {
       resized = true;
       const answer = qmp.execute('block_resize', { 'node-name': 'disk', size: sectors * sectorSize });
@@ -91,7 +94,7 @@ export function startMachine(binary: string, model: Model, want: Wanted, watchdo
         activity.roused = false;
         memory.refill(fill);
         disk.restore();
-        running.trim();
+        if (++resets % trimming === 0) running.trim();
         return true;
       },
       resize,

@@ -151,6 +151,8 @@ function connect(model: Model, binary: string | undefined): Target {
   // In the order of use, the last used last.
   const pool = new Map<string, Machine>();
   let current: { readonly key: string; readonly machine: Machine } | undefined;
+  // What was worked out for a machine before: most programs ask for the one that the last asked for.
+  const plans = new WeakMap<MachineConfig, ReturnType<typeof wanted>>();
   // Machines whose function raw accesses may have spoilt.
   const disturbed = new Set<string>();
 
@@ -173,7 +175,8 @@ function connect(model: Model, binary: string | undefined): Target {
   const reset = (config: MachineConfig): ReturnType<Target['reset']> => {
     remaps = config.vtd !== undefined;
     if (config.vtd !== undefined) return remapping?.reset(config, config.vtd) ?? { unsupported: `${model.name} with a remapping unit` };
-    const want = wanted(model, config, found.properties);
+    const want = plans.get(config) ?? wanted(model, config, found.properties);
+    plans.set(config, want);
     if ('unsupported' in want) return want;
     // One retry: a process that died since its last answer is replaced.
     for (let tries = 0; tries < 2; tries++) {
