@@ -141,7 +141,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
         options.onProgram?.(program);
         if (played.refused !== undefined) {
           site.machines.splice(site.machines.indexOf(machine), 1);
-          site.block = 0;
+          site.block = site.suite.goesOn === true ? block : 0;
           const key = `${site.suite.id}: ${played.refused}`;
           const before = refused.get(key);
           refused.set(key, { suite: site.suite.id, why: played.refused, machines: (before?.machines ?? 0) + 1 });

@@ -25,6 +25,8 @@ interface Shown {
 }
 /** Tries per finding. */
 const triesLimit = 400;
+/** Runs of the whole program in which the finding must come again. */
+const repeats = 3;
 /** A try's work is its stimuli and this much for the start: a machine's reset takes as long as some forty of QEMU's stimuli. */
 const startWork = 40;
 
@@ -84,7 +86,12 @@ export const minimize = async (
     failed.add(key);
     return undefined;
   };
-  const repeated = await shows(program.choices);
+  let repeated = await shows(program.choices);
+  // An interrupt that came late or a race is no reason to give up at once.
+  for (let more = 1; repeated === undefined && more < repeats; more++) {
+    failed.clear();
+    repeated = await shows(program.choices);
+  }
   if (repeated === undefined) return { program, ...first, shrinks: 0, partly: false, repeated: false };
   let best = repeated;
   let choices = program.choices;

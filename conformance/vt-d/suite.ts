@@ -16,6 +16,7 @@ export const vtdSuite: Suite<VtdChoice> = {
   shape: shapeOf,
   simpler,
   oblivious: true,
+  goesOn: true,
   block: 16,
   runs: 800,
 };
