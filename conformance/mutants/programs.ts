@@ -5,7 +5,7 @@ import { areas, suitesFor } from '../areas.ts';
 import { createJudge } from '../judge.ts';
 import type { Program, Suite } from '../program.ts';
 import { play } from '../run.ts';
-import { programsOf } from '../sample.ts';
+import { blockOf, programsOf } from '../sample.ts';
 import { targetOver } from '../targets/ref/ref.ts';
 import { faultError } from '../faults/bundle.ts';
 import type { MutatedArea } from './areas.ts';
@@ -51,7 +51,7 @@ const blocksOf = (suite: Suite, number: number, refused: ReadonlySet<number>): r
   const machines = suite.machines.flatMap((_, i) => (refused.has(i) ? [] : [i]));
   const blocks: Place[][] = [];
   for (let left = suite.runs, block = 0; left > 0 && machines.length > 0; block++) {
-    const size = Math.min(left, 32);
+    const size = Math.min(left, blockOf(suite));
     blocks.push(
       Array.from({ length: size }, (_, index) => ({ suite: number, machine: machines[block % machines.length] as number, block, index })),
     );
