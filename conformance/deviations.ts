@@ -4,10 +4,6 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Area } from '../spec/clause.ts';
-import type { Target } from '../spec/units.ts';
-import { createJudge } from './judge.ts';
-import { replayOn } from './trace/replay.ts';
 
 export interface Deviation {
   /** clause | kind | shape, as a counterexample prints it; `*` for the shape where the kind names the whole difference, `*word*` where the shape
@@ -78,23 +74,4 @@ export const readDeviations = (
       (e) => e.versions === undefined || e.versions.some((v) => version.split(', ').some((part) => part.startsWith(v))),
     ),
   };
-};
-
-/** A race that a trace shows once in some ten replays is shown by this many. */
-const raceTries = 200;
-
-/** Replays the entry's trace: does the target still do it? Undefined: yes. */
-export const stillStands = async (
-  target: Target,
-  areas: readonly Area<never>[],
-  file: string,
-  entry: Deviation,
-): Promise<string | undefined> => {
-  const [clause = '', kind = ''] = entry.signature.split(' | ');
-  for (let tries = entry.race === true ? raceTries : 1; tries > 0; tries--) {
-    const replayed = await replayOn(target, join(dirname(file), entry.trace), createJudge(areas));
-    if (replayed.refused !== undefined) return `its trace cannot be replayed: ${replayed.refused}`;
-    if (replayed.findings.some((f) => f.clause === clause && f.kind === kind)) return undefined;
-  }
-  return `its trace ${entry.trace} shows no ${clause} (${kind}) any more`;
 };

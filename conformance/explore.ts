@@ -3,7 +3,7 @@
 import type { Area, Clause } from '../spec/clause.ts';
 import type { Capability, MachineConfig, Target } from '../spec/units.ts';
 import { areas as allAreas, asked, suitesFor } from './areas.ts';
-import { readDeviations, stillStands } from './deviations.ts';
+import { readDeviations } from './deviations.ts';
 import { createJudge } from './judge.ts';
 import { type Allowance, allowancePerStimulus, initialAllowance, minimize } from './minimize.ts';
 import type { Program, Suite } from './program.ts';
@@ -11,6 +11,7 @@ import type { CheckResult, Counterexample } from './report/result.ts';
 import { type Played, playBlock } from './run.ts';
 import { blockOf, programsOf } from './sample.ts';
 import { signatureOf } from './signature.ts';
+import { standing } from './standing.ts';
 import { bySignature, concluded, explains } from './verdict.ts';
 
 export interface Progress {
@@ -72,9 +73,10 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   const known = bySignature(deviations.entries);
   const unexpectedlyKept: { signature: string; why: string }[] = [];
   const notShown: { signature: string; why: string }[] = [];
-  for (const entry of deviations.entries) {
-    if (!asked(areaOf(areas, entry.signature.split(' | ')[0] ?? ''), options.areas)) continue;
-    const why = await stillStands(target, areas, deviations.file, entry);
+  const ofAreas = deviations.entries.filter((e) => asked(areaOf(areas, e.signature.split(' | ')[0] ?? ''), options.areas));
+  const whys = await standing(target, areas, deviations.file, ofAreas);
+  for (const [i, entry] of ofAreas.entries()) {
+    const why = whys[i];
     // What depends on timing, or on what the host did last, may well not be there today: that proves nothing.
     if (why !== undefined) (entry.race === true ? notShown : unexpectedlyKept).push({ signature: entry.signature, why });
   }
@@ -141,7 +143,8 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
         options.onProgram?.(program);
         if (played.refused !== undefined) {
           site.machines.splice(site.machines.indexOf(machine), 1);
-          site.block = site.suite.goesOn === true ? block : 0;
+          // The same block, on the next machine: what was played is not played again.
+          site.block = block;
           const key = `${site.suite.id}: ${played.refused}`;
           const before = refused.get(key);
           refused.set(key, { suite: site.suite.id, why: played.refused, machines: (before?.machines ?? 0) + 1 });

@@ -37,9 +37,6 @@ export interface Suite<C extends Choice = Choice> {
   readonly simpler: (choice: C) => readonly C[];
   /** The player never looks at an answer, so that targets with `runAll` can be given many programs at once. */
   readonly oblivious?: true;
-  /** After a machine was refused its block is drawn for the next one. Absent: drawing starts over with the machines that are left, so that programs of
-   *  theirs are played again; the virtio suites' known differences were found so. */
-  readonly goesOn?: true;
   /** Programs that share a machine and a draw; default 32. */
   readonly block?: number;
   /** Default number of programs for `check`. */

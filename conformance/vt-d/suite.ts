@@ -16,7 +16,6 @@ export const vtdSuite: Suite<VtdChoice> = {
   shape: shapeOf,
   simpler,
   oblivious: true,
-  goesOn: true,
   block: 16,
   runs: 800,
 };

@@ -17,6 +17,11 @@ type Opened = { readonly front: FrontEnd; readonly blk: () => BlkMachine; readon
 
 /** Read-only is a property of the disk: its bit cannot be masked away. VIRTIO 1.4, Block Device, Feature bits. */
 const VIRTIO_BLK_F_RO = 1n << 5n;
+const VIRTIO_BLK_F_FLUSH = 1n << 9n;
+const VIRTIO_BLK_F_CONFIG_WCE = 1n << 11n;
+/** What the front end lets through. Whether the disk is read-only the back end alone says; a cache mode is not offered without FLUSH (Block Device, Device Initialization). */
+const maskOf = (offer: bigint): bigint =>
+  ((offer & VIRTIO_BLK_F_FLUSH) === 0n ? offer & ~VIRTIO_BLK_F_CONFIG_WCE : offer) | VIRTIO_BLK_F_RO;
 const VIRTIO_BLK_F_BLK_SIZE = 1n << 6n;
 /** VIRTQUEUE_MAX_SIZE of libvhost-user. */
 const queueSizeMax = 1024;
@@ -55,13 +60,14 @@ const adapter = (
     current = undefined;
     const why = refusal(machine);
     if (why !== undefined || machine.virtio === undefined) return { unsupported: why ?? '' };
-    const { offer, queueSizeMax: sizeMax } = machine.virtio;
+    const mask = maskOf(machine.virtio.offer);
+    const { queueSizeMax: sizeMax } = machine.virtio;
     const opened = open(machine.virtio);
     if ('unsupported' in opened) return opened;
     try {
-      opened.front.reset({ size: machine.memory, fill: machine.fill }, offer | VIRTIO_BLK_F_RO, sizeMax);
+      opened.front.reset({ size: machine.memory, fill: machine.fill }, mask, sizeMax);
       opened.daemon?.restore();
-      const features = opened.front.features() & (offer | VIRTIO_BLK_F_RO);
+      const features = opened.front.features() & mask;
       const granted: Granted = {
         memory: { size: machine.memory, fill: machine.fill, seen: 'compared' },
         level: 'vhost-user',
