@@ -90,7 +90,7 @@ const lowered = (suite: Suite, program: Program, granted: Granted): readonly Ste
   return steps;
 };
 /** Judges what was answered to stimuli that were all given at once. The player is not asked again: it never looks at an answer. */
-const judged = (
+export const judged = (
   machine: MachineConfig,
   granted: Granted,
   steps: readonly Step[],
