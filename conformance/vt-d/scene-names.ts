@@ -49,6 +49,18 @@ export const SCENES = [
   'root-stale',
   'overflow',
   'unanswered',
+  'root-wide',
+  'context-wide',
+  'directory-wide',
+  'entry-wide',
+  'first-mode',
+  'first-giant',
+  'first-smep',
+  'pass-through',
+  'rights',
+  'nested',
+  'translation',
+  'descriptor-reserved',
 ] as const;
 /** Only a few machines have what these need: they are drawn more often. */
 export const RARE = [

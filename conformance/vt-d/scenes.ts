@@ -5,7 +5,8 @@ import type { Iova } from '../../spec/units.ts';
 import { bit, REG, words } from './bits.ts';
 import type { Scene } from './scene-names.ts';
 import { answered, interruptScene, overflow, pageEvent } from './interrupt-scenes.ts';
-import { everything, type Invalidation, invalidate, refusedCommand, resume } from './invalidate.ts';
+import { deepScenes, reservedBits } from './deep-scenes.ts';
+import { everything, refusedCommand, resume } from './invalidate.ts';
 import { setRoot } from './registers.ts';
 import {
   addressOf,
@@ -24,26 +25,29 @@ import {
   turn,
   write,
 } from './software.ts';
+import { entryGone, rootAnew, used } from './stale-scenes.ts';
 import { protect, unanswered, withoutFunctions } from './unit-scenes.ts';
 
 /** No memory stands there, and every unit's host address width reaches it. */
 const nowhere = 0x4000_0000n;
-const PLACE = 0x1000n;
+export const PLACE = 0x1000n;
 /** None of the domain-ids that spaces have. */
-const DOMAIN = 11n;
-/** Pages of a scene: root, context, PASID directory and table, four levels. */
-export const SCENE_PAGES = 8;
+export const DOMAIN = 11n;
+/** Pages of a scene: root, context, PASID directory and table, four levels; two of the second stage under a first. */
+export const SCENE_PAGES = 10;
 
 /** What a scene changes of tables that would let the request through. */
-interface Change {
+export interface Change {
   readonly first?: boolean;
   readonly pasid?: number;
   readonly root?: bigint;
   readonly rootEntry?: bigint;
+  readonly rootFlip?: bigint;
   readonly contextFlip?: bigint;
   readonly context?: bigint;
   readonly contextHigh?: bigint;
   readonly directory?: bigint;
+  readonly directoryFlip?: bigint;
   readonly entry?: bigint;
   readonly entryFlip?: bigint;
   /** ERE and SRE. */
@@ -51,6 +55,10 @@ interface Change {
   readonly stage?: bigint;
   readonly top?: bigint;
   readonly topFlip?: bigint;
+  /** The entry of level 3. */
+  readonly middle?: bigint;
+  /** Nested: what the second stage allows, everything at its own address. */
+  readonly under?: bigint;
   readonly leaf?: bigint;
   readonly leafFlip?: bigint;
   readonly ask?: (sw: Software, device: Device, n: number) => void;
@@ -81,7 +89,7 @@ const tables = (sw: Software, base: number, device: Device, c: Change): void => 
   const { sourceId } = device.requester;
   const { facts } = sw;
   const half = sw.scalable && (sourceId & 0x80) !== 0 ? 8 : 0;
-  put(sw, Number(page(0)) + 16 * (sourceId >> 8) + half, c.rootEntry ?? page(1) | 1n);
+  put(sw, Number(page(0)) + 16 * (sourceId >> 8) + half, (c.rootEntry ?? page(1) | 1n) ^ (c.rootFlip ?? 0n));
   const levels = c.first === true ? 4 : levelsOf(sw);
   const aw = BigInt(levelsOf(sw) - 2);
   const top = 8 - levels;
@@ -90,8 +98,9 @@ const tables = (sw: Software, base: number, device: Device, c: Change): void => 
     const flags = 1n | (facts.deviceTlb ? 4n : 0n) | (facts.pasid ? 8n : 0n) | (facts.pageRequests ? 16n : 0n);
     const context = (c.context ?? page(2)) | flags;
     put(sw, Number(page(1)) + 32 * (sourceId & 0x7f), context ^ (c.contextFlip ?? 0n), c.contextHigh ?? 0n, 0n, 0n);
-    put(sw, Number(page(2)), c.directory ?? page(3) | 1n);
-    const low = c.entry ?? (c.first === true ? (1n << 6n) | 1n : stage | (2n << 6n) | (aw << 2n) | 1n);
+    put(sw, Number(page(2)), (c.directory ?? page(3) | 1n) ^ (c.directoryFlip ?? 0n));
+    const under = page(8) | (3n << 6n) | (aw << 2n) | 1n;
+    const low = c.entry ?? (c.under !== undefined ? under : c.first === true ? (1n << 6n) | 1n : stage | (2n << 6n) | (aw << 2n) | 1n);
     put(
       sw,
       Number(page(3)) + 64 * (c.pasid ?? 0),
@@ -100,14 +109,23 @@ const tables = (sw: Software, base: number, device: Device, c: Change): void => 
       c.first === true ? stage | bit(4) | bit(5) | (c.enable ?? 0n) : 0n,
       0n,
     );
-  } else put(sw, Number(page(1)) + 16 * (sourceId & 0xff), (c.context ?? stage) | 1n, aw | (DOMAIN << 8n));
+  } else put(sw, Number(page(1)) + 16 * (sourceId & 0xff), ((c.context ?? stage) | 1n) ^ (c.contextFlip ?? 0n), aw | (DOMAIN << 8n));
   const rights = c.first === true ? 7n : 3n;
   for (let i = top; i < 7; i++)
-    put(sw, Number(page(i)), (i === 6 ? (c.top ?? page(7)) | rights : page(i + 1) | rights) ^ (i === top ? (c.topFlip ?? 0n) : 0n));
+    put(
+      sw,
+      Number(page(i)),
+      (i === 5 && c.middle !== undefined ? c.middle : i === 6 ? (c.top ?? page(7)) | rights : page(i + 1) | rights) ^
+        (i === top ? (c.topFlip ?? 0n) : 0n),
+    );
+  if (c.under !== undefined) {
+    put(sw, Number(page(8)), page(9) | 3n);
+    put(sw, Number(page(9)), c.under | bit(7));
+  }
   const to = c.leaf ?? BigInt(addressOf(dataPage(sw, 1)));
   put(sw, Number(page(7)) + 8, (to | rights) ^ (c.leafFlip ?? 0n));
 };
-const ask = (sw: Software, device: Device, at: bigint, more: { readonly pasid?: number; readonly translated?: boolean }): void => {
+export const ask = (sw: Software, device: Device, at: bigint, more: { readonly pasid?: number; readonly translated?: boolean }): void => {
   const bytes = words(BigInt(fresh(sw))).slice(0, 4);
   sw.out.push({ do: 'dma.write', requester: device.index, at: at as Iova, bytes, ...more });
 };
@@ -130,7 +148,7 @@ const perform = (sw: Software, device: Device, c: Change, n: number): void => {
   setRoot(sw);
 };
 
-type Tables = (sw: Software) => Change | undefined;
+type Tables = (sw: Software, n: number) => Change | undefined;
 const fetched = (sw: Software, d: Device): void => {
   sw.out.push({ do: 'dma.read', requester: d.index, at: PLACE as Iova, length: 4, pasid: 1, execute: true });
 };
@@ -216,58 +234,6 @@ const changes: Partial<Readonly<Record<Scene, Tables>>> = {
       : undefined,
 };
 
-/** A translation is used, its leaf is changed, what covers it is invalidated, and it is used again. */
-const used = (sw: Software, device: Device, n: number): void => {
-  if (sw.scene === undefined) return;
-  const domain = Number(DOMAIN);
-  const leaf = addressOf(sw.scene + 7) + 8;
-  ask(sw, device, PLACE, {});
-  poke(sw, leaf, BigInt(addressOf(dataPage(sw, 2 + n))) | (peek(sw, leaf) & 7n));
-  const at = PLACE;
-  const kinds: readonly Invalidation[] =
-    sw.scalable && sw.facts.firstStage
-      ? [
-          { what: 'pasid-iotlb', grain: 2, domain, pasid: 0 },
-          { what: 'pasid-iotlb', grain: 3, domain, pasid: 0, at, order: 0 },
-          { what: 'iotlb', grain: 2, domain },
-          { what: 'pasid-iotlb', grain: 2, domain, pasid: 0 },
-        ]
-      : [
-          { what: 'iotlb', grain: 2, domain },
-          { what: 'iotlb', grain: sw.facts.pageSelective ? 3 : 2, domain, at, order: 0 },
-          { what: 'iotlb', grain: 1, domain: 0 },
-          { what: 'iotlb', grain: 2, domain },
-        ];
-  invalidate(sw, [kinds[n % 4] as Invalidation]);
-  ask(sw, device, PLACE, {});
-};
-
-/** A translation is used, its leaf is changed, and the root is set anew: that is enough where ESRTPS says so. */
-const rootAnew = (sw: Software, device: Device): void => {
-  if (sw.scene === undefined) return;
-  const leaf = addressOf(sw.scene + 7) + 8;
-  ask(sw, device, PLACE, {});
-  poke(sw, leaf, BigInt(addressOf(dataPage(sw, 3))) | (peek(sw, leaf) & 7n));
-  once(sw, 'SRTP');
-  ask(sw, device, PLACE, {});
-};
-/** A PASID-table entry is used, is gone, and is invalidated by domain, by PASID or with all others, and what was made of it too. */
-const entryGone = (sw: Software, device: Device, n: number): void => {
-  if (sw.scene === undefined) return;
-  const domain = Number(DOMAIN);
-  const entry = addressOf(sw.scene + 3);
-  ask(sw, device, PLACE, {});
-  poke(sw, entry, peek(sw, entry) & ~1n);
-  const grain = n % 3 === 0 ? 0 : n % 3 === 1 ? 1 : 3;
-  invalidate(sw, [
-    { what: 'pasid', grain, domain, pasid: 0 },
-    { what: 'pasid-iotlb', grain: 2, domain, pasid: 0 },
-    { what: 'iotlb', grain: 2, domain },
-  ]);
-  tell(sw);
-  ask(sw, device, PLACE, {});
-};
-
 /** The n-th function that is there whatever virtual functions are enabled, and can do what the scene asks. */
 const deviceFor = (sw: Software, what: Scene, n: number): Device | undefined => {
   const wants =
@@ -275,9 +241,11 @@ const deviceFor = (sw: Software, what: Scene, n: number): Device | undefined => 
       ? 'pri'
       : what === 'translated'
         ? 'translated'
-        : what === 'first-execute' || what === 'execute-enable' || what === 'supervisor-enable'
-          ? 'execute'
-          : 'write';
+        : what === 'translation'
+          ? 'ats'
+          : what === 'first-smep' || what === 'first-execute' || what === 'execute-enable' || what === 'supervisor-enable'
+            ? 'execute'
+            : 'write';
   return pick(
     sw.devices.filter((d) => d.requester.physical === undefined && has(d, wants)),
     n,
@@ -291,7 +259,8 @@ export const scene = (sw: Software, what: Scene, n: number): void => {
   if (what === 'unanswered') return unanswered(sw, n);
   if (what === 'granularity') return refusedCommand(sw, n);
   if (interruptScene(sw, what, n)) return;
-  const change = changes[what]?.(sw);
+  if (what === 'descriptor-reserved') return reservedBits(sw, n);
+  const change = (changes[what] ?? deepScenes[what])?.(sw, n);
   const device = deviceFor(sw, what, n);
   if (change !== undefined && device !== undefined) perform(sw, device, change, n);
 };

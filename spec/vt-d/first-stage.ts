@@ -47,13 +47,14 @@ const reserved = (u: Unit, w: FirstStage, e: bigint, level: number, leaf: boolea
   return bit(e, 63) && !w.nxe ? 'unclear' : 'no';
 };
 /** The rights that all levels together give; reasons why the request has not got them. */
-const denials = (w: FirstStage, s: State): readonly (readonly number[])[] => {
+const denials = (w: FirstStage, s: State, leaf: boolean): readonly (readonly number[])[] => {
   const { request: q } = w;
   const list: (readonly number[])[] = [];
   if (!w.privileged && !s.user) list.push([0x81]);
   if (q.write && !s.write && (!w.privileged || w.wpe)) list.push([0x85]);
   if (q.execute && s.xd && w.nxe) list.push([0x82]);
-  if (q.execute && w.privileged && s.user && w.smep) list.push([0x82, 0x86]);
+  // A user page is one that every entry on the way calls so: not known before the last.
+  if (leaf && q.execute && w.privileged && s.user && w.smep) list.push([0x82, 0x86]);
   return list;
 };
 const physical = (w: FirstStage, at: bigint, top: boolean, killer: Kind | undefined): readonly Pick<Leaf, 'at' | 'killer'>[] =>
@@ -111,7 +112,7 @@ export const firstStage = (u: Unit, w: FirstStage, r: Result, blocked: Blocked):
             denied: s.denied,
             killer: alive,
           };
-          const refused = denials(w, state);
+          const refused = denials(w, state, leaf);
           for (const reasons of refused) blocked(reasons, alive);
           const now: State = refused.length === 0 ? state : { ...state, denied: true };
           if (!leaf) {
