@@ -92,7 +92,10 @@ const rules: readonly Rule[] = [
     says: 'data of discard, write zeroes and secure erase is a multiple of 16 bytes',
     cite: operation,
     of: erases,
-    keeps: (r) => r.readableLength % segmentSize === 0 || objection('length', 'a multiple of 16', `${r.readableLength} bytes`),
+    keeps: (r) =>
+      r.readableLength === 0
+        ? { unknown: 'whether a request without a segment is permitted' }
+        : r.readableLength % segmentSize === 0 || objection('length', 'a multiple of 16', `${r.readableLength} bytes`),
   },
   {
     id: 'virtio.blk.driver.id-size',
