@@ -136,6 +136,9 @@ const inward = (w: Work, gate: Gate, back: bigint): void => {
   const old = { ss: s.ss, rsp: s.rsp, cs: s.cs };
   const parameters: bigint[] = [];
   if (size === 8) {
+    // The page has #SS(0) for a stack address that is not canonical, and #SS(selector) where the stack is switched.
+    const faults = faultsOf(() => longStack(w, 4 + 8 * level, 0, 'gate.stack'));
+    if (faults.length > 0) raise(...faults, ...faults.filter((f) => f.vector === 12).map((f) => ({ ...f, error: named(old.ss.selector) })));
     const pointer = longStack(w, 4 + 8 * level, 0, 'gate.stack');
     if (!canonical(s, gate.offset)) gp('far.offset');
     s.cs = loaded(gate.target, (gate.selector & ~3) | level);
