@@ -1,14 +1,15 @@
 // The registration of fault tables: one line each.
 
 import type { Fault } from './fault.ts';
-import { instructionDataFaults } from './instructions-data.ts';
 import { instructionDeliveryFaults } from './instructions-delivery.ts';
 import { instructionFarFaults } from './instructions-far.ts';
 import { instructionPagingFaults } from './instructions-paging.ts';
 import { instructionPrivilegeFaults } from './instructions-privilege.ts';
 import { instructionResultFaults } from './instructions-results.ts';
 import { instructionSegmentsFaults } from './instructions-segments.ts';
+import { instructionIntegerFaults } from './instructions-integer.ts';
 import { instructionMonitorFaults } from './monitors.ts';
+import { instructionSystemFaults } from './instructions-system.ts';
 import { virtioBasicFaults } from './virtio-basic.ts';
 import { virtioBlkFaults } from './virtio-blk.ts';
 import { virtioBlkConfigFaults } from './virtio-blk-config.ts';
@@ -16,7 +17,8 @@ import { virtioMmioFaults } from './virtio-mmio.ts';
 import { virtioPciInterruptsFaults } from './virtio-pci-interrupts.ts';
 import { virtioPciLayoutFaults } from './virtio-pci-layout.ts';
 import { virtioPciRegistersFaults } from './virtio-pci-registers.ts';
-import { virtioSplitFaults } from './virtio-split.ts';
+import { virtioSplitChainFaults } from './virtio-split-chain.ts';
+import { virtioSplitUsedFaults } from './virtio-split-used.ts';
 import { vtdFaults } from './vt-d.ts';
 import { vtdEventFaults } from './vt-d-events.ts';
 import { vtdPassingFaults } from './vt-d-passing.ts';
@@ -27,7 +29,8 @@ import { vtdWalkFaults } from './vt-d-walks.ts';
 
 export const faults: readonly Fault[] = [
   ...virtioBasicFaults,
-  ...virtioSplitFaults,
+  ...virtioSplitChainFaults,
+  ...virtioSplitUsedFaults,
   ...virtioBlkFaults,
   ...virtioBlkConfigFaults,
   ...virtioPciLayoutFaults,
@@ -41,7 +44,8 @@ export const faults: readonly Fault[] = [
   ...vtdReasonFaults,
   ...vtdRuleFaults,
   ...vtdEventFaults,
-  ...instructionDataFaults,
+  ...instructionIntegerFaults,
+  ...instructionSystemFaults,
   ...instructionDeliveryFaults,
   ...instructionFarFaults,
   ...instructionPagingFaults,

@@ -1,44 +1,9 @@
-// Seeded faults of virtio.split: real bugs by their row, then one for each rule that no bug stands for.
-// Chains, used ring, notifications, what memory is the device's.
+// Seeded faults of virtio.split: used ring, completion and notifications.
+// Real bugs by their row, then one for each rule that no bug stands for.
 
 import type { Fault } from './fault.ts';
 
-export const virtioSplitFaults: readonly Fault[] = [
-  {
-    id: 'VB-001',
-    origin: 'generic device: class of bug',
-    file: 'virtio/split-ring.ts',
-    swap: ["if (count > queue.size) return 'chain longer than the queue';", ''],
-    killedBy: 'machine.alive',
-    story: 'a chain that loops is followed without a bound',
-  },
-  {
-    id: 'VB-002',
-    origin: 'SPDK vhost: CVE-2019-9547',
-    file: 'virtio/split-ring.ts',
-    swap: ['if (count > queue.size) return', 'if (inTable && count > queue.size) return'],
-    killedBy: 'machine.alive',
-    story: 'only chains in indirect tables are bounded',
-  },
-  {
-    id: 'VB-004',
-    origin: 'Linux vringh: dbd29e075228',
-    file: 'virtio/split-ring.ts',
-    swap: ['if (count > queue.size) return', 'if (count > (inTable ? entries : queue.size)) return'],
-    killedBy: 'virtio.split.indirect.mixed',
-    story: 'the limit of an indirect table counts the direct descriptors before it',
-  },
-  {
-    id: 'VB-008',
-    origin: 'Firecracker: ddbc79412, 8a7152ac7, 5513c713b',
-    file: 'virtio/split-ring.ts',
-    swap: [
-      "if (distance > queue.size) return 'available idx is further ahead than the queue is long';",
-      "if (distance > queue.size) throw new Error('avail idx');",
-    ],
-    killedBy: 'machine.alive',
-    story: 'an available idx too far ahead is a panic',
-  },
+export const virtioSplitUsedFaults: readonly Fault[] = [
   {
     id: 'VB-011',
     origin: 'SPDK vhost: 808a2b05c2',
@@ -46,25 +11,6 @@ export const virtioSplitFaults: readonly Fault[] = [
     swap: ['  return distance;', '  return distance % queue.size;'],
     killedBy: 'virtio.split.completes',
     story: 'a completely full available ring is taken for an empty one',
-  },
-  {
-    id: 'VB-014',
-    origin: 'OpenVMM: issue 4047',
-    file: 'memory.ts',
-    swap: ['at <= memory.size && length <= memory.size - at;', '(at + length) % 2 ** 64 <= memory.size;'],
-    killedBy: 'machine.alive',
-    story: 'addr + len wraps in the range check',
-  },
-  {
-    id: 'VB-015',
-    origin: 'cloud-hypervisor: 4c6d60f16',
-    file: 'virtio/split-ring.ts',
-    swap: [
-      "if (!inside(memory, at, length)) return 'buffer outside memory';",
-      "if (!inside(memory, at, 1)) return 'buffer outside memory';",
-    ],
-    killedBy: 'machine.alive',
-    story: 'only the start of a buffer is checked',
   },
   {
     id: 'VB-016',
@@ -76,55 +22,6 @@ export const virtioSplitFaults: readonly Fault[] = [
     ],
     killedBy: 'virtio.split.completes',
     story: 'a buffer that ends with the last byte of memory is refused',
-  },
-  {
-    id: 'VB-020',
-    origin: 'QEMU: CVE-2011-2212',
-    file: 'virtio/split-ring.ts',
-    swap: ['entries = len / 16;', "entries = len / 16; if (entries > queue.size) throw new RangeError('vector');"],
-    killedBy: 'machine.alive',
-    story: 'an indirect table longer than the queue overflows a fixed vector',
-  },
-  {
-    id: 'VB-021',
-    origin: 'rust-vmm virtio-queue: 922f2e5',
-    file: 'virtio/split-ring.ts',
-    swap: ["if (len === 0) return 'indirect table of no bytes';", "if (len === 0 || addr % 16 !== 0) return 'indirect table of no bytes';"],
-    killedBy: 'virtio.split.indirect.handled',
-    story: 'an indirect table must be aligned',
-  },
-  {
-    id: 'VB-023',
-    origin: 'generic device: class of bug',
-    file: 'virtio/split-ring.ts',
-    swap: [
-      "if ((flags & VIRTQ_DESC_F_NEXT) !== 0) return 'INDIRECT with NEXT';",
-      "if ((flags & (VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE)) !== 0) return 'INDIRECT with NEXT';",
-    ],
-    killedBy: 'virtio.split.indirect.write-flag-ignored',
-    story: 'WRITE on the descriptor of an indirect table is an error',
-  },
-  {
-    id: 'VB-024',
-    origin: 'OpenVMM: issue 4045',
-    file: 'virtio/status.ts',
-    swap: [
-      'field.status |= DEVICE_NEEDS_RESET;',
-      'field.status |= DEVICE_NEEDS_RESET; Object.assign(field, { whenLive: () => { field.status |= FAILED; } });',
-    ],
-    killedBy: 'virtio.split.reset-recovers',
-    story: 'after a malformed chain no reset helps',
-  },
-  {
-    id: 'VB-026',
-    origin: 'generic device: class of bug',
-    file: 'virtio/blk.ts',
-    swap: [
-      'for (const piece of request.chain.writable) {',
-      'for (const piece of [...request.chain.readable.slice(1), ...request.chain.writable]) {',
-    ],
-    killedBy: 'virtio.split.desc.readable-untouched',
-    story: 'data are stored into readable elements',
   },
   {
     id: 'VB-027',
@@ -162,14 +59,6 @@ export const virtioSplitFaults: readonly Fault[] = [
     story: 'every fourth used element is not published',
   },
   {
-    id: 'VB-037',
-    origin: 'DPDK vhost: 38e6400387',
-    file: 'virtio/split-ring.ts',
-    swap: ['8 * (queue.nextUsed % queue.size)', '8 * (queue.nextUsed % (2 * queue.size))'],
-    killedBy: 'virtio.split.memory.described-only',
-    story: 'the used ring is indexed without reduction to its size',
-  },
-  {
     id: 'VB-037-avail',
     origin: 'DPDK vhost: 38e6400387',
     file: 'virtio/split-ring.ts',
@@ -203,22 +92,6 @@ export const virtioSplitFaults: readonly Fault[] = [
     ],
     killedBy: 'virtio.split.used.id-outstanding',
     story: 'a request is completed twice',
-  },
-  {
-    id: 'VB-113',
-    origin: 'Firecracker blk: 84b1d43f1',
-    file: 'virtio/device.ts',
-    swap: ["if (length === undefined) return 'no byte for the status';", "if (length === undefined) throw new Error('status');"],
-    killedBy: 'machine.alive',
-    story: 'a chain without a byte for the status aborts the worker',
-  },
-  {
-    id: 'VB-137',
-    origin: 'bhyve: CVE-2021-29631',
-    file: 'virtio/device.ts',
-    swap: ["if (typeof chain === 'string') return chain;", ''],
-    killedBy: 'machine.alive',
-    story: 'the error of the chain walk is not looked at',
   },
   {
     id: 'split-idx-first',
@@ -270,14 +143,6 @@ export const virtioSplitFaults: readonly Fault[] = [
     story: 'a batch is used in reverse',
   },
   {
-    id: 'split-at-zero',
-    origin: 'rule',
-    file: 'virtio/split-ring.ts',
-    swap: ['if (queue.device % 4 !== 0) return false;', 'if (queue.device % 4 !== 0 || queue.device === 0) return false;'],
-    killedBy: 'virtio.split.layout.at-zero',
-    story: 'a used ring at address 0 is taken for none',
-  },
-  {
     id: 'split-spurious',
     origin: 'rule',
     file: 'virtio/device.ts',
@@ -287,25 +152,6 @@ export const virtioSplitFaults: readonly Fault[] = [
     ],
     killedBy: 'virtio.split.notify.spurious-survived',
     story: 'a notification that finds nothing stops the queue',
-  },
-  {
-    id: 'split-table-written',
-    origin: 'rule',
-    file: 'virtio/split-ring.ts',
-    swap: ['elementView.setUint32(4, len, true);', 'elementView.setUint32(4, len, true); store16(memory, queue.desc + 16 * id + 12, 0);'],
-    killedBy: 'virtio.split.desc.table-untouched',
-    story: 'the flags of a used head are cleared in the descriptor table',
-  },
-  {
-    id: 'split-avail-written',
-    origin: 'rule',
-    file: 'virtio/split-ring.ts',
-    swap: [
-      'store16(memory, queue.device + 4 + 8 * queue.size, queue.nextAvail);',
-      'store16(memory, queue.driver + 4 + 2 * queue.size, queue.nextAvail);',
-    ],
-    killedBy: 'virtio.split.avail.untouched',
-    story: 'avail_event is written where used_event is',
   },
   {
     id: 'split-no-interrupt',
