@@ -5,7 +5,7 @@ import { faultsOf, linearOf, offsetOf } from '../access.ts';
 import { flag, ones } from '../bits.ts';
 import { type Descriptor, isConforming, isNull, isReadable, isWritable, limitOf, lookup, rplOf } from '../descriptors.ts';
 import { assign, isMemory, memoryPlace, value } from '../operands.ts';
-import { cpl, ia32e, leave, ofSystem, setFlags, type Work } from '../work.ts';
+import { cpl, ia32e, leave, ofSystem, raise, setFlags, type Work } from '../work.ts';
 import { gpr } from '../bits.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
@@ -46,6 +46,11 @@ const VERW: Meaning = (w) => {
   zero(w, d !== undefined && isWritable(d));
 };
 const ARPL: Meaning = (w) => {
+  if (isMemory(w, 0)) {
+    // What is written only at times may be read as what will be written: W of the error code either way.
+    const unread = faultsOf(() => memoryPlace(w, 2, 'read'));
+    if (unread.length > 0) raise(...unread, ...faultsOf(() => memoryPlace(w, 2, 'modify')));
+  }
   const destination = value(w, 0);
   const source = value(w, 1);
   const raised = (destination & 3n) < (source & 3n);
