@@ -57,6 +57,8 @@ const manner = (privileged: boolean) => (sw: Software, d: Device) => {
   fetch(sw, d, PLACE, { pasid: 1, execute: true, ...(privileged ? { privileged } : {}) });
   fetch(sw, d, PLACE, { pasid: 1, ...(privileged ? { privileged } : {}) });
   write(sw, d, PLACE, { pasid: 1, ...(privileged ? { privileged } : {}) });
+  // What a privileged request left in the cache is not for everybody.
+  fetch(sw, d, PLACE, { pasid: 1 });
 };
 
 export const deepScenes: Partial<Readonly<Record<Scene, Tables>>> = {
@@ -91,6 +93,8 @@ export const deepScenes: Partial<Readonly<Record<Scene, Tables>>> = {
       ? {
           first: true,
           under: n === 1 ? 1n : n === 3 ? 0n : 3n,
+          // By way of the second GiB, which the second stage puts where memory is.
+          leaf: 0x4000_0000n + data(sw),
           leafFlip: n === 2 ? 2n : 0n,
           ask: bothWays,
         }

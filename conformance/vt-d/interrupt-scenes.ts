@@ -135,7 +135,10 @@ export const interruptScene = (sw: Software, what: Scene, n: number): boolean =>
   };
   switch (what) {
     case 'entry-reserved':
-      return run((d) => byEntry(sw, d, remapped(0x63) | bit(24 + n)));
+      return run((d) => {
+        byEntry(sw, d, remapped(0x63) | bit(24 + n));
+        if (sw.facts.posted) byEntry(sw, d, postedTo(posted, 0x66) | bit(24 + n));
+      });
     case 'entry-stale':
       return run((d) => changed(sw, d, n));
     case 'entry-source':

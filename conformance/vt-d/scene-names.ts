@@ -73,5 +73,10 @@ export const RARE = [
   'rid-pasid',
   'abort',
   'entry-pointer',
+  'nested',
+  'nested',
+  'translation',
+  'first-smep',
+  'descriptor-reserved',
 ] as const;
 export type Scene = (typeof SCENES)[number];

@@ -120,7 +120,7 @@ const tables = (sw: Software, base: number, device: Device, c: Change): void => 
     );
   if (c.under !== undefined) {
     put(sw, Number(page(8)), page(9) | 3n);
-    put(sw, Number(page(9)), c.under | bit(7));
+    put(sw, Number(page(9)), c.under | bit(7), c.under | bit(7));
   }
   const to = c.leaf ?? BigInt(addressOf(dataPage(sw, 1)));
   put(sw, Number(page(7)) + 8, (to | rights) ^ (c.leafFlip ?? 0n));
