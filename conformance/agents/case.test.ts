@@ -6,9 +6,10 @@ import type { Gpa, MachineConfig } from '../../spec/units.ts';
 import { machineFor } from '../instructions/furniture.ts';
 import { code } from '../instructions/layout.ts';
 import { startState } from '../instructions/state.ts';
-import { type AgentCase, decodeResult, encodeCase } from './case.ts';
+import { type AgentCase, encodeCase } from './case.ts';
 import { machineBytes, rom, romSize } from './image.ts';
-import { caseAt, caseHeader, ends, resultHeader, stateAt, stateSize } from './map.ts';
+import { caseAt, caseHeader, ends, everywhere, resultHeader, stateAt, stateSize, wholeTables } from './map.ts';
+import { decodeResult } from './result.ts';
 
 const long = machineFor('long64', '4-level', []);
 const encode = (machine: MachineConfig, bytes: readonly number[], edit: (s: CpuState) => CpuState = (s) => s) =>
@@ -44,6 +45,31 @@ describe('a case', () => {
     expect(why(machineFor('compat', '4-level', []), [0x0f, 0x22, 0xc0], (s) => ({ ...s, rax: 0x10n }))).toContain('leaves the mode');
     // Paging without protection is an exception, which the agent does see.
     expect(why(long, [0x0f, 0x22, 0xc0], (s) => ({ ...s, rax: 0x8000_0010n }))).toBeUndefined();
+  });
+});
+describe('what is looked at', () => {
+  const flags = (at: number, entry: bigint): number => {
+    const word = new Uint8Array(8);
+    new DataView(word.buffer).setBigUint64(0, entry, true);
+    const made = encodeCase(long, machineBytes(long), [
+      { do: 'memory.write', at: BigInt(at) as Gpa, bytes: word },
+      { do: 'cpu.run', state: startState(long, 0), limit: 10 },
+    ]);
+    if ('unsupported' in made) throw new Error(made.unsupported);
+    return new DataView(made.bytes.buffer).getUint32(caseAt.flags, true);
+  };
+  test.each([
+    ['another entry to the same table', 0x77f8, 0x8007n, wholeTables],
+    ['an upper entry that is not present', 0x9010, 0x0006n, wholeTables],
+    ['a large page over the machine', 0x9010, 0x0087n, everywhere],
+    ['a page table elsewhere', 0x9010, 0xb007n, everywhere],
+    ['the next level skipped', 0x7008, 0x9007n, everywhere],
+    ['a page of another entry', 0xa088, 0x12067n, everywhere],
+    ['another right to its own page', 0xa088, 0x11065n, 0],
+    ['a page that is not present', 0xa088, 0x12066n, 0],
+    ['one entry beyond the machine to a page inside', 0xa000 + 8 * 0x40, 0x12067n, everywhere],
+  ])('%s', (_, at, entry, expected) => {
+    expect(flags(at, entry)).toBe(expected);
   });
 });
 describe('a result', () => {

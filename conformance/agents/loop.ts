@@ -20,6 +20,7 @@ import {
   stateOut,
   stateSize,
   vars,
+  wholeTables,
 } from './map.ts';
 import { emitLateness, emitRearm } from './watchdog.ts';
 
@@ -149,25 +150,31 @@ export const emitLoop = (a: Assembler): void => {
     a.put(0x0f, 0x85);
     a.rel32('wide');
   }
+  const scan = (from: number, to: number): void => {
+    imm32(a, 8, from);
+    imm32(a, 9, to);
+    a.put(0xe8);
+    a.rel32('scan');
+  };
+  a.memory([0xf6], 0, vars.thisCase + 8, { imm: [wholeTables] });
+  a.put(0x74);
+  a.rel8('usedEntries');
+  scan(0x6000, 0xb000);
+  a.put(0xe9);
+  a.rel32('scanned');
+  a.label('usedEntries');
   for (const [from, to] of [
     [0x6000, 0x6040],
     [0x7000, 0x7040],
     [0x8000, 0x8040],
     [0x9000, 0x9040],
     [0xa000, 0xa200],
-  ] as const) {
-    imm32(a, 8, from);
-    imm32(a, 9, to);
-    a.put(0xe8);
-    a.rel32('scan');
-  }
+  ] as const)
+    scan(from, to);
   a.put(0xe9);
   a.rel32('scanned');
   a.label('wide');
-  imm32(a, 8, 0);
-  imm32(a, 9, compared);
-  a.put(0xe8);
-  a.rel32('scan');
+  scan(0, compared);
   a.label('scanned');
   // Undo the patches: RSI at them again, from the pristine copy.
   load(a, 6, vars.nextResult); // result size

@@ -126,6 +126,8 @@ export const withMsrs = 1;
 export const pageTable = 0xa000;
 /** Flag of a case: dirty flags do not tell what is written, since upper-level entries are the program's; everything is compared. */
 export const everywhere = 2;
+/** Flag of a case: upper-level entries are the program's, but lead where all do; the paging structures are compared whole. */
+export const wholeTables = 4;
 /** High byte of how a case ended: an event, the last stop, a reset that followed shutdown, the watchdog. */
 export const ends = { event: 0, last: 1, shutdown: 2, late: 3 } as const;
 /** A result: header, state, then {at u32, 0 u32, bytes u64} for each 8 bytes that changed. */

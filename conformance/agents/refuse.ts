@@ -5,7 +5,7 @@ import type { CpuMachine, CpuState, Segment } from '../../spec/instructions/voca
 import { compared } from './map.ts';
 
 const is8086 = (mode: CpuMachine['mode']): boolean => mode === 'real' || mode === 'v86';
-const isLong = (mode: CpuMachine['mode']): boolean => mode === 'long64' || mode === 'compat';
+export const isLong = (mode: CpuMachine['mode']): boolean => mode === 'long64' || mode === 'compat';
 
 /** Whether loading the selector from the table in `memory` gives this hidden part. */
 export const fromTable = (s: Segment, state: CpuState, memory: Uint8Array): boolean => {

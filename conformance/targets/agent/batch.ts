@@ -3,8 +3,9 @@
 
 import type { Answer, MachineConfig } from '../../../spec/units.ts';
 import type { Stimulus } from '../../../spec/vocabulary.ts';
-import { type AgentCase, decodeResult, encodeCase } from '../../agents/case.ts';
+import { type AgentCase, encodeCase } from '../../agents/case.ts';
 import { machineBytes } from '../../agents/image.ts';
+import { decodeResult } from '../../agents/result.ts';
 
 /** What one start of the machine left behind. */
 export interface Ran {

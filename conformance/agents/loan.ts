@@ -1,0 +1,22 @@
+// Copies of a machine's memory for those who need to know what stands in it while one case is put together or read: lent, and given back as pristine.
+// Cases come one after the other, so one pair a machine is enough.
+
+export interface Patch {
+  readonly at: number;
+  readonly bytes: Uint8Array;
+}
+/** Copies of a machine's memory, as it is before and after a case. They are lent from case to case, and given back as pristine: a copy for each case
+ *  would cost more than all else that is done for it here. */
+export interface Loan {
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
+}
+const loans = new WeakMap<Uint8Array, Loan>();
+export const loanOf = (pristine: Uint8Array): Loan => {
+  let loan = loans.get(pristine);
+  if (loan === undefined) loans.set(pristine, (loan = { before: pristine.slice(), after: pristine.slice() }));
+  return loan;
+};
+export const giveBack = (memory: Uint8Array, pristine: Uint8Array, patches: readonly Patch[]): void => {
+  for (const { at, bytes } of patches) memory.set(pristine.subarray(at, at + bytes.length), at);
+};

@@ -1,0 +1,39 @@
+// What must be looked at after a case: the pages whose dirty flags are set tell all only while every walk ends in the machine's one page table.
+// SDM volume 3, Paging: entries of 4-level, PAE and 32-bit paging; bit 0 present, bit 7 page size, address from bit 12.
+
+import type { MachineConfig } from '../../spec/units.ts';
+import { pageEntries } from './image.ts';
+import type { Patch } from './loan.ts';
+import { compared, everywhere, pageTable, wholeTables } from './map.ts';
+
+/** The machines' paging structures, a page each; one leads to the next. */
+const tables = 0x6000;
+const pageSize = 0x80n;
+const addressBits = 0x000f_ffff_ffff_f000n;
+
+const overlaps = (p: Patch, from: number, to: number): boolean => p.at < to && p.at + p.bytes.length > from;
+const entryAt = (view: DataView, at: number, width: number): bigint =>
+  width === 4 ? BigInt(view.getUint32(at, true)) : view.getBigUint64(at, true);
+/** Whether an entry above the page table leads nowhere or to the next table, as all others do. Its accessed flag is then looked at. */
+const leadsDown = (entry: bigint, at: number): boolean =>
+  (entry & 1n) === 0n || (entry & (addressBits | pageSize)) === BigInt((at & ~0xfff) + 0x1000);
+/** Whether an entry of the page table maps its own page, none, or one that is not compared: no page is then written by way of another's entry. */
+const mapsOwn = (entry: bigint, at: number, width: number): boolean => {
+  const address = entry & addressBits;
+  return (entry & 1n) === 0n || address === BigInt(((at - pageTable) / width) << 12) || address >= BigInt(compared);
+};
+/** Flags of a case with these patches, which stand in `memory`. */
+export const lookOf = (machine: MachineConfig, memory: Uint8Array, patches: readonly Patch[]): number => {
+  const { width } = pageEntries(machine);
+  const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+  let flags = 0;
+  for (const p of patches) {
+    if (!overlaps(p, tables, pageTable + 0x1000)) continue;
+    for (let at = Math.max(p.at, tables) & -width; at < Math.min(p.at + p.bytes.length, pageTable + 0x1000); at += width) {
+      const entry = entryAt(view, at, width);
+      if (!(at < pageTable ? leadsDown(entry, at) : mapsOwn(entry, at, width))) return everywhere;
+      if (at < pageTable) flags = wholeTables;
+    }
+  }
+  return flags;
+};
