@@ -140,7 +140,7 @@ export const vtdWalkFaults: readonly Fault[] = [
     origin: 'rule',
     file: 'vt-d/iotlb.ts',
     swap: ['hostPages[i] = hostPage - offset;', 'hostPages[i] = hostPage;'],
-    killedBy: 'vt-d.walk.translates',
+    killedBy: 'vt-d.walk.address',
     story: 'a large page is cached from the page first asked for',
   },
   {

@@ -25,7 +25,7 @@ export interface Plan {
   readonly places: readonly Place[];
   /** Numbers of places, by mutant id; absent: no program reaches it. */
   readonly reaching: ReadonlyMap<string, readonly number[]>;
-  /** Mutants that are evaluated when the reference is imported: they are there from the beginning, or never. */
+  /** Mutants that are evaluated when the reference is imported, or once for its tables: they are there from the beginning, or never. */
   readonly early: ReadonlySet<string>;
   /** What the reference itself answers as unsupported. */
   readonly unsupported: readonly string[];
@@ -78,19 +78,28 @@ export const planFor = async (area: MutatedArea, { code }: Instrumented): Promis
   const programAt = programsFrom(suites);
   const reaching = new Map<string, number[]>();
   const unsupported = new Set<string>();
-  for (const [number, place] of places.entries()) {
-    mutantSwitch.reached = new Set();
-    const program = programAt(place);
-    const { findings, refused, broke, lines } = await play(target, suites[place.suite] as Suite, program, judge);
+  const reachedBy = async (place: Place): Promise<ReadonlySet<string>> => {
+    const reached = new Set<string>();
+    mutantSwitch.reached = reached;
+    const { findings, refused, broke, lines } = await play(target, suites[place.suite] as Suite, programAt(place), judge);
     for (const l of lines) if ('event' in l && 'saw' in l.event && l.event.saw === 'unsupported') unsupported.add(l.event.what);
     if (findings.length > 0 || refused !== undefined || broke !== undefined)
       throw faultError(`the reference itself does not pass: ${findings[0]?.clause ?? refused ?? broke}`);
-    for (const id of mutantSwitch.reached) {
+    return reached;
+  };
+  // What the first program reaches, but not when it is played again, is worked out once for all.
+  const [first] = places;
+  if (first !== undefined) {
+    const once = await reachedBy(first);
+    const again = await reachedBy(first);
+    for (const id of once) if (!again.has(id)) early.add(id);
+  }
+  for (const [number, place] of places.entries())
+    for (const id of await reachedBy(place)) {
       const numbers = reaching.get(id);
       if (numbers === undefined) reaching.set(id, [number]);
       else numbers.push(number);
     }
-  }
   mutantSwitch.reached = undefined;
   const all = places.map((_, i) => i);
   for (const id of early) reaching.set(id, all);

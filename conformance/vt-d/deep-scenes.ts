@@ -77,6 +77,17 @@ export const deepScenes: Partial<Readonly<Record<Scene, Tables>>> = {
       fetch(sw, d, data(sw) + 4n);
     },
   })),
+  // A page of 2 MiB at address 0, read at one place in it and then written at another: what is mistaken for it is a data page too.
+  'large-page': (sw, n) =>
+    sw.facts.largest > 1 && !plain(sw)
+      ? {
+          top: bit(7),
+          ask: (_, d) => {
+            fetch(sw, d, BigInt(addressOf(8)));
+            write(sw, d, BigInt(addressOf(dataPage(sw, n))));
+          },
+        }
+      : undefined,
   'first-smep': (sw, n) =>
     executes(sw) ? first(() => ({ pasid: 1, enable: 3n | bit(6), leafFlip: n < 2 ? 0n : 4n, ask: manner(n % 2 === 1) }))(sw, n) : undefined,
   'pass-through': (sw) =>

@@ -61,6 +61,7 @@ export const SCENES = [
   'nested',
   'translation',
   'descriptor-reserved',
+  'large-page',
 ] as const;
 /** Only a few machines have what these need: they are drawn more often. */
 export const RARE = [
