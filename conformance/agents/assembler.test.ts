@@ -4,7 +4,8 @@ import { Decoder, DecoderOptions, Formatter, FormatterSyntax } from 'iced-x86';
 import { describe, expect, test } from 'vitest';
 import { type Assembler, assembler, type Bits } from './assembler.ts';
 import { emitLand } from './land.ts';
-import { agentCode } from './map.ts';
+import { agentCode, compared } from './map.ts';
+import { emitSweep } from './sweep.ts';
 
 const decoded = (bits: Bits, emit: (a: Assembler) => void, origin = 0x30000): readonly string[] => {
   const a = assembler(origin, 0x30000);
@@ -63,5 +64,34 @@ describe('the assembler', () => {
       agentCode,
     );
     expect(lines.slice(0, 4)).toEqual(['mov [rel 38460h],ax', 'mov [rel 38208h],rcx', 'mov [rel 38210h],rdx', 'mov [rel 38218h],rbx']);
+  });
+  test('the sweep compares 512 bytes a turn and leaves the SIMD state as after reset', () => {
+    const lines = decoded(64, (a) => {
+      emitSweep(a);
+      a.label('compare');
+      a.label('scan');
+    });
+    const turn = lines.slice(lines.indexOf('mov r8d,180h') + 1, lines.indexOf('ret'));
+    expect(0x180 * 512).toBe(compared);
+    for (let i = 0; i < 8; i++) {
+      const at = ['', '+40h', '+80h', '+0C0h', '+100h', '+140h', '+180h', '+1C0h'][i];
+      expect(turn.slice(1 + 3 * i, 4 + 3 * i)).toEqual([
+        `vmovdqu64 zmm1,[rsi${at}]`,
+        `vpxorq zmm1,zmm1,[rdi${at}]`,
+        'vporq zmm0,zmm0,zmm1',
+      ]);
+    }
+    expect(turn.slice(25, 27)).toEqual(['vptestmq k1,zmm0,zmm0', 'kortestw k1,k1']);
+    expect(turn.slice(-9)).toEqual([
+      'vpxorq zmm0,zmm0,zmm0',
+      'vpxorq zmm1,zmm1,zmm1',
+      'kxorw k1,k1,k1',
+      'xor ecx,ecx',
+      'xor edx,edx',
+      'mov eax,1',
+      'xsetbv',
+      'mov eax,220h',
+      'mov cr4,rax',
+    ]);
   });
 });

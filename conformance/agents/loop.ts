@@ -7,7 +7,6 @@ import {
   before,
   caseAt,
   caseHeader,
-  compared,
   control,
   controlAt,
   ends,
@@ -22,6 +21,7 @@ import {
   vars,
   wholeTables,
 } from './map.ts';
+import { emitSweep } from './sweep.ts';
 import { emitLateness, emitRearm } from './watchdog.ts';
 
 /** mov r64, [abs] and back, by register number. */
@@ -112,10 +112,8 @@ export const emitLoop = (a: Assembler): void => {
   load32(a, 11, control + controlAt.pageEntries);
   a.put(0x45, 0x85, 0xdb, 0x0f, 0x85); // test r11d, r11d; jnz pages
   a.rel32('pages');
-  imm32(a, 8, 0);
-  imm32(a, 9, compared);
   a.put(0xe8);
-  a.rel32('scan');
+  a.rel32('sweep');
   a.put(0xe9);
   a.rel32('scanned');
   a.label('pages');
@@ -174,7 +172,8 @@ export const emitLoop = (a: Assembler): void => {
   a.put(0xe9);
   a.rel32('scanned');
   a.label('wide');
-  scan(0, compared);
+  a.put(0xe8);
+  a.rel32('sweep');
   a.label('scanned');
   // Undo the patches: RSI at them again, from the pristine copy.
   load(a, 6, vars.nextResult); // result size
@@ -216,6 +215,8 @@ export const emitLoop = (a: Assembler): void => {
   a.rel8('compare');
   a.label('scanEnd');
   a.put(0xc3);
+
+  emitSweep(a);
 
   // The patches of the case that ran stand before nextCase: walk them again from thisPatches.
   a.label('undo');
