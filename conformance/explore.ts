@@ -96,9 +96,10 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       kinds.add(kind);
       const seen = (seenKinds.get(kind) ?? 0) + 1;
       seenKinds.set(kind, seen);
-      // Known whatever the program: its own trace, replayed above, is the shortest one.
-      if (known.has(`${kind} | *`)) {
-        const signature = `${kind} | *`;
+      // Known whatever the program, or by the shape of its only choice: its own trace, replayed above, is the shortest one.
+      const only = program.choices.length === 1 ? [signatureOf(finding, suite, program.choices, true)] : [];
+      const signature = [`${kind} | *`, ...only].find((s) => known.has(s));
+      if (signature !== undefined) {
         const { lines, stimuli: of } = played;
         if (!found.has(signature))
           found.set(signature, {
@@ -120,8 +121,8 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       if (!worthMinimizing(seen, shapes.length > 0 && shapes.every((c) => explains(known, c) !== undefined))) continue;
       const first = { finding, lines: played.lines, stimuli: played.stimuli };
       const minimal = await minimize(target, areas, suite, program, finding, first, allowance);
-      const signature = signatureOf(minimal.finding, suite, minimal.program.choices, minimal.repeated);
-      if (!found.has(signature)) found.set(signature, { ...minimal, signature, suite: suite.id, of: played.stimuli, seen: 0 });
+      const shortest = signatureOf(minimal.finding, suite, minimal.program.choices, minimal.repeated);
+      if (!found.has(shortest)) found.set(shortest, { ...minimal, signature: shortest, suite: suite.id, of: played.stimuli, seen: 0 });
     }
   };
   const spent = (site: Site): boolean =>
