@@ -134,7 +134,7 @@ test('record writes a trace that replays as recorded, compressed where the name 
 test('check ends in the command which repeats a failure', async () => {
   const { code, out } = await vmmc('check', 'fault:VB-112', '--area', 'virtio.split', '--runs', '40', '--save', folder);
   expect(code).toBe(1);
-  const again = /again: npx vmmc (replay \S+ --on \S+)/.exec(out)?.[1] ?? '';
+  const again = /again: npx tsx scripts\/vmmc.ts (replay \S+ --on \S+)/.exec(out)?.[1] ?? '';
   expect((await vmmc(...again.split(' '))).code).toBe(1);
 });
 

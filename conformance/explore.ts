@@ -191,5 +191,5 @@ const areaOf = (areas: readonly Area<never>[], clause: string): string =>
 const selected = (areas: readonly Area<never>[], options: ExploreOptions): readonly Clause<never>[] =>
   areas
     .filter((a) => asked(a.id, options.areas) || a.id === 'machine')
-    .flatMap((a) => a.clauses)
+    .flatMap((a) => a.clauses.map((c) => (a.needs === undefined ? c : { ...c, needs: [...a.needs, ...(c.needs ?? [])] })))
     .filter((c) => options.clauses === undefined || options.clauses.length === 0 || options.clauses.includes(c.id));

@@ -24,8 +24,10 @@ const areaLine = (id: string, results: readonly ClauseResult[]): string => {
   return `  ${id.padEnd(16)} ${parts.join(', ')}`;
 };
 
+/** How this command is called where it runs from: a checkout has no vmmc on its path. */
+export const self: string = import.meta.url.endsWith('.ts') ? 'npx tsx scripts/vmmc.ts' : 'npx vmmc';
 /** As a shell takes it for one word. */
-const word = (text: string): string => (/^[\w./:=@,+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+export const word = (text: string): string => (/^[\w./:=@,+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
 /** `others`: counterexamples of the same clause and kind that programs of other shapes showed. */
 const failure = (c: Counterexample, others: readonly Counterexample[], target: string, saved: string | undefined): string => {
@@ -39,7 +41,7 @@ const failure = (c: Counterexample, others: readonly Counterexample[], target: s
     `  ${c.stimuli} stimuli of ${c.of}, ${c.shrinks} shrinks${c.partly ? ' (stopped by their bound)' : ''}; shown by ${c.seen} programs${c.repeated ? '' : '; not seen again when repeated'}`,
     `  signature: ${c.signature}`,
     ...(others.length === 0 ? [] : [`  also shown by: ${others.map((o) => o.signature.split(' | ')[2] ?? '').join(', ')}`]),
-    ...(saved === undefined ? [] : [`  again: npx vmmc replay ${word(saved)} --on ${word(target)}`]),
+    ...(saved === undefined ? [] : [`  again: ${self} replay ${word(saved)} --on ${word(target)}`]),
   ].join('\n');
 };
 
@@ -51,6 +53,15 @@ const grouped = (failures: readonly Counterexample[]): ReadonlyMap<string, reado
     groups.set(key, [...(groups.get(key) ?? []), c]);
   }
   return groups;
+};
+
+/** The last word. What was not tried is no failure, and is said beside what was kept. */
+const conclusion = ({ verdict, clauses }: CheckResult): string => {
+  if (verdict === 'broken') return pc.red(verdict);
+  const n = (v: Verdict): number => clauses.filter((c) => c.verdict === v).length;
+  if (verdict === 'undecided' || n('kept') === 0) return verdict;
+  const rest = (['untested', 'unsupported'] as const).flatMap((v) => (n(v) === 0 ? [] : [count(n(v), v)]));
+  return [`${n('kept')} kept`, ...rest].join(', ');
 };
 
 /** `saved`: the trace file of a counterexample, where it was written. */
@@ -85,6 +96,6 @@ export const consoleReport = (result: CheckResult, name: string, saved: Readonly
     }
   }
   for (const r of result.refused) lines.push('', `${r.suite}: ${count(r.machines, 'machines')} not built: ${r.why}`);
-  lines.push('', `${result.verdict === 'broken' ? pc.red(result.verdict) : result.verdict} (exit ${result.exit})`);
+  lines.push('', `${conclusion(result)} (exit ${result.exit})`);
   return lines.join('\n');
 };

@@ -35,6 +35,9 @@ export const lastWords = (stderr: string): string => {
 export const failing = (stimuli: readonly Stimulus[], answers: readonly Answer[], what: string): Red | undefined => {
   const at = answers.findIndex((answer) => !('saw' in answer));
   if (at < 0) return undefined;
+  const answer = answers[at];
+  if (answer !== undefined && 'broke' in answer)
+    return red(`at ${stimuli[at]?.do} the target died: ${answer.broke}`, 'what died is the adapter or what it drives: run it by hand');
   return red(`${stimuli[at]?.do} was answered ${shown(answers[at])}`, `${stimuli[at]?.do} is needed for ${what}: answer it with "saw"`);
 };
 /** Offers that do not go with how memory is seen. */

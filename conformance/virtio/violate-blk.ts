@@ -26,14 +26,16 @@ const onQueue = (make: (d: Driver, q: Queue, n: number) => Crafted | undefined, 
 /** Sectors whose last byte lies past the disk, or past 2^64 when multiplied by 512. */
 const beyond = (disk: bigint, n: number): { readonly sector: bigint; readonly count: number } =>
   which(n, [
-    { sector: disk, count: 1 },
+    // Over the end first: a device that looks at the first sector alone is right about all that begin beyond it.
     { sector: disk - 1n, count: 2 },
+    { sector: disk, count: 1 },
+    { sector: disk > 7n ? disk - 7n : 0n, count: 8 },
+    { sector: disk - 1n, count: 3 },
     { sector: 2n ** 64n - 1n, count: 1 },
     { sector: 2n ** 55n, count: 1 },
     { sector: 2n ** 55n - 1n, count: 2 },
     { sector: 2n ** 64n - 1n, count: 2 },
     { sector: 2n ** 63n, count: 1 },
-    { sector: disk > 7n ? disk - 7n : 0n, count: 8 },
     { sector: disk + 1n, count: 1 },
   ]);
 

@@ -1,6 +1,6 @@
 // vmmc check: explores a target and reports. Exit codes as the verdict says; 130 when interrupted, with what was found so far.
 
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import cliProgress from 'cli-progress';
 import { connect } from '../../conformance/connect.ts';
 import { explore } from '../../conformance/explore.ts';
@@ -11,6 +11,7 @@ import type { CheckResult, Counterexample } from '../../conformance/report/resul
 import { saveCounterexample } from '../../conformance/trace/save.ts';
 import { areasNamed, clausesNamed, whole } from '../options.ts';
 import { usage } from '../usage.ts';
+import { judgeRecording } from './replay.ts';
 
 export interface CheckOptions {
   readonly area?: readonly string[];
@@ -38,6 +39,10 @@ const shardOf = (text: string): { index: number; of: number } => {
 };
 
 export const checkCommand = async (name: string, options: CheckOptions): Promise<number> => {
+  if (name.startsWith('trace:')) {
+    if (options.report !== undefined) throw usage('a recording is judged as it stands and has no report: leave --report out');
+    return judgeRecording(name.slice('trace:'.length));
+  }
   const [only, clauses] = [areasNamed(options.area), clausesNamed(options.clause)];
   const seed = whole(options.seed ?? '1', '--seed');
   const shard = options.shard === undefined ? undefined : shardOf(options.shard);
@@ -48,6 +53,16 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
   for (const f of formats)
     if (!['console', 'json', ...Object.keys(reports)].includes(f.kind))
       throw usage(`no report is called ${f.kind}; there are console, json, ${Object.keys(reports).join(', ')}`);
+  for (const { file } of formats) {
+    if (file === undefined) continue;
+    try {
+      closeSync(openSync(file, 'a'));
+    } catch (error) {
+      throw usage(
+        `--report …=${file}: cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)}); name a file in a folder that exists`,
+      );
+    }
+  }
   const forMs = options.for === undefined ? undefined : duration(options.for);
   const runs = options.runs === undefined ? undefined : whole(options.runs, '--runs', 1);
   const target = await connect(name);

@@ -2,6 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { faults } from '../../conformance/faults/catalogue.ts';
 import { gate, type Row, selected } from '../../conformance/faults/gate.ts';
 import { print, tableOf } from '../print.ts';
 import { usage } from '../usage.ts';
@@ -28,7 +29,9 @@ const printed = (rows: readonly Row[]): string => {
   );
   const own = rows.filter((r) => r.byOwnClause).length;
   const survived = rows.filter((r) => r.killedBy === null).length;
-  return `${table}\n${rows.length} faults: ${own} killed by their own clause, ${rows.length - own - survived} by another, ${survived} survived\n`;
+  const one = rows.length === 1 ? faults.find((f) => f.id === rows[0]?.id) : undefined;
+  const what = one === undefined ? '' : `${one.id}: ${one.story} (reference/${one.file})\n`;
+  return `${table}\n${what}${rows.length} fault${rows.length === 1 ? '' : 's'}: ${own} killed by their own clause, ${rows.length - own - survived} by another, ${survived} survived\n`;
 };
 
 /** Renews these rows of the committed matrix, in the order of the catalogue; rows of faults that are gone go too. */

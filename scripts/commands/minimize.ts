@@ -1,6 +1,7 @@
 // vmmc minimize: the shortest part of a trace's plan that still breaks, on a target, a clause the trace is about.
 // Exit: 0 shortened, 1 the target breaks none of them, 64 the trace has nothing to shorten.
 
+import { self, word } from '../../conformance/report/console.ts';
 import { areas, suites } from '../../conformance/areas.ts';
 import { connect } from '../../conformance/connect.ts';
 import { createJudge } from '../../conformance/judge.ts';
@@ -69,7 +70,7 @@ export const minimizeCommand = async (trace: string, options: { readonly on: str
       }
       process.stdout.write(
         `${path}: ${least.stimuli} stimuli of ${played.stimuli}, ${least.shrinks} shrinks${least.partly ? ' (stopped by their bound)' : ''}${least.repeated ? '' : '; not seen again when repeated'}\n` +
-          `  signature: ${signature}\n  again: npx vmmc replay ${path} --on ${options.on}\n`,
+          `  signature: ${signature}\n  again: ${self} replay ${word(path)} --on ${word(options.on)}\n`,
       );
       return 0;
     }

@@ -43,6 +43,19 @@ const replayedOn = async (traces: readonly string[], on: string): Promise<number
   return exit;
 };
 
+/** A recording answers nothing but what it recorded, so it is judged as it stands. Exit: 1 where a must is broken, 2 where it ends early. */
+export const judgeRecording = async (path: string): Promise<number> => {
+  const judge = createJudge(areas);
+  const j = await judgeTrace(path, judge);
+  const broken = firsts(j.findings);
+  for (const f of broken) process.stdout.write(told(f));
+  if (j.truncated !== undefined) process.stdout.write(`${j.truncated}\n`);
+  process.stdout.write(
+    `${path}: a recording, judged as it stands: ${j.events} events, ${keptBy(judge)} clauses kept, ${broken.length} broken\n`,
+  );
+  return broken.some((f) => counted(f.clause)) ? 1 : j.truncated === undefined ? 0 : 2;
+};
+
 export const replayCommand = async (traces: readonly string[], options: { readonly on?: string }): Promise<number> => {
   if (options.on !== undefined) return replayedOn(traces, options.on);
   let exit = 0;

@@ -65,7 +65,10 @@ export const execTarget = (command: string, options: ExecOptions = {}): ExecTarg
     const [told] = begun.ask([{ hello: 1 }]);
     if (told === undefined || !('hello' in told)) {
       const how = told && 'gone' in told ? told.gone : 'said nothing';
-      const error = begun.blame(`${how} at hello`, `the command must start and answer {"seq":1,"hello":1}: ${JSON.stringify(command)}`);
+      const error = begun.blame(
+        `${how} at hello`,
+        `the command must start, answer {"seq":1,"hello":1} and flush each line: ${JSON.stringify(command)}`,
+      );
       throw error;
     }
     session = begun;
@@ -77,8 +80,14 @@ export const execTarget = (command: string, options: ExecOptions = {}): ExecTarg
     broken = how;
     return { broke: how };
   };
+  /** How it went, with the last line that it wrote to stderr. */
+  const died = (how: string): string => {
+    stop();
+    const last = lastWords.trimEnd().split('\n').at(-1)?.trim().slice(0, 200) ?? '';
+    return last === '' ? how : `${how}; its stderr ends: ${last}`;
+  };
   const accept = (live: Session, stimulus: Stimulus, told: Told): Answer => {
-    if ('gone' in told) return broke(told.gone);
+    if ('gone' in told) return broke(died(told.gone));
     if ('broke' in told) return broke(told.broke);
     if ('unsupported' in told) return { unsupported: told.unsupported };
     if (!('saw' in told)) throw live.blame(`answered ${stimulus.do} with no observations`, 'answer "saw"');

@@ -32,6 +32,8 @@ const due: Readonly<Record<string, readonly string[]>> = {
 };
 const once = 'answer every line once, in order, and print nothing else on stdout (logs belong on stderr)';
 
+const form = 'the form of every line is in conformance/wire/protocol.schema.json (a banner or a log belongs on stderr)';
+
 export const startSession = (command: string, watchdog: Watchdog, deadlineMs: number): Session => {
   const child: Child = startChild(command, watchdog, deadlineMs);
   let seq = 1;
@@ -50,7 +52,8 @@ export const startSession = (command: string, watchdog: Watchdog, deadlineMs: nu
         throw blame(`says that a line is wrong: ${'error' in reply ? reply.error : ''}`, 'accept the lines of protocol 1');
       throw blame(`answered seq ${reply.seq} where ${expected} was due`, once);
     } catch (error) {
-      if (isWireError(error)) throw blame(`sent a line that is not of protocol 1: ${error.message}`, once);
+      if (isWireError(error))
+        throw blame(`sent a line that is not of protocol 1: ${error.message}`, error.message.startsWith('the line') ? once : form);
       throw error;
     }
   };
