@@ -116,6 +116,6 @@ export const monitorFaults: readonly MonitorFault[] = [
   },
 ];
 /** The catalogue's part. */
-export const instructionMonitorFaults: readonly Fault[] = monitorFaults.flatMap(({ monitor: _, killedBy, ...fault }) =>
-  killedBy === undefined ? [] : [{ ...fault, killedBy }],
+export const instructionMonitorFaults: readonly Fault[] = monitorFaults.flatMap(({ id, origin, file, swap, killedBy, story }) =>
+  killedBy === undefined ? [] : [{ id, origin, file, swap, killedBy, story }],
 );

@@ -162,8 +162,8 @@ const writeBase =
 
 /** Nothing is armed, so that MWAIT finds its event come already: an implementation may return at any time. */
 const monitor: Build = (insn) => {
-  const wide = /q$/.test(insn.form);
-  const word = /w$/.test(insn.form);
+  const wide = insn.form.endsWith('q');
+  const word = insn.form.endsWith('w');
   return (c) => {
     if (c.cpl !== 0) ud();
     if (c.r[2] !== 0) gp();
