@@ -90,5 +90,9 @@ test('the walls are green here, and red for each bad import planted in a copy', 
   const red = cruise(copy);
   expect(red.status).not.toBe(0);
   const errors = red.out.split('\n').filter((line) => line.includes('error'));
-  for (const [file, , rule] of bad) expect(errors.some((line) => line.includes(`error ${rule}: ${file}`)), file).toBe(true);
+  for (const [file, , rule] of bad)
+    expect(
+      errors.some((line) => line.includes(`error ${rule}: ${file}`)),
+      file,
+    ).toBe(true);
 });
