@@ -70,6 +70,7 @@ test('identity, absent queues, reset', () => {
   const b = bench();
   b.read('MagicValue', 0x76697274);
   b.read('Version', 1);
+  b.read('DeviceID', 3);
   b.write('QueueSel', 1);
   b.read('QueueSizeMax', 8);
   b.write('Status', 0);
@@ -82,6 +83,7 @@ test('identity, absent queues, reset', () => {
   expect(b.findings).toEqual([
     'virtio.mmio.id.magic',
     'virtio.mmio.id.version',
+    'virtio.mmio.id.device',
     'virtio.mmio.queue.absent',
     'virtio.mmio.reset.status',
     'virtio.mmio.reset.ready',

@@ -129,6 +129,10 @@ test('each wrong byte of the configuration space is told', () => {
   expect(wrong((s) => (s[0x68 + 16] = 3))).toEqual(['notify.multiplier']);
   expect(wrong((s) => (s[0x68 + 12] = 1))).toEqual(['notify.size']);
   expect(wrong((s) => (s[0x99] = 0))).toEqual(['window.present']);
+  // A type that nobody knows in place of each structure's: it is missing.
+  expect(wrong((s) => (s[0x53] = 9))).toContain('common.present');
+  expect(wrong((s) => (s[0x6b] = 9))).toContain('notify.present');
+  expect(wrong((s) => (s[0x83] = 9))).toContain('isr.present');
 });
 test('a list that was not read to its end is not judged', () => {
   const b = bench(good(), false);
