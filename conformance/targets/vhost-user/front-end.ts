@@ -34,6 +34,8 @@ export interface FrontEnd {
 const DRIVER_OK = 4;
 /** VIRTIO 1.4, Block Device, Device configuration layout: the writeback field, the only one a driver writes. */
 const writeback = { at: 32, size: 33 };
+/** Of the index in an available and in a used ring. VIRTIO 1.4, The Virtqueue Available Ring and The Virtqueue Used Ring. */
+const indexAt = 2n;
 const nothing: Answer = { saw: [] };
 const closed = 'the back end closed the connection; a reset opens another';
 
@@ -47,7 +49,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   let accepted = 0n;
   let live = false;
   let busy = false; // something was kicked and nothing has settled since
-  let unproved = false; // kicked, and not yet seen to have done all that was asked: a ring error may hide behind it
+  const unproved = new Set<number>(); // kicked, and not yet seen to have used all that was available: a ring error or a lost request may hide behind it
   let original: number | undefined; // the writeback field, once a program may have changed it
   let asked: number[] = []; // sizes of configuration space that were asked for and not yet answered
   const rings = new Map<number, Ring>();
@@ -86,10 +88,11 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     live = false;
     rings.clear();
     accepted = 0n;
-    // Stopping rings does not cure a back end that gave up on one (libvhost-user stays broken until the connection ends), and
-    // there is no message for a device reset without PROTOCOL_F_RESET_DEVICE: a reset that has to cure is a new connection.
-    const cure = unproved;
-    unproved = false;
+    // Stopping rings does not cure a back end that gave up on one (libvhost-user stays broken until the connection ends, and counts
+    // a request that it dropped as in flight on the next ring of that queue), and there is no message for a device reset without
+    // PROTOCOL_F_RESET_DEVICE: a reset that has to cure is a new connection.
+    const cure = unproved.size > 0;
+    unproved.clear();
     connected().stop([...started.keys()]);
     started.clear();
     if (cure) drop();
@@ -159,6 +162,9 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     held().fill(wanted.fill);
   };
 
+  /** Whether what was waited for, and came, says that everything available on the ring is used. */
+  const usedUp = (ring: Ring, wish: Settle): boolean =>
+    wish.until?.some(({ at, value }) => at === ring.used + indexAt && value === held().word(ring.avail + indexAt)) === true;
   const settled = (wish: Settle): Answer => {
     const called = new Set<number>();
     let by: ReturnType<typeof settle>;
@@ -172,7 +178,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     }
     if (by === 'ended') return { broke: 'the back end process ended' };
     if (by !== 'bound') busy = false;
-    if (by === 'until' && wish.until !== undefined && wish.until.length > 0) unproved = false;
+    if (by === 'until') for (const [queue, ring] of rings) if (unproved.has(queue) && usedUp(ring, wish)) unproved.delete(queue);
     const saw: Observation[] = [];
     const writes = held().changes();
     if (writes !== undefined && writes.length > 0) saw.push({ saw: 'memory.changed', writes });
@@ -189,7 +195,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
         const bell = started.get(s.queue);
         if (bell === undefined) return nothing;
         busy = true;
-        unproved = true;
+        unproved.add(s.queue);
         bell.kick.signal();
         return nothing;
       }
