@@ -116,6 +116,19 @@ describe('show', () => {
   });
 });
 
+test.each([
+  [
+    'virtio/indirect-mixed',
+    /queue 0 head 0 is available: IN of 1 from sector 0, 512 bytes to the driver .*\n(.*\n)*.*queue 0 head 0 is used: length 513, status OK/,
+  ],
+  ['vt-d/unmapped-fault', /requester 0: permitted: .*; was: /],
+  ['instructions/div-by-zero', /DIV, \d+ bytes; permitted: #DE; was: #DE at/],
+])('show tells what %s means in the words of its area', async (name, words) => {
+  const { code, out } = await vmmc('show', `traces/${name}.jsonl`);
+  expect(out).toMatch(words);
+  expect(code).toBe(0);
+});
+
 describe('agree', () => {
   test('prints the clauses on which targets differ', async () => {
     const { code, out } = await vmmc('agree', 'ref', 'fault:VB-011', '--area', 'virtio.split', '--runs', '40');

@@ -113,7 +113,8 @@ const same = (a: Granted['offers'], b: Granted['offers']): boolean => a === b ||
 const offersAll = (granted: Granted, rule: { readonly needs?: readonly Capability[] }): boolean =>
   rule.needs?.every((c) => granted.offers.includes(c)) ?? true;
 
-export const createJudge = (areas: readonly Area<never>[]): Judge => {
+/** `told` hears what the areas make of the events that they derive, in their order. */
+export const createJudge = (areas: readonly Area<never>[], told?: (line: string) => void): Judge => {
   const rooms: Room[] = (areas as unknown as readonly Area<unknown>[]).map((area) => ({
     area,
     ghost: undefined,
@@ -213,6 +214,11 @@ export const createJudge = (areas: readonly Area<never>[]): Judge => {
       for (const one of askedOf(asked, event)) if (one.when(m)) ask(one, m, findings);
     }
     if (name === 'scope.reset') breaches = breaches.filter((b) => !contains((event as EventOf<'scope.reset'>).scope, b.scope));
+    if (told !== undefined && depth > 0)
+      for (const room of rooms) {
+        const line = room.active ? room.area.tell?.(momentOf(room, event, now)) : undefined;
+        if (line !== undefined) told(line);
+      }
     let derived: Event[] | undefined;
     for (const room of here.observers) {
       const more = room.area.observe(room.ghost, momentOf(room, event, now));

@@ -90,6 +90,8 @@ export interface Area<G> {
   /** Those of the clauses whose `when` can be true for this event, in their order; absent or undefined: all. The judge keeps what it works out of a
    *  list by the list itself, so the same answer is the same array. */
   readonly among?: (ghost: G, event: Event) => readonly Clause<G>[] | undefined;
+  /** What the event means here, one line for who reads a trace; undefined: nothing to tell. Judges nothing. */
+  readonly tell?: (m: Moment<G>) => string | undefined;
 }
 
 type ClauseOn<G, N extends EventName> = Omit<Clause<G>, 'on' | 'when' | 'holds' | 'scope'> & {

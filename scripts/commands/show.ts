@@ -1,4 +1,4 @@
-// vmmc show: a trace for a reader, one line an event; with --step, what the judge says at each. Exit 2 where the trace ends early.
+// vmmc show: a trace for a reader, one line an event and what it means; with --step, what the judge says at each. Exit 2 where the trace ends early.
 
 import pc from 'picocolors';
 import { areas } from '../../conformance/areas.ts';
@@ -41,10 +41,12 @@ const said = (t: Tally, before: Tally | undefined): string | undefined => {
 };
 
 export const showCommand = async (trace: string, options: { readonly step?: boolean }): Promise<number> => {
-  const judge = createJudge(areas);
+  const told: string[] = [];
+  const judge = createJudge(areas, (line) => told.push(line));
   const before = new Map<string, Tally>();
   const j = await judgeTrace(trace, judge, (entry, findings, at) => {
     process.stdout.write(`${shown(entry, at)}\n`);
+    for (const line of told.splice(0)) process.stdout.write(pc.magenta(`          ${line}\n`));
     if (!options.step) return;
     for (const t of judge.tallies.values()) {
       if (t.applied === (before.get(t.id)?.applied ?? 0)) continue;

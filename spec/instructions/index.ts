@@ -5,6 +5,7 @@ import type { Area } from '../clause.ts';
 import { among, clauses } from './clauses/index.ts';
 import { type InstructionsGhost, initial } from './ghost.ts';
 import { observe, observed } from './observe.ts';
+import { tell } from './tell.ts';
 
 export { classOf, exists, isHole, kindOf, robinIrvine, type Setting } from './classification.ts';
 export { type Form, forms, type Operand } from './forms/index.ts';
@@ -18,4 +19,5 @@ export const instructions: Area<InstructionsGhost> = {
   clauses,
   among,
   duties: [],
+  tell,
 };

@@ -7,6 +7,7 @@ import { duties } from './driver.ts';
 import type { VtdGhost } from './ghost.ts';
 import { initial } from './ghost.ts';
 import { observe, observed } from './observe.ts';
+import { tell } from './tell.ts';
 
 export type { VtdGhost } from './ghost.ts';
 export const vtd: Area<VtdGhost> = {
@@ -17,4 +18,5 @@ export const vtd: Area<VtdGhost> = {
   on: observed,
   clauses,
   duties,
+  tell,
 };

@@ -42,8 +42,8 @@ const event = (vector: number | undefined, error: number | 'any' | undefined): s
   vector === undefined
     ? 'nothing'
     : `${names[vector] ?? `vector ${vector}`}${error === undefined ? '' : `(${error === 'any' ? 'any' : hex(error)})`}`;
-const described = (e: Ending): string => (e.by === 'event' ? event(e.vector, e.error) : e.by === 'end' ? `stop ${e.stop}` : e.by);
-const seen = (o: Outcome): string =>
+export const described = (e: Ending): string => (e.by === 'event' ? event(e.vector, e.error) : e.by === 'end' ? `stop ${e.stop}` : e.by);
+export const seen = (o: Outcome): string =>
   o.by === 'event' ? `${event(o.vector, o.error)}${o.rip === undefined ? '' : ` at ${hex(o.rip)}`}` : o.by;
 
 const nameOf = (vector: number | undefined): string => names[vector ?? -1] ?? 'an interrupt';

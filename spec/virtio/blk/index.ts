@@ -10,6 +10,7 @@ import { initial } from './ghost.ts';
 import { initializationClauses } from './initialization.ts';
 import { observe, observed } from './observe.ts';
 import { operationClauses } from './operation.ts';
+import { tell } from './tell.ts';
 import { usedClauses } from './used.ts';
 
 export type { BlkGhost } from './ghost.ts';
@@ -21,4 +22,5 @@ export const blk: Area<BlkGhost> = {
   on: observed,
   clauses: [...initializationClauses, ...configurationClauses, ...operationClauses, ...dataClauses, ...usedClauses],
   duties,
+  tell,
 };

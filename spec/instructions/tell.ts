@@ -1,0 +1,15 @@
+// What a run was and how it ended, in one line: for who reads a trace.
+
+import type { Moment } from '../clause.ts';
+import { described, seen } from './clauses/clause.ts';
+import type { InstructionsGhost } from './ghost.ts';
+
+/** Undefined for events that end no run. */
+export const tell = (m: Moment<InstructionsGhost>): string | undefined => {
+  const { event } = m;
+  if (!('saw' in event) || event.saw !== 'cpu.outcome') return undefined;
+  const { instruction, endings, unknown } = m.before.expected;
+  const what = instruction === undefined ? 'no instruction that is known' : `${instruction.form.mnemonic}, ${instruction.length} bytes`;
+  const permitted = unknown ?? [...new Set(endings.map(described))].join(' or ');
+  return `${what}; ${unknown === undefined ? 'permitted' : 'not judged'}: ${permitted}; was: ${seen(event)}`;
+};
