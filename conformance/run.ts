@@ -42,44 +42,90 @@ const applyAll = async (target: Target, stimuli: readonly Stimulus[]): Promise<r
   return answers;
 };
 
-/** Plays `program`; with `judge` undefined it only plays (for measuring). */
-export const play = async (target: Target, suite: Suite, program: Program, judge: Judge | undefined): Promise<Played> => {
-  const lines: Line[] = [{ reset: program.machine }];
+/** The trace of one program as it comes about. */
+const recording = (machine: MachineConfig, granted: Granted, judge: Judge | undefined) => {
+  const lines: Line[] = [{ reset: machine }, { granted }];
   const findings: Finding[] = [];
   let stimuli = 0;
-  const fresh = target.reset(program.machine);
-  const granting = fresh instanceof Promise ? await fresh : fresh;
-  if ('unsupported' in granting) return { findings, lines, stimuli, refused: granting.unsupported };
-  if ('broke' in granting) return { findings, lines, stimuli, broke: granting.broke };
-  const { granted } = granting;
-  lines.push({ granted });
-  judge?.reset(granted, program.machine.image);
+  judge?.reset(granted, machine.image);
   const see = (event: Event): void => {
     lines.push({ event: event as Stimulus | Observation });
     if (judge !== undefined) for (const finding of judge.see(event)) findings.push(finding);
   };
-  const player = suite.play(program.choices, granted, program.machine);
-  let step = player.next();
-  while (!step.done) {
-    const { plan, do: wanted } = step.value;
-    if (plan !== undefined) lines.push({ plan });
-    const given = target.applyAll?.(wanted) ?? applyAll(target, wanted);
-    const answers = given instanceof Promise ? await given : given;
-    for (const [i, answer] of answers.entries()) {
-      const stimulus = wanted[i];
-      if (stimulus === undefined) break;
+  return {
+    plan: ({ plan }: Step): void => {
+      if (plan !== undefined) lines.push({ plan });
+    },
+    /** Why the target broke. */
+    answered: (stimulus: Stimulus, answer: Answer): string | undefined => {
       stimuli++;
       if ('unsupported' in answer) {
         lines.push({ event: stimulus });
         judge?.pass();
       } else see(stimulus);
       for (const seen of observations(answer)) see(seen);
-      if ('broke' in answer) return { findings, lines, stimuli, broke: answer.broke };
+      return 'broke' in answer ? answer.broke : undefined;
+    },
+    played: (broke?: string): Played => ({ findings, lines, stimuli, ...(broke === undefined ? {} : { broke }) }),
+    stimuli: (): number => stimuli,
+  };
+};
+const bounded = (suite: Suite, stimuli: number): void => {
+  if (stimuli > stimuliLimit) throw new Error(`a ${suite.id} program went past ${stimuliLimit} stimuli`);
+};
+
+/** The target is at work on later steps while earlier ones are judged. */
+const flowing = (flow: NonNullable<Target['flow']>, suite: Suite, program: Program, granted: Granted, judge: Judge | undefined): Played => {
+  const trace = recording(program.machine, granted, judge);
+  const steps: Step[] = [];
+  let given = 0;
+  const lowering = function* (): Generator<readonly Stimulus[]> {
+    const player = suite.play(program.choices, granted, program.machine);
+    for (let step = player.next(); !step.done; step = player.next([])) {
+      bounded(suite, (given += step.value.do.length));
+      steps.push(step.value);
+      yield step.value.do;
     }
-    if (stimuli > stimuliLimit) throw new Error(`a ${suite.id} program went past ${stimuliLimit} stimuli`);
+  };
+  let done = 0;
+  for (const answers of flow(lowering())) {
+    const step = steps[done++] as Step;
+    trace.plan(step);
+    for (const [i, answer] of answers.entries()) {
+      const broke = trace.answered(step.do[i] as Stimulus, answer);
+      if (broke !== undefined) return trace.played(broke);
+    }
+  }
+  return trace.played();
+};
+
+/** Plays `program`; with `judge` undefined it only plays (for measuring). */
+export const play = async (target: Target, suite: Suite, program: Program, judge: Judge | undefined): Promise<Played> => {
+  const fresh = target.reset(program.machine);
+  const granting = fresh instanceof Promise ? await fresh : fresh;
+  const unplayed: Played = { findings: [], lines: [{ reset: program.machine }], stimuli: 0 };
+  if ('unsupported' in granting) return { ...unplayed, refused: granting.unsupported };
+  if ('broke' in granting) return { ...unplayed, broke: granting.broke };
+  const { granted } = granting;
+  if (suite.oblivious === true && target.flow !== undefined) return flowing(target.flow, suite, program, granted, judge);
+  const trace = recording(program.machine, granted, judge);
+  const player = suite.play(program.choices, granted, program.machine);
+  let step = player.next();
+  while (!step.done) {
+    const wanted = step.value.do;
+    trace.plan(step.value);
+    const given = target.applyAll?.(wanted) ?? applyAll(target, wanted);
+    const answers = given instanceof Promise ? await given : given;
+    for (const [i, answer] of answers.entries()) {
+      const stimulus = wanted[i];
+      if (stimulus === undefined) break;
+      const broke = trace.answered(stimulus, answer);
+      if (broke !== undefined) return trace.played(broke);
+    }
+    bounded(suite, trace.stimuli());
     step = player.next(answers);
   }
-  return { findings, lines, stimuli };
+  return trace.played();
 };
 
 /** What an oblivious player would do whatever came back. */
@@ -97,27 +143,15 @@ export const judged = (
   answers: readonly Answer[],
   judge: Judge | undefined,
 ): Played => {
-  const lines: Line[] = [{ reset: machine }, { granted }];
-  const findings: Finding[] = [];
-  let stimuli = 0;
-  judge?.reset(granted, machine.image);
-  const see = (event: Event): void => {
-    lines.push({ event: event as Stimulus | Observation });
-    if (judge !== undefined) for (const finding of judge.see(event)) findings.push(finding);
-  };
-  for (const { plan, do: wanted } of steps) {
-    if (plan !== undefined) lines.push({ plan });
-    for (const stimulus of wanted) {
-      const answer = answers[stimuli++] ?? { broke: 'the target stopped answering in this program' };
-      if ('unsupported' in answer) {
-        lines.push({ event: stimulus });
-        judge?.pass();
-      } else see(stimulus);
-      for (const seen of observations(answer)) see(seen);
-      if ('broke' in answer) return { findings, lines, stimuli, broke: answer.broke };
+  const trace = recording(machine, granted, judge);
+  for (const step of steps) {
+    trace.plan(step);
+    for (const stimulus of step.do) {
+      const broke = trace.answered(stimulus, answers[trace.stimuli()] ?? { broke: 'the target stopped answering in this program' });
+      if (broke !== undefined) return trace.played(broke);
     }
   }
-  return { findings, lines, stimuli };
+  return trace.played();
 };
 interface InBlock {
   readonly program: Program;

@@ -109,6 +109,42 @@ describe.skipIf(target === undefined)('the remapping unit of QEMU', () => {
     for (const answer of apply(...cannot)) expect(answer).toHaveProperty('unsupported');
   });
 
+  test('answers steps that it is given one after the other as it answers each by itself, and ends at a death', () => {
+    const write4 = (iova: bigint, ...bytes: readonly number[]): Stimulus => ({
+      do: 'dma.write',
+      requester: 0,
+      at: at(iova),
+      bytes: Uint8Array.of(...bytes),
+    });
+    const steps: readonly (readonly Stimulus[])[] = [
+      tables,
+      [write4(0x1000n, 1, 2, 3, 4)],
+      [read(REG.FSTS, 4), { do: 'ats.request', requester: 0, at: at(0n), pages: 1 }],
+      [store(0x3_0000, 0x55n), { do: 'dma.read', requester: 0, at: at(0x1000n), length: 4 }],
+      [store(0x3_0010, 0x66n)],
+      [write4(0x2000n, 9, 9, 9, 9), read(REG.FSTS, 4), write4(0x1008n, 5, 6, 7, 8)],
+      [write(REG.FSTS, 4, 0x7fn), read(REG.FSTS, 4)],
+      [],
+      [{ do: 'msi.send', requester: 1, address: 0xfee00000n, data: 0x41 }, { do: 'settle' }],
+    ];
+    fresh();
+    const each = steps.map((step) => apply(...step));
+    fresh();
+    expect([...(target?.flow?.(steps) ?? [])]).toEqual(each);
+    // Whatever is given after a wait with both a status and an interrupt: see below.
+    fresh();
+    const deadly = [
+      store(0x2000, 0x1_0000_0035n, 0x4000n),
+      write(REG.IQA, 8, 0x2000n),
+      write(REG.GCMD, 4, bit(26)),
+      write(REG.IQT, 8, 0x10n),
+    ];
+    const answered = [...(target?.flow?.([[read(REG.CAP, 8)], deadly, [read(REG.CAP, 8)], [read(REG.CAP, 8)]]) ?? [])];
+    expect(answered[0]).toMatchObject([{ saw: [{ value: machine.vtd?.cap }] }]);
+    if (answered.flat().some((a) => 'broke' in a)) expect(answered.map((a) => a.length)).toEqual([1, 4]);
+    else expect(answered).toHaveLength(4);
+  });
+
   test('answers with the death of QEMU, and goes on with a fresh one', () => {
     fresh();
     // A wait with both a status and an interrupt ends QEMU 7.2; another version may serve it.

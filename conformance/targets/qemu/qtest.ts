@@ -14,6 +14,8 @@ export interface Qtest {
   start(commands: readonly string[], answers: number[]): () => void;
   /** Runs the commands in order; each answer as it stands, for values of 64 bits. */
   lines(commands: readonly string[]): readonly string[];
+  /** What `start` is to `run`. */
+  begin(commands: readonly string[]): () => readonly string[];
 }
 
 function accepted(line: string, command: string | undefined): string {
@@ -36,28 +38,37 @@ export function qtestOver(pipe: Pipe): Qtest {
       for (; first < end; first++) take(accepted(pipe.next(), commands[first]));
     }
   };
+  const started = (commands: readonly string[], take: (answer: string) => void): (() => void) => {
+    owed?.();
+    const text = `${commands.join('\n')}\n`;
+    if (commands.length === 0 || commands.length > batchCommands || text.length > batchBytes) {
+      each(commands, take);
+      return () => undefined;
+    }
+    pipe.send(text);
+    const collect = (): void => {
+      if (owed !== collect) return;
+      owed = undefined;
+      for (const command of commands) take(accepted(pipe.next(), command));
+    };
+    owed = collect;
+    return collect;
+  };
   return {
     run: (commands, answers) => each(commands, (answer) => answers.push(valued(answer))),
-    start: (commands, answers) => {
-      owed?.();
-      const text = `${commands.join('\n')}\n`;
-      if (commands.length === 0 || commands.length > batchCommands || text.length > batchBytes) {
-        each(commands, (answer) => answers.push(valued(answer)));
-        return () => undefined;
-      }
-      pipe.send(text);
-      const collect = (): void => {
-        if (owed !== collect) return;
-        owed = undefined;
-        for (const command of commands) answers.push(valued(accepted(pipe.next(), command)));
-      };
-      owed = collect;
-      return collect;
-    },
+    start: (commands, answers) => started(commands, (answer) => answers.push(valued(answer))),
     lines: (commands) => {
       const answers: string[] = [];
       each(commands, (answer) => answers.push(answer));
       return answers;
+    },
+    begin: (commands) => {
+      const answers: string[] = [];
+      const collect = started(commands, (answer) => answers.push(answer));
+      return () => {
+        collect();
+        return answers;
+      };
     },
   };
 }

@@ -221,6 +221,10 @@ function connect(model: Model, binary: string | undefined): Target {
     reset,
     apply: (stimulus) => applyAll([stimulus])[0] ?? { broke: 'no answer' },
     applyAll,
+    flow: function* (steps) {
+      if (remaps && remapping !== undefined) yield* remapping.flow(steps);
+      else for (const stimuli of steps) yield applyAll(stimuli);
+    },
     close: () => {
       for (const key of pool.keys()) drop(key);
       remapping?.close();

@@ -36,42 +36,65 @@ interface Pending {
 }
 const nothing = (): readonly Observation[] => [];
 
-export const applyVtd = (machine: VtdQemu, stimuli: readonly Stimulus[]): readonly Answer[] => {
-  const answers: Answer[] = [];
+/** Answers step by step. While QEMU works on the end of a step, the answers to those before it are given away, and the next is read. */
+export function* flowVtd(machine: VtdQemu, steps: Iterable<readonly Stimulus[]>): Generator<readonly Answer[]> {
+  /** Answers to the step at hand, and to those before it that are not given away yet. */
+  let answers: Answer[] = [];
+  const held: Answer[][] = [];
   let commands: string[] = [];
   let pending: Pending[] = [];
+  /** A register was written since memory was last looked at. */
+  let written = false;
+  /** What was sent and not yet taken: `of` holds its answers, which stand up to `stands`. */
+  let sent: { readonly of: Answer[]; stands: number; readonly take: () => void } | undefined;
   const queue = (more: readonly string[], saw: Pending['saw'] = nothing): void => {
     pending.push({ place: answers.length, count: more.length, saw });
     answers.push({ saw: [] });
     commands.push(...more);
   };
+  /** Waits for what was sent. */
+  const settle = (): void => {
+    sent?.take();
+    sent = undefined;
+  };
   /** Sends what waits. With `look`, what memory and interrupts show belongs to the last of it. */
   const flush = (look: boolean, interrupts: boolean): void => {
-    const sent = pending;
-    const lines = machine.qtest.lines(interrupts ? [...commands, ...machine.interrupts.barrier()] : commands);
+    settle();
+    const [batch, of] = [pending, answers];
+    const last = batch.at(-1)?.place ?? Math.max(0, of.length - 1);
+    const collect = machine.qtest.begin(interrupts ? [...commands, ...machine.interrupts.barrier()] : commands);
     commands = [];
     pending = [];
-    let from = 0;
-    for (const { place, count, saw } of sent) {
-      answers[place] = { saw: saw(lines.slice(from, from + count)) };
-      from += count;
-    }
-    if (!look) return;
-    if (interrupts) {
-      // Twice: the first may be answered by the end of an older one that was on its way, before what it stands behind was taken.
-      const first = machine.interrupts.answered();
-      if (first) machine.qtest.lines(machine.interrupts.barrier());
-      if (!first || !machine.interrupts.answered()) throw new Error('the processor takes no interrupts');
-    }
-    machine.memory.copy();
-    const writes = machine.memory.difference();
-    const last = answers.length - 1;
-    const told = answers[last] as { readonly saw: readonly Observation[] };
-    const seen: readonly Observation[] = [
-      ...(writes.length === 0 ? [] : [{ saw: 'memory.changed', writes } as const]),
-      ...(interrupts ? machine.interrupts.take() : []),
-    ];
-    if (seen.length > 0) answers[last] = { saw: [...seen, ...told.saw] };
+    if (look) written = false;
+    const now = {
+      of,
+      stands: batch[0]?.place ?? last,
+      take: (): void => {
+        const lines = collect();
+        let from = 0;
+        for (const { place, count, saw } of batch) {
+          of[place] = { saw: saw(lines.slice(from, from + count)) };
+          from += count;
+        }
+        now.stands = last;
+        if (!look) return;
+        if (interrupts) {
+          // Twice: the first may be answered by the end of an older one that was on its way, before what it stands behind was taken.
+          const first = machine.interrupts.answered();
+          if (first) machine.qtest.lines(machine.interrupts.barrier());
+          if (!first || !machine.interrupts.answered()) throw new Error('the processor takes no interrupts');
+        }
+        machine.memory.copy();
+        const writes = machine.memory.difference();
+        const told = of[last] as { readonly saw: readonly Observation[] };
+        const seen: readonly Observation[] = [
+          ...(writes.length === 0 ? [] : [{ saw: 'memory.changed', writes } as const]),
+          ...(interrupts ? machine.interrupts.take() : []),
+        ];
+        if (seen.length > 0) of[last] = { saw: [...seen, ...told.saw] };
+      },
+    };
+    sent = now;
   };
   const refuse = (why: string): void => {
     answers.push({ unsupported: why });
@@ -98,16 +121,20 @@ export const applyVtd = (machine: VtdQemu, stimuli: readonly Stimulus[]): readon
       return queue([`read${letter} ${unitAt + at}`], ([value = '0']) => [{ saw: 'vtd.register', at, width, value: BigInt(value) }]);
     }
     if (eventControls.includes(s.at) && (s.value & mask) === 0n) machine.armed = true;
+    written = true;
     queue([`write${letter} ${unitAt + s.at} ${BigInt.asUintN(8 * s.width, s.value)}`]);
     if (machine.armed || doorbells.includes(s.at)) flush(true, machine.armed);
   };
   const one = (s: Stimulus): void => {
     switch (s.do) {
       case 'memory.write':
+        // What is seen of what was sent is told apart from what is written now.
+        settle();
         // Behind what waits in the batch it is a command of the batch, if it is short; else it is written at once.
         if (pending.length > 0 && s.bytes.length <= batchedBytes && machine.memory.note(s.at, s.bytes))
           return queue([`write ${s.at} ${s.bytes.length} 0x${Buffer.from(s.bytes).toString('hex')}`]);
         if (pending.length > 0) flush(false, false);
+        settle();
         if (machine.memory.write(s.at, s.bytes)) return void answers.push({ saw: [] });
         return refuse(`memory at 0x${s.at.toString(16)}`);
       case 'vtd.read':
@@ -141,6 +168,7 @@ export const applyVtd = (machine: VtdQemu, stimuli: readonly Stimulus[]): readon
       }
       case 'vtd.reset':
         flush(false, false);
+        settle();
         if (!machine.restart()) throw new Error('the processor does not come back after a reset');
         answers.push({ saw: [] });
         return;
@@ -152,15 +180,29 @@ export const applyVtd = (machine: VtdQemu, stimuli: readonly Stimulus[]): readon
     }
   };
   try {
-    for (const s of stimuli) one(s);
-    if (pending.length > 0) flush(true, machine.armed);
+    for (const step of steps) {
+      answers = [];
+      for (const s of step) one(s);
+      // Reads alone change nothing that would have to be seen.
+      if (pending.length > 0) flush(written || machine.armed, machine.armed);
+      const latest: Answer[] | undefined = sent?.of;
+      if (latest !== undefined && latest !== answers) settle();
+      held.push(answers);
+      while (held.length > 0 && held[0] !== latest) yield held.shift() as Answer[];
+    }
+    settle();
   } catch (error) {
     const died = machine.running.ended();
     const stuck = error instanceof Error && error.message.startsWith('the processor');
     if (died === undefined && !stuck) throw error;
     // What was answered before the batch that failed stands; after a batch it is the look at its end that failed.
-    answers.length = pending[0]?.place ?? Math.max(0, answers.length - 1);
-    answers.push({ broke: died ?? `hang: ${(error as Error).message}` });
+    const failed = sent?.of ?? answers;
+    failed.length = sent?.stands ?? pending[0]?.place ?? answers.length;
+    failed.push({ broke: died ?? `hang: ${(error as Error).message}` });
+    if (held.includes(failed)) held.length = held.indexOf(failed) + 1;
+    else held.push(failed);
   }
-  return answers;
-};
+  yield* held;
+}
+/** The answers to one step. */
+export const applyVtd = (machine: VtdQemu, stimuli: readonly Stimulus[]): readonly Answer[] => [...flowVtd(machine, [stimuli])].flat();

@@ -11,6 +11,12 @@ export interface Access {
 }
 const refused = (what: string): Refused => ({ refused: what });
 const low = (at: bigint): bigint => at & 0xffff_ffffn;
+const written = Buffer.alloc(32);
+/** One command that writes doublewords to registers that follow each other: each is an access of its own, in ascending order. */
+const block = (at: number, ...dwords: readonly number[]): string => {
+  for (const [i, value] of dwords.entries()) written.writeUInt32LE(value, 4 * i);
+  return `write ${at} ${4 * dwords.length} 0x${written.toString('hex', 0, 4 * dwords.length)}`;
+};
 const dwordOf = (bytes: Uint8Array, at: number): number =>
   ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)) >>> 0;
 
@@ -28,13 +34,7 @@ export const fillEngine = (registers: number, table: number): FillEngine => {
     { byte: 0x96, control: 2 },
   ];
   const message = (address: bigint, data: number): Access => ({
-    commands: [
-      `writel ${table} ${low(address)}`,
-      `writel ${table + 4} ${address >> 32n}`,
-      `writel ${table + 8} ${data}`,
-      `writel ${table + 12} 0`,
-      `writel ${registers + 0x20} 0`,
-    ],
+    commands: [block(table, Number(low(address)), Number(address >> 32n), data, 0), `writel ${registers + 0x20} 0`],
   });
   return {
     fill: (at, bytes) => {
@@ -42,11 +42,8 @@ export const fillEngine = (registers: number, table: number): FillEngine => {
       if (kind === undefined || bytes.length === 0 || bytes.length > 0xffff)
         return refused(`${bytes.length} bytes that are neither all 0x00 nor all 0x96`);
       return {
-        commands: [
-          `writeq ${registers + 0x28} ${at}`,
-          `writel ${registers + 0x30} ${bytes.length}`,
-          `writel ${registers + 0x34} ${kind.control}`,
-        ],
+        // The address is a quadword, and so would size and control be, were they written at once.
+        commands: [block(registers + 0x28, Number(low(at)), Number(at >> 32n), bytes.length), `writel ${registers + 0x34} ${kind.control}`],
       };
     },
     dword: (at, bytes) => {
@@ -74,8 +71,7 @@ export const listEngine = (registers: number): ListEngine => ({
     return {
       commands: [
         `writeb ${registers + 0x4c} 0`,
-        `writel ${registers + 0x40} ${low(base)}`,
-        `writel ${registers + 0x44} ${base >> 32n}`,
+        block(registers + 0x40, Number(low(base)), Number(base >> 32n)),
         `writew ${registers + 0x4a} ${(entry - 1) & 0xff}`,
         `writew ${registers + 0x48} ${entry}`,
         `writeb ${registers + 0x4c} 2`,
@@ -84,11 +80,11 @@ export const listEngine = (registers: number): ListEngine => ({
   },
 });
 
-/** Runs commands and gives their answers. */
-export type Run = (commands: readonly string[]) => readonly string[];
 interface CardEngine {
-  /** Runs what brings the card to the transfer state: the relative address it takes has to be read. */
-  setUp(run: Run): void;
+  /** Brings the card to the transfer state, once `select` was run too. */
+  setUp(): readonly string[];
+  /** The relative address that the card took is the answer to the last of `setUp`. */
+  select(answer: string | undefined): readonly string[];
   /** Up to 512 bytes below 4 GiB. */
   read(at: bigint, length: number): Access | Refused;
   write(at: bigint, bytes: Uint8Array): Access | Refused;
@@ -112,17 +108,19 @@ const MODE = { dma: 1, count: 2, toHost: 0x10 } as const;
 /** A card whose disk neither stores nor clears: a block read from it is the block last written to it. */
 export const cardEngine = (registers: number): CardEngine => {
   let blockLength = 0;
-  const command = (index: number, argument: number, flags: number, mode = 0): readonly string[] => [
-    `writel ${registers + SD.argument} ${argument}`,
-    `writel ${registers + SD.mode} ${index * 0x100_0000 + (flags << 16) + mode}`,
-  ];
-  const oneBlock = (length: number): string => `writel ${registers + SD.block} ${0x1_0000 + length}`;
+  const coded = (index: number, flags: number, mode: number): number => index * 0x100_0000 + (flags << 16) + mode;
+  const command = (index: number, argument: number, flags: number): string =>
+    block(registers + SD.argument, argument, coded(index, flags, 0));
+  /** A command that moves one block; `at`: to or from memory. The command is the last of the registers, and starts it. */
+  const move = (index: number, length: number, mode: number, at?: bigint): string => {
+    const rest = [0x1_0000 + length, 0, coded(index, withData, mode | MODE.count)];
+    return at === undefined ? block(registers + SD.block, ...rest) : block(registers + SD.address, Number(at), ...rest);
+  };
   const setLength = (length: number): readonly string[] => {
     if (length === blockLength) return [];
     blockLength = length;
-    return command(16, length, response.short);
+    return [command(16, length, response.short)];
   };
-  const start = (at: bigint): string => `writel ${registers + SD.address} ${at}`;
   const fits = (at: bigint, length: number): Refused | undefined =>
     length < 1 || length > 512 || at + BigInt(length) > 2n ** 32n
       ? refused(`${length} bytes at 0x${at.toString(16)}: up to 512 below 4 GiB`)
@@ -150,35 +148,26 @@ export const cardEngine = (registers: number): CardEngine => {
     return bytes;
   };
   return {
-    setUp: (run) => {
+    setUp: () => {
       blockLength = 0;
-      const answers = run([
+      return [
         `writeb ${registers + SD.power} 15`,
         `writew ${registers + SD.clock} 5`,
         `writel ${registers + SD.statusEnable} 0xffffffff`,
-        ...command(0, 0, response.none),
-        ...command(8, 0x1aa, response.short),
-        ...command(55, 0, response.short),
-        ...command(41, 0x00ff_8000, response.short),
-        ...command(2, 0, response.long),
-        ...command(3, 0, response.short),
+        command(0, 0, response.none),
+        command(8, 0x1aa, response.short),
+        command(55, 0, response.short),
+        command(41, 0x00ff_8000, response.short),
+        command(2, 0, response.long),
+        command(3, 0, response.short),
         `readl ${registers + SD.response}`,
-      ]);
-      const relative = Number(BigInt(answers.at(-1) ?? 0) & 0xffff_0000n);
-      run(command(7, relative, response.short));
+      ];
     },
+    select: (answer) => [command(7, Number(BigInt(answer ?? 0) & 0xffff_0000n), response.short)],
     read: (at, length) => {
       const cannot = fits(at, length);
       if (cannot !== undefined) return cannot;
-      const commands = [
-        ...setLength(length),
-        start(at),
-        oneBlock(length),
-        ...command(24, 0, withData, MODE.dma | MODE.count),
-        oneBlock(length),
-        ...command(17, 0, withData, MODE.count | MODE.toHost),
-        ...reads(length),
-      ];
+      const commands = [...setLength(length), move(24, length, MODE.dma, at), move(17, length, MODE.toHost), ...reads(length)];
       return { commands, fetched: (answers) => collected(length, answers) };
     },
     write: (at, bytes) => {
@@ -187,12 +176,9 @@ export const cardEngine = (registers: number): CardEngine => {
       return {
         commands: [
           ...setLength(bytes.length),
-          oneBlock(bytes.length),
-          ...command(24, 0, withData, MODE.count),
+          move(24, bytes.length, 0),
           ...writes(bytes),
-          start(at),
-          oneBlock(bytes.length),
-          ...command(17, 0, withData, MODE.dma | MODE.count | MODE.toHost),
+          move(17, bytes.length, MODE.dma | MODE.toHost, at),
         ],
       };
     },

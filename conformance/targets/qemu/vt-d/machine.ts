@@ -27,6 +27,8 @@ export interface VtdQemu {
   armed: boolean;
   /** Begins what `restart` ends, and waits for nothing: the machine resets while another one works. */
   begin(): void;
+  /** Where a reset was begun: waits for its end, then begins to set the devices up and waits no more. */
+  prepare(): void;
   /** Everything but memory as after power-on. False: the processor did not come back. */
   restart(): boolean;
   close(): void;
@@ -56,7 +58,6 @@ export interface WantedVtd {
   readonly key: string;
   readonly memory: number;
   readonly vtd: VtdMachine;
-  readonly stations: readonly Station[];
   readonly args: (dir: string) => readonly string[];
 }
 export const wantedVtd = (config: MachineConfig, vtd: VtdMachine, properties: ReadonlySet<string>): WantedVtd | Unsupported => {
@@ -78,7 +79,7 @@ export const wantedVtd = (config: MachineConfig, vtd: VtdMachine, properties: Re
       ...stations.flatMap((s) => s.args),
     ].flat();
   // Registers that no property makes are part of what was asked for.
-  return { key: [vtd.cap, vtd.ecap, ...args('')].join(' '), memory, vtd, stations, args };
+  return { key: [vtd.cap, vtd.ecap, ...args('')].join(' '), memory, vtd, args };
 };
 
 /** With translation off, a request is seen to do what it says: another QEMU's devices may need more to work. */
@@ -98,9 +99,19 @@ const works = (s: Station, n: number, can: readonly RequesterAbility[], qtest: Q
   return !('refused' in read) && read.fetched?.(qtest.lines(read.commands)).every((b, i) => b === sample[i]) === true;
 };
 
+/** A process that is starting: `finish` waits for it. */
+export interface Starting {
+  finish(): VtdQemu | Unsupported;
+  close(): void;
+}
 /** Starts it. A QEMU that refuses its arguments, or builds another unit, is a machine that cannot be had. */
-export const startVtd = (binary: string, want: WantedVtd, watchdog: Watchdog): VtdQemu | Unsupported => {
+export const startVtd = (binary: string, want: WantedVtd, watchdog: Watchdog): Starting => {
   const running = launch(binary, { ram: want.memory, log: logSize }, want.args, watchdog, interruptFirmware(logSlot));
+  return { finish: () => started(running, want), close: running.close };
+};
+const started = (running: Running, want: WantedVtd): VtdQemu | Unsupported => {
+  // Its own: they know what their devices were last told.
+  const stations = stationsOf(want.vtd) as readonly Station[];
   const opened: { close(): void }[] = [];
   const close = (): void => {
     running.close();
@@ -119,34 +130,49 @@ export const startVtd = (binary: string, want: WantedVtd, watchdog: Watchdog): V
     opened.push(memory);
     const interrupts = openLog(path.join(running.dir, 'log'));
     opened.push(interrupts);
-    /** The reset that was begun and not waited for. */
+    /** What was begun and not waited for: the reset, then the setting up of the devices. */
     let begun: ReturnType<typeof qmp.begin> | undefined;
+    let setting: (() => readonly string[]) | undefined;
     const begin = (): void => {
       interrupts.clear();
+      setting = undefined;
       begun ??= qmp.begin('system_reset');
+    };
+    const counts = stations.map((s) => s.setUp().length);
+    const prepare = (): void => {
+      if (begun === undefined) return;
+      const answer = begun();
+      begun = undefined;
+      if ('error' in answer) throw new Error(`system_reset: ${answer.error}`);
+      // The reset is done before the main loop reads the next command.
+      setting = qtest.begin(stations.flatMap((s) => s.setUp()));
+    };
+    /** The devices are set up; commands that select the cards. */
+    const selection = (answers: readonly string[]): readonly string[] => {
+      let end = 0;
+      return stations.flatMap((s, n) => s.select(answers[(end += counts[n] ?? 0) - 1]));
     };
     const machine: VtdQemu = {
       running,
       qtest,
       memory,
       interrupts,
-      stations: want.stations,
+      stations,
       armed: false,
       begin,
+      prepare,
       restart: () => {
         machine.armed = false;
         // Now and then QEMU comes out of a reset with LINT0 masked although the firmware has set it: then barriers go unanswered;
         // more rarely its processor does not start. Either way it is reset again.
         for (let tries = 0; tries < resets; tries++) {
-          if (begun === undefined) begin();
-          const answer = begun?.();
-          begun = undefined;
-          if (answer === undefined || 'error' in answer) return false;
-          // The reset is done before the main loop reads the next command.
-          for (const s of want.stations) s.setUp(qtest.lines);
+          if (begun === undefined && setting === undefined) begin();
+          prepare();
+          const select = selection(setting?.() ?? []);
+          setting = undefined;
           running.trim();
           if (!interrupts.ready(10 * patience)) continue;
-          qtest.lines(interrupts.barrier());
+          qtest.lines([...select, ...interrupts.barrier()]);
           if (interrupts.answered(patience)) return true;
         }
         return false;
@@ -154,7 +180,7 @@ export const startVtd = (binary: string, want: WantedVtd, watchdog: Watchdog): V
       close,
     };
     if (!interrupts.ready() || !machine.restart()) return close(), { unsupported: 'the processor does not start' };
-    const idle = want.stations.findIndex((s, n) => !works(s, n, want.vtd.requesters[n]?.can ?? [], qtest, memory));
+    const idle = stations.findIndex((s, n) => !works(s, n, want.vtd.requesters[n]?.can ?? [], qtest, memory));
     return idle < 0 ? machine : (close(), { unsupported: `the devices of requester ${idle} do not do what they are told` });
   } catch (error) {
     const died = running.ended();

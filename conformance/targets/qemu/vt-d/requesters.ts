@@ -2,13 +2,15 @@
 // A whole requester is a PCI Express to PCI bridge: what is behind it shares its requester ID, so several devices are one requester.
 
 import type { Requester, RequesterAbility } from '../../../../spec/vt-d/vocabulary.ts';
-import { type Access, cardEngine, fillEngine, listEngine, type Refused, type Run } from './engines.ts';
+import { type Access, cardEngine, fillEngine, listEngine, type Refused } from './engines.ts';
 
 /** A requester as commands to its devices. Longer or farther requests than its devices can make are refused. */
 export interface Station {
   readonly args: readonly string[];
-  /** Runs the commands that make it work after a reset. */
-  setUp(run: Run): void;
+  /** Commands that make it work after a reset, together with those of `select`. */
+  setUp(): readonly string[];
+  /** What depends on the answer to the last of `setUp`. */
+  select(answer: string | undefined): readonly string[];
   read(at: bigint, length: number): Access | Refused;
   write(at: bigint, bytes: Uint8Array): Access | Refused;
   msi(address: bigint, data: number): Access | Refused;
@@ -58,19 +60,18 @@ const bridged = (n: number, bus: number): Station => {
       ['-device', `intel-hda,bus=bridge${n},addr=2`],
       ...card(n, `bridge${n}`, 3),
     ].flat(),
-    setUp: (run) => {
-      run([
-        ...config(0, slot, 0x18, (bus << 16) | (bus << 8)),
-        ...config(0, slot, 0x20, (((at + windowSize - 1) & 0xfff0_0000) | (at >>> 16)) >>> 0),
-        ...config(0, slot, 0x04, memoryAndMaster, 'w'),
-        ...function_(bus, 1, [at, at + 0x2000]),
-        ...enableMessages(bus, 1),
-        ...function_(bus, 2, [at + 0x4000, 0]),
-        ...function_(bus, 3, [at + 0x8000]),
-        ...list.setUp(),
-      ]);
-      data.setUp(run);
-    },
+    setUp: () => [
+      ...config(0, slot, 0x18, (bus << 16) | (bus << 8)),
+      ...config(0, slot, 0x20, (((at + windowSize - 1) & 0xfff0_0000) | (at >>> 16)) >>> 0),
+      ...config(0, slot, 0x04, memoryAndMaster, 'w'),
+      ...function_(bus, 1, [at, at + 0x2000]),
+      ...enableMessages(bus, 1),
+      ...function_(bus, 2, [at + 0x4000, 0]),
+      ...function_(bus, 3, [at + 0x8000]),
+      ...list.setUp(),
+      ...data.setUp(),
+    ],
+    select: data.select,
     read: (from, length) => (from + BigInt(length) <= wide ? data.read(from, length) : list.read(from, length)),
     write: (to, bytes) => {
       const filled = fill.fill(to, bytes);
@@ -85,9 +86,8 @@ const rootFill = (n: number, slot: number): Station => {
   const fill = fillEngine(at, at + 0x2000);
   return {
     args: ['-device', `rocker,bus=pcie.0,addr=0x${slot.toString(16)},name=fill${n}`],
-    setUp: (run) => {
-      run([...function_(0, slot, [at, at + 0x2000]), ...enableMessages(0, slot)]);
-    },
+    setUp: () => [...function_(0, slot, [at, at + 0x2000]), ...enableMessages(0, slot)],
+    select: () => [],
     read: () => refused('this requester only writes'),
     write: (to, bytes) => {
       const filled = fill.fill(to, bytes);
@@ -101,10 +101,8 @@ const rootCard = (n: number, slot: number): Station => {
   const data = cardEngine(at);
   return {
     args: card(n, 'pcie.0', slot),
-    setUp: (run) => {
-      run(function_(0, slot, [at]));
-      data.setUp(run);
-    },
+    setUp: () => [...function_(0, slot, [at]), ...data.setUp()],
+    select: data.select,
     read: (from, length) => data.read(from, length),
     write: (to, bytes) => data.write(to, bytes),
     msi: () => refused('this requester raises no message of any address'),

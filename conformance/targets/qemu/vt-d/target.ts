@@ -5,11 +5,17 @@ import type { Answer, Capability, Granted, MachineConfig } from '../../../../spe
 import type { VtdMachine } from '../../../../spec/vt-d/vocabulary.ts';
 import type { Stimulus } from '../../../../spec/vocabulary.ts';
 import type { Watchdog } from '../watchdog.ts';
-import { applyVtd } from './apply.ts';
-import { startVtd, type VtdQemu, type WantedVtd, wantedVtd } from './machine.ts';
+import { applyVtd, flowVtd } from './apply.ts';
+import { type Starting, startVtd, type VtdQemu, type WantedVtd, wantedVtd } from './machine.ts';
 
 /** Pairs kept: suites visit their machines in turn. */
 const poolMax = 7;
+/** Steps of a program in which a reset ends that was begun before it. */
+const resetWithin = 6;
+interface Pair {
+  readonly ready: readonly VtdQemu[];
+  readonly starting: Starting | undefined;
+}
 const offered: readonly Capability[] = ['memory.seen', 'vt-d', 'vt-d.register', 'vt-d.interrupt', 'vt-d.reset'];
 
 export interface VtdSide {
@@ -20,6 +26,7 @@ export interface VtdSide {
     vtd: VtdMachine,
   ): { readonly granted: Granted } | { readonly unsupported: string } | { readonly broke: string };
   applyAll(stimuli: readonly Stimulus[]): readonly Answer[];
+  flow(steps: Iterable<readonly Stimulus[]>): Iterable<readonly Answer[]>;
   close(): void;
 }
 
@@ -31,16 +38,25 @@ const propertiesOf = (binary: string): ReadonlySet<string> => {
 
 export const vtdSide = (binary: string, watchdog: Watchdog): VtdSide => {
   const properties = propertiesOf(binary);
-  // Two processes a machine, so that one resets while the other works: a reset takes as long as a program. The next to be used comes first.
-  // Machines in the order of use, the last used last.
-  const pool = new Map<string, readonly VtdQemu[]>();
+  // Two processes a machine, so that one resets while the other works: a reset takes as long as a program. Machines in the order of use, the last used last.
+  const pool = new Map<string, Pair>();
   let current: { readonly key: string; readonly machine: VtdQemu } | undefined;
+  /** The machine that was asked for last. */
+  let latest = '';
+  /** It resets while the current one works. */
+  let resting: VtdQemu | undefined;
   const drop = (key: string, machine: VtdQemu): void => {
     machine.close();
-    const others = (pool.get(key) ?? []).filter((m) => m !== machine);
-    if (others.length > 0) pool.set(key, others);
+    const { ready = [], starting } = pool.get(key) ?? {};
+    const others = ready.filter((m) => m !== machine);
+    if (others.length > 0 || starting !== undefined) pool.set(key, { ready: others, starting });
     else pool.delete(key);
     if (current?.machine === machine) current = undefined;
+    if (resting === machine) resting = undefined;
+  };
+  const end = ({ ready, starting }: Pair): void => {
+    for (const machine of ready) machine.close();
+    starting?.close();
   };
   const fresh = (machine: VtdQemu, config: MachineConfig): boolean => {
     try {
@@ -53,23 +69,51 @@ export const vtdSide = (binary: string, watchdog: Watchdog): VtdSide => {
     for (const piece of config.image ?? []) machine.memory.write(piece.at, piece.bytes);
     return true;
   };
-  /** The one that was used last begins its reset; the other is given, or one that is started. */
+  /** The one that was used last begins its reset; the other is given, or one that is started. A machine that is asked for again gets its second process. */
   const next = (want: WantedVtd): VtdQemu | { readonly unsupported: string } => {
-    const pair = pool.get(want.key) ?? [];
-    const again = current?.key === want.key;
-    current?.machine.begin();
-    let [machine] = pair;
-    if (machine === undefined || (again && pair.length === 1)) {
-      const [oldest, old] = [...pool].find(([key]) => key !== want.key) ?? [];
-      if (oldest !== undefined && pool.size >= poolMax) for (const m of old ?? []) drop(oldest, m);
-      const started = startVtd(binary, want, watchdog);
-      if ('unsupported' in started) return started;
-      machine = started;
+    const again = latest === want.key;
+    latest = want.key;
+    const last = current?.machine;
+    last?.begin();
+    resting = last;
+    let { ready, starting } = pool.get(want.key) ?? { ready: [], starting: undefined };
+    const start = (): Starting => startVtd(binary, want, watchdog);
+    if (ready.length === 0 && starting === undefined) {
+      const [oldest, pair] = [...pool][0] ?? [];
+      if (oldest !== undefined && pair !== undefined && pool.size >= poolMax) {
+        pool.delete(oldest);
+        if (current?.key === oldest) current = resting = undefined;
+        end(pair);
+      }
+      starting = start();
     }
-    const chosen = machine;
+    let chosen = ready.find((m) => m !== last) ?? (starting === undefined ? ready[0] : undefined);
+    if (chosen === undefined) {
+      const started = (starting as Starting).finish();
+      starting = undefined;
+      if ('unsupported' in started) return started;
+      chosen = started;
+    }
+    ready = [...ready.filter((m) => m !== chosen), chosen];
+    if (again && ready.length === 1) starting ??= start();
     pool.delete(want.key);
-    pool.set(want.key, [...pair.filter((m) => m !== chosen), chosen]);
+    pool.set(want.key, { ready, starting });
+    if (resting === chosen) resting = undefined;
     return chosen;
+  };
+  /** Gets the resting machine on. A death is told when it is asked for. */
+  const prepare = (): void => {
+    try {
+      resting?.prepare();
+    } catch (error) {
+      if (resting?.running.ended() === undefined) throw error;
+    }
+    resting = undefined;
+  };
+  const noMachine: Answer = { broke: 'no machine: reset comes first' };
+  /** A processor that hangs while the process lives is replaced too. */
+  const endsIn = (answers: readonly Answer[], of: { readonly key: string; readonly machine: VtdQemu }): void => {
+    if (answers.some((a) => 'broke' in a)) drop(of.key, of.machine);
   };
   const granted = (config: MachineConfig, vtd: VtdMachine): Granted => ({
     memory: { size: config.memory, fill: config.fill, seen: 'compared' },
@@ -95,14 +139,25 @@ export const vtdSide = (binary: string, watchdog: Watchdog): VtdSide => {
       return { broke: 'the machine does not reset' };
     },
     applyAll: (stimuli) => {
-      if (current === undefined) return [{ broke: 'no machine: reset comes first' }];
+      if (current === undefined) return [noMachine];
       const answers = applyVtd(current.machine, stimuli);
-      // A processor that hangs while the process lives is replaced too.
-      if (answers.some((a) => 'broke' in a)) drop(current.key, current.machine);
+      endsIn(answers, current);
       return answers;
     },
+    *flow(steps) {
+      if (current === undefined) return yield [noMachine];
+      const now = current;
+      let played = 0;
+      for (const answers of flowVtd(now.machine, steps)) {
+        if (++played === resetWithin) prepare();
+        endsIn(answers, now);
+        yield answers;
+      }
+    },
     close: () => {
-      for (const [key, pair] of pool) for (const machine of pair) drop(key, machine);
+      for (const pair of pool.values()) end(pair);
+      pool.clear();
+      current = resting = undefined;
     },
   };
 };
