@@ -71,26 +71,38 @@ export const connectUnix = (libc: Libc, address: SocketAddress, deadline: number
   const control = Buffer.alloc(16 + 4 * 8);
   header.writeBigUInt64LE(libc.address(iov), 16);
   header.writeBigUInt64LE(1n, 24);
+  // Small messages are sent from one place, whose address is worked out once.
+  const outbox = Buffer.alloc(1024);
+  const outboxAt = libc.address(outbox);
+  const controlAt = libc.address(control);
+  control.writeInt32LE(SOL_SOCKET, 8);
+  control.writeInt32LE(SCM_RIGHTS, 12);
 
+  /** How many descriptors the header says that there are. */
+  let attached = 0;
   const attach = (fds: readonly number[]): void => {
-    header.writeBigUInt64LE(fds.length === 0 ? 0n : libc.address(control), 32);
+    fds.forEach((descriptor, i) => control.writeInt32LE(descriptor, 16 + 4 * i));
+    if (fds.length === attached) return;
+    attached = fds.length;
+    header.writeBigUInt64LE(fds.length === 0 ? 0n : controlAt, 32);
     header.writeBigUInt64LE(fds.length === 0 ? 0n : BigInt((16 + 4 * fds.length + 7) & ~7), 40);
     control.writeBigUInt64LE(BigInt(16 + 4 * fds.length), 0);
-    control.writeInt32LE(SOL_SOCKET, 8);
-    control.writeInt32LE(SCM_RIGHTS, 12);
-    fds.forEach((descriptor, i) => control.writeInt32LE(descriptor, 16 + 4 * i));
+  };
+  const sendFrom = (start: bigint, length: number, fds: readonly number[]): void => {
+    attach(fds);
+    for (let sent = 0; sent < length; ) {
+      iov.writeBigUInt64LE(start + BigInt(sent), 0);
+      iov.writeBigUInt64LE(BigInt(length - sent), 8);
+      sent += libc.sendmsg(fd, header);
+      attach([]);
+    }
   };
   return {
     fd,
     send: (bytes, fds = []) => {
-      attach(fds);
-      const start = libc.address(bytes);
-      for (let sent = 0; sent < bytes.length; ) {
-        iov.writeBigUInt64LE(start + BigInt(sent), 0);
-        iov.writeBigUInt64LE(BigInt(bytes.length - sent), 8);
-        sent += libc.sendmsg(fd, header);
-        if (fds.length > 0) attach([]);
-      }
+      if (bytes.length > outbox.length) return sendFrom(libc.address(bytes), bytes.length, fds);
+      outbox.set(bytes);
+      sendFrom(outboxAt, bytes.length, fds);
     },
     receive: (into) => {
       for (let looks = 0; ; looks++) {

@@ -51,7 +51,8 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   let busy = false; // something was kicked and nothing has settled since
   const unproved = new Set<number>(); // kicked, and not yet seen to have used all that was available: a ring error or a lost request may hide behind it
   let original: number | undefined; // the writeback field, once a program may have changed it
-  let asked: number[] = []; // sizes of configuration space that were asked for and not yet answered
+  // Configuration that one message brought for several reads: what each of them may still take of it, in order.
+  let ahead: { readonly bytes: Buffer; readonly reads: Stimulus[] } | undefined;
   const rings = new Map<number, Ring>();
   const started = new Map<number, Bells>();
 
@@ -64,7 +65,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     link?.close();
     link = undefined;
     live = false;
-    asked = [];
+    ahead = undefined;
     started.clear();
   };
   const connected = (): Link => {
@@ -101,20 +102,31 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   const config = (size: number): Buffer | undefined => {
     const to = connected();
     if (!to.config || size > configSizeMax) return undefined;
-    const reply = asked.shift() === size ? to.connection.reply('GET_CONFIG') : to.connection.ask('GET_CONFIG', getConfig(size));
+    const reply = to.connection.ask('GET_CONFIG', getConfig(size));
     return reply.length < configHeaderSize + size ? undefined : Buffer.from(reply.subarray(configHeaderSize, configHeaderSize + size));
   };
-  /** Asks for all that the reads from here on want: replies come in order, and waiting for each costs more than answering it. */
-  const askAhead = (stimuli: readonly Stimulus[], from: number): void => {
-    if (asked.length > 0 || link?.config !== true) return;
-    const sizes: number[] = [];
-    for (let s = stimuli[from]; s?.do === 'virtio.config.read'; s = stimuli[from + sizes.length]) {
-      if (s.at + s.width > configSizeMax) break;
-      sizes.push(s.at + s.width);
+  /**
+   * The bytes of a read, up to its last one. Reads in a row, of fields that have nothing in common, are one message: it brings
+   * everything up to the last byte, and each message costs the back end some 20 µs. A field that is read again is asked for again.
+   */
+  const configFor = (stimuli: readonly Stimulus[], which: number): Buffer | undefined => {
+    const s = stimuli[which];
+    if (s?.do !== 'virtio.config.read') return undefined;
+    if (ahead !== undefined && ahead.reads.shift() === s) return ahead.bytes;
+    ahead = undefined;
+    const together = [s];
+    let size = s.at + s.width;
+    for (let i = which + 1; ; i++) {
+      const next = stimuli[i];
+      if (next?.do !== 'virtio.config.read' || next.at + next.width > configSizeMax) break;
+      if (together.some((o) => o.at < next.at + next.width && next.at < o.at + o.width)) break;
+      together.push(next);
+      size = Math.max(size, next.at + next.width);
     }
-    if (sizes.length < 2) return;
-    link.connection.post(sizes.map(getConfig));
-    asked = sizes;
+    const bytes = config(size);
+    if (bytes === undefined) return size === s.at + s.width ? undefined : config(s.at + s.width);
+    if (together.length > 1) ahead = { bytes, reads: together.slice(1) };
+    return bytes;
   };
   /** True once the process is seen dead; false once it is seen asleep, or was busy for a whole second. */
   const ended = (): boolean => {
@@ -187,7 +199,8 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     return { saw };
   };
 
-  const act = (s: Stimulus): Answer => {
+  const act = (stimuli: readonly Stimulus[], which: number): Answer => {
+    const s = stimuli[which] as Stimulus;
     switch (s.do) {
       case 'memory.write':
         return held().write(s.at, s.bytes) ? nothing : { unsupported: 'memory.write outside guest memory' };
@@ -215,7 +228,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
         return nothing;
       case 'virtio.config.read': {
         if (link === undefined) return { unsupported: closed };
-        const bytes = config(s.at + s.width)?.subarray(s.at);
+        const bytes = configFor(stimuli, which)?.subarray(s.at, s.at + s.width);
         if (bytes === undefined) return { unsupported: 'the back end has no configuration there' };
         return { saw: [{ saw: 'virtio.config', at: s.at, bytes: new Uint8Array(bytes) }] };
       }
@@ -249,17 +262,15 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     config,
     reset,
     apply: (stimuli, which) => {
-      const stimulus = stimuli[which] as Stimulus;
       try {
-        if (stimulus.do === 'virtio.config.read') askAhead(stimuli, which);
-        return act(stimulus);
+        return act(stimuli, which);
       } catch (error) {
         const end = goneOf(error);
         if (end === undefined) throw error;
         drop();
         if (end.gone !== 'closed') return { broke: end.message };
         if (ended()) return { broke: 'the back end process ended' };
-        return act(stimulus);
+        return act(stimuli, which);
       }
     },
     close: () => {

@@ -23,7 +23,9 @@ export interface GuestMemory {
 }
 
 const looksMax = 1000;
-const blockSize = 1024;
+/** Compared whole first: the call costs more than what is compared, and most of memory is as it was. */
+const stretchSize = 16384;
+const blockSize = 512;
 
 export const guestMemory = (libc: Libc, size: number): GuestMemory => {
   const shared = shareMemory(libc, 'guest-memory', size);
@@ -48,15 +50,22 @@ export const guestMemory = (libc: Libc, size: number): GuestMemory => {
       if (from >= 0) found.push({ at: BigInt(from) as Gpa, bytes: new Uint8Array(copy.subarray(from, at)) });
       from = -1;
     };
-    for (let block = 0; block < size; block += blockSize) {
-      const stop = Math.min(block + blockSize, size);
-      if (copy.compare(known, block, stop, block, stop) === 0) {
-        end(block);
+    for (let far = 0; far < size; far += stretchSize) {
+      const edge = Math.min(far + stretchSize, size);
+      if (copy.compare(known, far, edge, far, edge) === 0) {
+        end(far);
         continue;
       }
-      for (let i = block; i < stop; i++) {
-        if (copy[i] === known[i]) end(i);
-        else if (from < 0) from = i;
+      for (let block = far; block < edge; block += blockSize) {
+        const stop = Math.min(block + blockSize, edge);
+        if (copy.compare(known, block, stop, block, stop) === 0) {
+          end(block);
+          continue;
+        }
+        for (let i = block; i < stop; i++) {
+          if (copy[i] === known[i]) end(i);
+          else if (from < 0) from = i;
+        }
       }
     }
     end(size);
