@@ -5,6 +5,30 @@ import type { Fault } from './fault.ts';
 
 export const virtioMmioFaults: readonly Fault[] = [
   {
+    id: 'mmio-magic',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['return MAGIC;', 'return MAGIC + 1;'],
+    killedBy: 'virtio.mmio.id.magic',
+    story: 'MagicValue is not "virt"',
+  },
+  {
+    id: 'mmio-version',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['return VERSION;', 'return 1;'],
+    killedBy: 'virtio.mmio.id.version',
+    story: 'Version says the legacy interface',
+  },
+  {
+    id: 'mmio-device-id',
+    origin: 'rule',
+    file: 'virtio/mmio.ts',
+    swap: ['return BLOCK_DEVICE;', 'return 0;'],
+    killedBy: 'virtio.mmio.id.device',
+    story: 'DeviceID is that of a placeholder',
+  },
+  {
     id: 'VB-072',
     origin: 'QEMU mmio: 351da8323a',
     file: 'virtio/split-ring.ts',

@@ -5,6 +5,46 @@ import type { Fault } from './fault.ts';
 
 export const virtioPciLayoutFaults: readonly Fault[] = [
   {
+    id: 'pci-vendor',
+    origin: 'rule',
+    file: 'virtio/pci-config.ts',
+    swap: ['u16(0x00, 0x1af4);', 'u16(0x00, 0x1b36);'],
+    killedBy: 'virtio.pci.id.vendor',
+    story: 'the vendor ID is another one',
+  },
+  {
+    id: 'pci-device',
+    origin: 'rule',
+    file: 'virtio/pci-config.ts',
+    swap: ['u16(0x02, 0x1042);', 'u16(0x02, 0x1002);'],
+    killedBy: 'virtio.pci.id.device',
+    story: 'the device ID is the transitional one of another type',
+  },
+  {
+    id: 'pci-common-absent',
+    origin: 'rule',
+    file: 'virtio/pci-config.ts',
+    swap: ['structure(0x40, 0x50, 16, 1,', 'structure(0x40, 0x50, 16, 6,'],
+    killedBy: 'virtio.pci.common.present',
+    story: 'no capability tells where the common configuration is',
+  },
+  {
+    id: 'pci-notify-absent',
+    origin: 'rule',
+    file: 'virtio/pci-config.ts',
+    swap: ['structure(0x50, 0x64, 20, 2,', 'structure(0x50, 0x64, 20, 6,'],
+    killedBy: 'virtio.pci.notify.present',
+    story: 'no capability tells where notifications go',
+  },
+  {
+    id: 'pci-isr-absent',
+    origin: 'rule',
+    file: 'virtio/pci-config.ts',
+    swap: ['structure(0x64, 0x74, 16, 3,', 'structure(0x64, 0x74, 16, 6,'],
+    killedBy: 'virtio.pci.isr.present',
+    story: 'no capability tells where the ISR status is',
+  },
+  {
     id: 'pci-subsystem',
     origin: 'rule',
     file: 'virtio/pci-config.ts',

@@ -65,6 +65,24 @@ const direct = (machine: Machine): Attached => ({
   },
 });
 
+/** What the bus itself carries, whatever stands on it. */
+const raw: ReadonlySet<Stimulus['do']> = new Set([
+  'memory.write',
+  'settle',
+  'host.resize',
+  'pci.config.read',
+  'pci.config.write',
+  'pci.bar.read',
+  'pci.bar.write',
+  'mmio.read',
+  'mmio.write',
+]);
+/** A bus on which no virtio device was found: its own accesses reach it, and there is no control plane, which `why` explains. */
+export const rawBus = (machine: Machine, why: string): Attached => ({
+  ...direct(machine),
+  apply: (stimulus) => (raw.has(stimulus.do) ? machine.apply(stimulus) : { unsupported: why }),
+});
+
 /** Attaches a fresh machine. */
 export const attach = (machine: Machine, bus: 'none' | 'pci' | 'mmio'): Attached | Unsupported => {
   if (bus === 'none') return direct(machine);

@@ -4,7 +4,7 @@
 import { createMachine, refusal } from '../../../reference/machine.ts';
 import type { Answer, Capability, Granted, MachineConfig, Target } from '../../../spec/units.ts';
 import type { Stimulus } from '../../../spec/vocabulary.ts';
-import { type Attached, attach } from './attached.ts';
+import { type Attached, attach, rawBus } from './attached.ts';
 
 const everywhere: readonly Capability[] = [
   'memory.order',
@@ -19,6 +19,12 @@ const onBus: Readonly<Record<'none' | 'pci' | 'mmio', readonly Capability[]>> = 
   none: ['virtio.interrupt.queue', 'virtq.base'],
   pci: ['virtio.interrupt.queue', 'virtio.pci'],
   mmio: ['virtio.mmio'],
+};
+/** Where no virtio device is found on the bus. */
+const onRawBus: typeof onBus = {
+  none: [],
+  pci: ['memory.order', 'memory.seen', 'virtio.pci'],
+  mmio: ['memory.order', 'memory.seen', 'virtio.mmio'],
 };
 const remapping: readonly Capability[] = [
   'vt-d',
@@ -70,7 +76,11 @@ const build = (reference: Reference, config: MachineConfig): Built | { readonly 
   const bare = reference.createMachine(config);
   // Without a virtio device there is no control plane to lift: the machine's own stimuli are its interface.
   const machine = attach(bare, virtio === undefined ? 'none' : bus);
-  if ('unsupported' in machine) return machine;
+  // What stands on the bus is not what a driver looks for: it is judged as far as the bus shows it.
+  if ('unsupported' in machine) {
+    const granted = { ...bare.granted, offers: onRawBus[bus] };
+    return { config, granted, machine: rawBus(bare, machine.unsupported) };
+  }
   if (virtio === undefined) return { config, granted: bare.granted, machine };
   const disk: readonly Capability[] = virtio?.blk.disk === 'pattern' ? ['disk.seen'] : [];
   return { config, granted: { ...bare.granted, offers: [...everywhere, ...disk, ...onBus[bus]] }, machine };
