@@ -10,6 +10,11 @@ import { counted, rules } from './rules.ts';
 const harms: readonly Harm[] = ['dies', 'stray-write', 'all-stuck', 'self-stuck', 'wrong-data', 'interop'];
 const verdicts: readonly Verdict[] = ['kept', 'broken', 'undecided', 'untested', 'unsupported'];
 const count = (n: number, word: string): string => `${n} ${word}`;
+const plural = (n: number, thing: string): string => `${n} ${thing}${n === 1 ? '' : 's'}`;
+/** Of longer lists only so many are named here; JSON names all. */
+const named = 12;
+const listed = (ids: readonly string[]): string =>
+  ids.length <= named ? ids.join(', ') : `${ids.slice(0, named).join(', ')} and ${ids.length - named} more (--report json names them)`;
 
 const areaLine = (id: string, results: readonly ClauseResult[]): string => {
   const advice = results.filter((r) => r.verdict === 'broken' && !r.deviates && !counted(r.id)).length;
@@ -38,7 +43,7 @@ const failure = (c: Counterexample, others: readonly Counterexample[], target: s
     `${head}     ${rule === undefined ? '' : cited(rule.cite)}`,
     `  ${rule?.says ?? ''}`,
     `  expected ${c.finding.expected}; saw ${c.finding.saw}`,
-    `  ${c.stimuli} stimuli of ${c.of}, ${c.shrinks} shrinks${c.partly ? ' (stopped by their bound)' : ''}; shown by ${c.seen} programs${c.repeated ? '' : '; not seen again when repeated'}`,
+    `  ${c.stimuli} stimuli of ${c.of}, ${plural(c.shrinks, 'shrink')}${c.partly ? ' (stopped by their bound)' : ''}; shown by ${plural(c.seen, 'program')}${c.repeated ? '' : '; not seen again when repeated'}`,
     `  signature: ${c.signature}`,
     ...(others.length === 0 ? [] : [`  also shown by: ${others.map((o) => o.signature.split(' | ')[2] ?? '').join(', ')}`]),
     ...(saved === undefined ? [] : [`  again: ${self} replay ${word(saved)} --on ${word(target)}`]),
@@ -90,12 +95,9 @@ export const consoleReport = (result: CheckResult, name: string, saved: Readonly
     const byReason = new Map<string, string[]>();
     for (const c of result.clauses)
       if (c.verdict === verdict) byReason.set(c.because ?? '', [...(byReason.get(c.because ?? '') ?? []), c.id]);
-    for (const [because, ids] of byReason) {
-      const named = ids.length > 6 ? `${ids.length} clauses` : ids.join(', ');
-      lines.push('', `${verdict}, ${because}: ${named}`);
-    }
+    for (const [because, ids] of byReason) lines.push('', `${verdict}, ${because}: ${listed(ids)}`);
   }
-  for (const r of result.refused) lines.push('', `${r.suite}: ${count(r.machines, 'machines')} not built: ${r.why}`);
+  for (const r of result.refused) lines.push('', `${r.suite}: ${plural(r.machines, 'machine')} not built: ${r.why}`);
   lines.push('', `${conclusion(result)} (exit ${result.exit})`);
   return lines.join('\n');
 };
