@@ -116,6 +116,13 @@ describe('show', () => {
   });
 });
 
+test('check --clause makes programs of its area alone', async () => {
+  const { code, out } = await vmmc('check', 'ref', '--clause', 'virtio.mmio.id.magic', '--runs', '20', '--report', 'json');
+  expect(code).toBe(0);
+  expect(JSON.parse(out)).toMatchObject({ programs: 20 });
+  expect(out).toContain('virtio.mmio.id.magic');
+});
+
 test.each([
   [
     'virtio/indirect-mixed',

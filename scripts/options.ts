@@ -25,6 +25,11 @@ export const clausesNamed = (ids: readonly string[] | undefined): readonly strin
     if (!all.includes(id)) throw usage(`no clause is called ${id}; vmmc clauses prints them: there are ${some(all)}`);
   return ids ?? [];
 };
+/** The areas of these clauses, of which programs are made where no area is named; `machine` is of all. */
+export const areasOf = (clauses: readonly string[]): readonly string[] => {
+  const own = areas.filter((a) => a.clauses.some((c) => clauses.includes(c.id))).map((a) => a.id);
+  return own.includes('machine') ? [] : own;
+};
 /** The suites that make programs for the areas; a mistake where there is none. */
 export const suitesNamed = (prefixes: readonly string[] | undefined): readonly Suite[] => {
   const suites = suitesFor(areasNamed(prefixes));

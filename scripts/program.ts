@@ -21,7 +21,7 @@ export const main = async (args: readonly string[]): Promise<number> => {
     .description('explore a target: generate programs, judge what it does, report')
     .argument('[target]', 'target, see vmmc targets', 'ref')
     .option('--area <prefix>', 'only these areas (dotted prefix; repeatable)', list)
-    .option('--clause <id>', 'only these clauses (repeatable)', list)
+    .option('--clause <id>', 'only these clauses, by programs of their areas (repeatable)', list)
     .option('--runs <n>', 'programs per suite')
     .option('--for <time>', 'stop after a time instead: 60s, 2m')
     .option('--seed <n>', 'seed of the programs', '1')

@@ -9,7 +9,7 @@ import { jsonReport } from '../../conformance/report/json.ts';
 import { reports } from '../../conformance/report/formats.ts';
 import type { CheckResult, Counterexample } from '../../conformance/report/result.ts';
 import { saveCounterexample } from '../../conformance/trace/save.ts';
-import { areasNamed, clausesNamed, whole } from '../options.ts';
+import { areasNamed, areasOf, clausesNamed, whole } from '../options.ts';
 import { usage } from '../usage.ts';
 import { judgeRecording } from './replay.ts';
 
@@ -43,7 +43,8 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
     if (options.report !== undefined) throw usage('a recording is judged as it stands and has no report: leave --report out');
     return judgeRecording(name.slice('trace:'.length));
   }
-  const [only, clauses] = [areasNamed(options.area), clausesNamed(options.clause)];
+  const clauses = clausesNamed(options.clause);
+  const only = options.area === undefined ? areasOf(clauses) : areasNamed(options.area);
   const seed = whole(options.seed ?? '1', '--seed');
   const shard = options.shard === undefined ? undefined : shardOf(options.shard);
   const formats = (options.report ?? ['console']).map((r) => ({
