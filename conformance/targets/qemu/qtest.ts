@@ -14,7 +14,7 @@ export interface Qtest {
   start(commands: readonly string[], answers: number[]): () => void;
   /** Runs the commands in order; each answer as it stands, for values of 64 bits. */
   lines(commands: readonly string[]): readonly string[];
-  /** What `start` is to `run`. */
+  /** What `start` is to `run`, but what is too much for one batch is all sent when its answers are asked for. */
   begin(commands: readonly string[]): () => readonly string[];
 }
 
@@ -38,25 +38,27 @@ export function qtestOver(pipe: Pipe): Qtest {
       for (; first < end; first++) take(accepted(pipe.next(), commands[first]));
     }
   };
-  const started = (commands: readonly string[], take: (answer: string) => void): (() => void) => {
+  const started = (commands: readonly string[], take: (answer: string) => void, early: boolean): (() => void) => {
     owed?.();
     const text = `${commands.join('\n')}\n`;
-    if (commands.length === 0 || commands.length > batchCommands || text.length > batchBytes) {
+    const whole = commands.length <= batchCommands && text.length <= batchBytes;
+    if (commands.length === 0 || (early && !whole)) {
       each(commands, take);
       return () => undefined;
     }
-    pipe.send(text);
+    if (whole) pipe.send(text);
     const collect = (): void => {
       if (owed !== collect) return;
       owed = undefined;
-      for (const command of commands) take(accepted(pipe.next(), command));
+      if (whole) for (const command of commands) take(accepted(pipe.next(), command));
+      else each(commands, take);
     };
     owed = collect;
     return collect;
   };
   return {
     run: (commands, answers) => each(commands, (answer) => answers.push(valued(answer))),
-    start: (commands, answers) => started(commands, (answer) => answers.push(valued(answer))),
+    start: (commands, answers) => started(commands, (answer) => answers.push(valued(answer)), true),
     lines: (commands) => {
       const answers: string[] = [];
       each(commands, (answer) => answers.push(answer));
@@ -64,7 +66,7 @@ export function qtestOver(pipe: Pipe): Qtest {
     },
     begin: (commands) => {
       const answers: string[] = [];
-      const collect = started(commands, (answer) => answers.push(answer));
+      const collect = started(commands, (answer) => answers.push(answer), false);
       return () => {
         collect();
         return answers;

@@ -35,6 +35,16 @@ interface Pending {
   readonly saw: (answers: readonly string[]) => readonly Observation[];
 }
 const nothing = (): readonly Observation[] => [];
+/** A batch that was sent. */
+interface Sent {
+  readonly of: Answer[];
+  /** How many of the answers stand should QEMU die now. */
+  stands: number;
+  /** Waits for the answers, and for memory and interrupts to look at. */
+  readonly take: () => void;
+  /** Tells what was seen: after `take`, and before memory is written or looked at again. */
+  readonly tell: () => void;
+}
 
 /** Answers step by step. While QEMU works on the end of a step, the answers to those before it are given away, and the next is read. */
 export function* flowVtd(machine: VtdQemu, steps: Iterable<readonly Stimulus[]>): Generator<readonly Answer[]> {
@@ -45,8 +55,7 @@ export function* flowVtd(machine: VtdQemu, steps: Iterable<readonly Stimulus[]>)
   let pending: Pending[] = [];
   /** A register was written since memory was last looked at. */
   let written = false;
-  /** What was sent and not yet taken: `of` holds its answers, which stand up to `stands`. */
-  let sent: { readonly of: Answer[]; stands: number; readonly take: () => void } | undefined;
+  let sent: Sent | undefined;
   const queue = (more: readonly string[], saw: Pending['saw'] = nothing): void => {
     pending.push({ place: answers.length, count: more.length, saw });
     answers.push({ saw: [] });
@@ -55,21 +64,18 @@ export function* flowVtd(machine: VtdQemu, steps: Iterable<readonly Stimulus[]>)
   /** Waits for what was sent. */
   const settle = (): void => {
     sent?.take();
+    sent?.tell();
     sent = undefined;
   };
-  /** Sends what waits. With `look`, what memory and interrupts show belongs to the last of it. */
-  const flush = (look: boolean, interrupts: boolean): void => {
-    settle();
-    const [batch, of] = [pending, answers];
+  /** What comes of a batch that was just sent. */
+  const sending = (collect: () => readonly string[], batch: readonly Pending[], look: boolean, interrupts: boolean): Sent => {
+    const of = answers;
     const last = batch.at(-1)?.place ?? Math.max(0, of.length - 1);
-    const collect = machine.qtest.begin(interrupts ? [...commands, ...machine.interrupts.barrier()] : commands);
-    commands = [];
-    pending = [];
-    if (look) written = false;
-    const now = {
+    let came: readonly Observation[] = [];
+    const now: Sent = {
       of,
       stands: batch[0]?.place ?? last,
-      take: (): void => {
+      take: () => {
         const lines = collect();
         let from = 0;
         for (const { place, count, saw } of batch) {
@@ -83,18 +89,31 @@ export function* flowVtd(machine: VtdQemu, steps: Iterable<readonly Stimulus[]>)
           const first = machine.interrupts.answered();
           if (first) machine.qtest.lines(machine.interrupts.barrier());
           if (!first || !machine.interrupts.answered()) throw new Error('the processor takes no interrupts');
+          came = machine.interrupts.take();
         }
         machine.memory.copy();
+      },
+      tell: () => {
+        if (!look) return;
         const writes = machine.memory.difference();
         const told = of[last] as { readonly saw: readonly Observation[] };
-        const seen: readonly Observation[] = [
-          ...(writes.length === 0 ? [] : [{ saw: 'memory.changed', writes } as const]),
-          ...(interrupts ? machine.interrupts.take() : []),
-        ];
-        if (seen.length > 0) of[last] = { saw: [...seen, ...told.saw] };
+        if (writes.length > 0) of[last] = { saw: [{ saw: 'memory.changed', writes }, ...came, ...told.saw] };
+        else if (came.length > 0) of[last] = { saw: [...came, ...told.saw] };
       },
     };
-    sent = now;
+    return now;
+  };
+  /** Sends what waits. With `look`, what memory and interrupts show belongs to the last of it. */
+  const flush = (look: boolean, interrupts: boolean): void => {
+    const before = sent;
+    before?.take();
+    const collect = machine.qtest.begin(interrupts ? [...commands, ...machine.interrupts.barrier()] : commands);
+    // The copy that was taken is compared while QEMU is already at work.
+    before?.tell();
+    sent = sending(collect, pending, look, interrupts);
+    commands = [];
+    pending = [];
+    if (look) written = false;
   };
   const refuse = (why: string): void => {
     answers.push({ unsupported: why });

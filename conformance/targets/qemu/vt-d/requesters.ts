@@ -76,7 +76,9 @@ const bridged = (n: number, bus: number): Station => {
     write: (to, bytes) => {
       const filled = fill.fill(to, bytes);
       if (!('refused' in filled)) return filled;
-      return to + BigInt(bytes.length) <= wide ? data.write(to, bytes) : fill.dword(to, bytes);
+      // Two commands instead of three, and any address.
+      const message = fill.dword(to, bytes);
+      return 'refused' in message && to + BigInt(bytes.length) <= wide ? data.write(to, bytes) : message;
     },
     msi: (address, value) => fill.message(address, value),
   };
