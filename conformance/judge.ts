@@ -48,6 +48,8 @@ export interface Judge {
 
 interface Room {
   readonly area: Area<unknown>;
+  readonly observe: Area<unknown>['observe'];
+  readonly among: Area<unknown>['among'] | undefined;
   ghost: unknown;
   /** The machine is this area's business. */
   active: boolean;
@@ -60,16 +62,19 @@ interface Ask<Rule> {
   readonly rule: Rule;
   readonly tally: Tally;
 }
-/** A clause, and what is asked of it beside it: clauses come in many shapes, and finding a function in one of many costs more than most of them do. */
+// What is asked of a rule stands beside it: rules and areas come in many shapes, and finding a function in one of many costs more than most of them do.
 interface Asking extends Ask<Clause<unknown>> {
   readonly when: Clause<unknown>['when'];
   readonly holds: Clause<unknown>['holds'];
   readonly scope: Clause<unknown>['scope'] | undefined;
   readonly always: boolean;
 }
+interface Owing extends Ask<Duty<unknown>> {
+  readonly keeps: Duty<unknown>['keeps'];
+}
 /** Who is concerned with events of one name, in the order of the areas. */
 interface Concerned {
-  readonly duties: Ask<Duty<unknown>>[];
+  readonly duties: Owing[];
   readonly clauses: Asking[];
   readonly observers: Room[];
 }
@@ -93,7 +98,7 @@ const byArea = (clauses: readonly Asking[]): readonly Asked[] => {
   return lists;
 };
 const askedOf = ({ room, all, among }: Asked, event: Event): readonly Asking[] => {
-  const list = room.area.among?.(room.ghost, event);
+  const list = room.among === undefined ? undefined : room.among(room.ghost, event);
   if (list === undefined) return all;
   let found = among.get(list);
   if (found === undefined) {
@@ -117,6 +122,8 @@ const offersAll = (granted: Granted, rule: { readonly needs?: readonly Capabilit
 export const createJudge = (areas: readonly Area<never>[], told?: (line: string) => void): Judge => {
   const rooms: Room[] = (areas as unknown as readonly Area<unknown>[]).map((area) => ({
     area,
+    observe: area.observe,
+    among: area.among,
     ghost: undefined,
     active: false,
     moment: undefined,
@@ -152,7 +159,7 @@ export const createJudge = (areas: readonly Area<never>[], told?: (line: string)
     }
     for (const rule of room.area.duties) {
       const tally: Tally = { id: rule.id, applied: 0, kept: 0, broken: 0, unknown: 0 };
-      for (const name of rule.on) concerned(name).duties.push({ room, rule, tally });
+      for (const name of rule.on) concerned(name).duties.push({ room, rule, keeps: rule.keeps, tally });
     }
     for (const name of room.area.on) concerned(name).observers.push(room);
   }
@@ -199,14 +206,13 @@ export const createJudge = (areas: readonly Area<never>[], told?: (line: string)
     room.moment = { before: room.ghost, event, memory, granted: granted as Granted, at };
     return room.moment;
   };
-  const judgeEvent = (event: Event, depth: number, findings: Finding[]): void => {
-    const name = nameOf(event);
+  const judgeEvent = (event: Event, name: EventName, depth: number, findings: Finding[]): void => {
     if (depth > derivedDepth) throw new Error(`derived events nest deeper than ${derivedDepth} at ${name}`);
     const here = present.get(name) ?? nobody;
     const now = ++moments;
-    for (const { rule, room } of here.duties) {
+    for (const { rule, room, keeps } of here.duties) {
       const m = momentOf(room, event, now);
-      const kept = rule.keeps(m);
+      const kept = keeps(m);
       if (kept !== true) breaches.push({ duty: rule.id, scope: rule.taints(m), at, certain: !('unknown' in kept) });
     }
     for (const asked of here.asked) {
@@ -221,10 +227,10 @@ export const createJudge = (areas: readonly Area<never>[], told?: (line: string)
       }
     let derived: Event[] | undefined;
     for (const room of here.observers) {
-      const more = room.area.observe(room.ghost, momentOf(room, event, now));
+      const more = room.observe(room.ghost, momentOf(room, event, now));
       if (more.length > 0) derived = derived === undefined ? [...more] : [...derived, ...more];
     }
-    if (derived !== undefined) for (const d of derived) judgeEvent(d, depth + 1, findings);
+    if (derived !== undefined) for (const d of derived) judgeEvent(d, nameOf(d), depth + 1, findings);
   };
 
   return {
@@ -239,10 +245,12 @@ export const createJudge = (areas: readonly Area<never>[], told?: (line: string)
     },
     see(event) {
       if (granted === undefined) throw new Error('an event before the first reset');
-      if ('do' in event) {
-        if (event.do === 'memory.write') memory.write(event.at, event.bytes);
-      } else if (event.saw === 'memory.changed') for (const w of event.writes) memory.write(w.at, w.bytes);
-      judgeEvent(event, 0, found);
+      const name = nameOf(event);
+      if (name === 'memory.write') {
+        const { at: start, bytes } = event as EventOf<'memory.write'>;
+        memory.write(start, bytes);
+      } else if (name === 'memory.changed') for (const w of (event as EventOf<'memory.changed'>).writes) memory.write(w.at, w.bytes);
+      judgeEvent(event, name, 0, found);
       at++;
       return found.length === 0 ? none : found.splice(0);
     },
