@@ -40,7 +40,8 @@ const topology = (g: BlkGhost, e: Read): { readonly exponent: number; readonly o
   const known = { exponent: exponent ?? fieldOf(g, 'physical_block_exp'), offset: offset ?? fieldOf(g, 'alignment_offset') };
   return known.exponent === undefined || known.offset === undefined ? undefined : { exponent: known.exponent, offset: known.offset };
 };
-const byte = (value: number, i: number): number => Math.floor(value / 256 ** i) % 256;
+const weights: readonly number[] = Array.from({ length: 8 }, (_, i) => 256 ** i);
+const byte = (value: number, i: number): number => Math.floor(value / (weights[i] ?? 1)) % 256;
 
 /** Limits of which 0 would leave no request possible. */
 const nonzero: readonly FieldName[] = [
@@ -55,12 +56,15 @@ const nonzero: readonly FieldName[] = [
 ];
 
 const queuesOwed = (g: BlkGhost): number => (negotiated(g, 'MQ') === true ? (fieldOf(g, 'num_queues') ?? 1) : 1);
-const paddingIn = (g: BlkGhost, e: Read): readonly { readonly name: string; readonly value: number }[] =>
-  padding
+const paddingFrom = Math.min(...padding.map((p) => p.at));
+const paddingIn = (g: BlkGhost, e: Read): readonly { readonly name: string; readonly value: number }[] => {
+  if (e.at + e.bytes.length <= paddingFrom) return [];
+  return padding
     .filter((p) => p.at < e.at + e.bytes.length && p.at + p.length > e.at && p.past.some((name) => offers(g, name) === true))
     .flatMap((p) => Array.from({ length: p.length }, (_, i) => ({ name: p.name, at: p.at + i })))
     .filter(({ at }) => at >= e.at && at < e.at + e.bytes.length && g.written[at] === 0)
     .map(({ name, at }) => ({ name, value: e.bytes[at - e.at] ?? 0 }));
+};
 
 export const configurationClauses: readonly Clause<BlkGhost>[] = [
   clause({

@@ -139,8 +139,9 @@ export const permitted = (disk: Disk, sector: number, submitted: number): Permit
 /** First byte that none of the contents has there, or -1. Without sector atomicity each byte stands for itself. */
 export const firstForeign = (bytes: Uint8Array, contents: readonly Uint8Array[]): number => {
   const [one] = contents;
+  if (one === undefined) return bytes.length > 0 ? 0 : -1;
   for (let i = 0; i < bytes.length; i++)
-    if (bytes[i] !== one?.[i] && (contents.length < 2 || !contents.some((c) => c[i] === bytes[i]))) return i;
+    if (bytes[i] !== one[i] && (contents.length < 2 || !contents.some((c) => c[i] === bytes[i]))) return i;
   return -1;
 };
 

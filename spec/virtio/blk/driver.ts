@@ -145,6 +145,15 @@ const rules: readonly Rule[] = [
     },
   },
 ];
+/** Rules by type of request: a request is asked only for its own. */
+const ofType = new Map<number | undefined, readonly Rule[]>();
+const rulesFor = (r: Request): readonly Rule[] => {
+  const key = r.type !== undefined && r.type <= 0xff ? r.type : undefined;
+  if (key !== r.type) return rules.filter((rule) => speaksOf(rule, r));
+  let known = ofType.get(key);
+  if (known === undefined) ofType.set(key, (known = rules.filter((rule) => speaksOf(rule, r))));
+  return known;
+};
 const speaksOf = (rule: Rule, r: Request): boolean => rule.of === undefined || (r.type !== undefined && rule.of.includes(r.type));
 
 /** Limits without a normative sentence of their own: whoever passes them cannot complain of a refusal. */
@@ -165,7 +174,7 @@ const inLimits = (r: Request, g: BlkGhost): boolean | undefined => {
 
 /** Whether a request keeps every duty and announced limit; undefined where that is not known. */
 export const legality = (r: Request, g: BlkGhost): boolean | undefined => {
-  const told = rules.filter((rule) => speaksOf(rule, r)).map((rule) => rule.keeps(r, g));
+  const told = rulesFor(r).map((rule) => rule.keeps(r, g));
   if (told.some((t) => t !== true && !('unknown' in t))) return false;
   const pieces = r.type === T.IN || r.type === T.OUT ? dataPieces(r).length : 0;
   const unread =

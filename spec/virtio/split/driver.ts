@@ -4,7 +4,7 @@
 import { type Duty, dutyOf } from '../../clause.ts';
 import { virtio } from '../../sources.ts';
 import { has } from '../features.ts';
-import { availBytes, near, type Outstanding, type Queue, type SplitGhost, tableBytes, touches, usedBytes } from './ghost.ts';
+import { availBytes, hullAt, meet, type Outstanding, type Queue, type SplitGhost, tableBytes, touches, usedBytes } from './ghost.ts';
 
 const duty = dutyOf<SplitGhost>();
 const device = (): string => 'device:0';
@@ -121,7 +121,7 @@ export const splitDuties: readonly Duty<SplitGhost>[] = [
     keeps: ({ before, event: e, memory }) => {
       const parts = partsOf(e);
       const fits = parts.every(([at, n]) => at + BigInt(n) <= BigInt(memory.size));
-      const others = [...before.queues.values()].filter((o) => o.index !== e.queue).flatMap(partsOf);
+      const others = before.all.filter((o) => o.index !== e.queue).flatMap(partsOf);
       const apart = parts.every(
         ([at, n], i) =>
           others.every(([other, m]) => !touches(at, n, other, m)) && parts.every(([other, m], k) => k <= i || !touches(at, n, other, m)),
@@ -142,7 +142,7 @@ export const splitDuties: readonly Duty<SplitGhost>[] = [
     says: 'used flags and idx are initialised before DRIVER_OK',
     on: ['virtio.live'],
     keeps: ({ before, memory }) => {
-      for (const q of before.queues.values())
+      for (const q of before.all)
         if (memory.u16(q.used) !== 0 || memory.u16(q.used + 2n) !== q.usedIdx)
           return { expected: 'flags 0 and idx at its start', saw: 'something else', kind: 'used-ring' };
       return true;
@@ -156,8 +156,9 @@ export const splitDuties: readonly Duty<SplitGhost>[] = [
     on: ['memory.write'],
     keeps: ({ before, event, memory }) => {
       if (!before.live) return true;
-      for (const q of before.queues.values())
-        if (touches(event.at, event.bytes.length, q.avail, 2) && !has(before.features, 'EVENT_IDX') && (memory.u16(q.avail) ?? 0) > 1)
+      const written = hullAt(event.at, event.bytes.length);
+      for (const q of before.all)
+        if (meet(written, q.words.availFlags) && !has(before.features, 'EVENT_IDX') && (memory.u16(q.avail) ?? 0) > 1)
           return { expected: '0 or 1', saw: `flags ${memory.u16(q.avail)}`, kind: 'flags' };
       return true;
     },
@@ -171,15 +172,16 @@ export const splitDuties: readonly Duty<SplitGhost>[] = [
     keeps: ({ before, event }) => {
       if (!before.live) return true;
       const hit = (at: bigint, n: number): boolean => touches(event.at, event.bytes.length, at, n);
-      for (const q of before.queues.values()) {
-        if (hit(q.used, usedBytes(q))) return { expected: 'the used ring left to the device', saw: 'a write to it', kind: 'used-ring' };
+      const written = hullAt(event.at, event.bytes.length);
+      for (const q of before.all) {
+        if (meet(written, q.words.used)) return { expected: 'the used ring left to the device', saw: 'a write to it', kind: 'used-ring' };
         for (const o of q.outstanding.values()) {
           const altered =
             (entryHeld(q, o) && hit(q.avail + 4n + 2n * BigInt(o.position % q.size), 2)) ||
-            (near(o.hulls.entries, event.at, event.bytes.length) &&
+            (meet(o.hulls.entries, written) &&
               (o.slots.some((slot) => hit(q.desc + BigInt(slot * 16), 16)) ||
                 (o.indirect !== undefined && hit(o.indirect.at, o.indirect.length)))) ||
-            (near(o.hulls.elements, event.at, event.bytes.length) &&
+            (meet(o.hulls.elements, written) &&
               (o.chain.readable.some((s) => hit(s.at, s.length)) || o.chain.writable.some((s) => hit(s.at, s.length))));
           if (altered) return { expected: 'exposed buffers unaltered', saw: `a write at 0x${event.at.toString(16)}`, kind: 'exposed' };
         }

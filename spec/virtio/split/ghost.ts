@@ -34,6 +34,14 @@ export interface Queue {
   readonly desc: bigint;
   readonly avail: bigint;
   readonly used: bigint;
+  /** The same as numbers, exact inside any memory: where its words that events are looked through for stand. */
+  readonly words: {
+    readonly availFlags: Hull;
+    readonly availIdx: Hull;
+    readonly usedEvent: Hull;
+    readonly usedIdx: Hull;
+    readonly used: Hull;
+  };
   /** Next free-running index in each ring. */
   availIdx: number;
   usedIdx: number;
@@ -77,6 +85,8 @@ export interface SplitGhost {
   /** A queue was set up anew while the device was live: what it works on is not known until a reset. */
   lost: boolean;
   readonly queues: Map<number, Queue>;
+  /** The same, in the order in which they were set up. */
+  readonly all: Queue[];
   /** The device was at rest at least once since it was last reset. */
   rested: boolean;
   /** What was the device's to write when it was last reset; and before earlier resets, as far as it has not rested since. */
@@ -91,6 +101,7 @@ export const initialSplit = (_granted: Granted): SplitGhost => ({
   hurt: false,
   malformed: false,
   queues: new Map(),
+  all: [],
   rested: false,
   former: [],
 });
@@ -119,9 +130,21 @@ export const touches = (at: bigint, length: number, start: bigint, size: number)
   const s = Number(start);
   return a < s + size && a + length > s;
 };
-export const near = (hull: Hull, at: bigint, length: number): boolean => {
-  const a = Number(at);
-  return a < hull.end && a + length > hull.at;
+export const meet = (a: Hull, b: Hull): boolean => a.at < b.end && a.end > b.at;
+export const hullAt = (at: bigint, length: number): Hull => {
+  const start = Number(at);
+  return { at: start, end: start + length };
+};
+const wordAt = (at: number): Hull => ({ at, end: at + 2 });
+export const wordsOf = (q: Pick<Queue, 'size' | 'avail' | 'used'>): Queue['words'] => {
+  const [avail, used] = [Number(q.avail), Number(q.used)];
+  return {
+    availFlags: wordAt(avail),
+    availIdx: wordAt(avail + 2),
+    usedEvent: wordAt(avail + 4 + 2 * q.size),
+    usedIdx: wordAt(used + 2),
+    used: { at: used, end: used + usedBytes(q) },
+  };
 };
 const hullOf = (segments: readonly Segment[]): Hull => {
   let at = Infinity;

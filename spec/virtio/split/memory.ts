@@ -5,7 +5,8 @@ import { type Clause, clauseOf, type Moment } from '../../clause.ts';
 import { project, virtio } from '../../sources.ts';
 import type { EventOf } from '../../vocabulary.ts';
 import { once } from '../once.ts';
-import { availBytes, type Queue, type SplitGhost, tableBytes, touches, usedBytes } from './ghost.ts';
+import type { Segment } from '../vocabulary.ts';
+import { availBytes, type Hull, hullAt, type Queue, type SplitGhost, tableBytes, touches, usedBytes } from './ghost.ts';
 
 const clause = clauseOf<SplitGhost>();
 type Place = 'table' | 'indirect' | 'avail' | 'readable' | 'former' | 'elsewhere';
@@ -38,11 +39,25 @@ const placeOf = (queues: readonly Queue[], at: bigint): Place => {
   }
   return 'elsewhere';
 };
+/** Whether all of a change lies in one range that may be written: what most changes are. Past what numbers tell exactly there is no memory. */
+const allPermitted = (queues: readonly Queue[], { at, end }: Hull): boolean => {
+  const holds = (s: Segment): boolean => {
+    const from = Number(s.at);
+    return at >= from && end <= from + s.length;
+  };
+  for (const q of queues) {
+    if (at >= q.words.used.at && end <= q.words.used.end) return true;
+    for (const o of q.outstanding.values())
+      if (at >= o.hulls.writable.at && end <= o.hulls.writable.end && o.chain.writable.some(holds)) return true;
+  }
+  return false;
+};
 /** First byte of the change that nothing permits, by the kind of place it is in. */
 const strays = once((m: Changed): readonly Stray[] => {
-  const queues = [...m.before.queues.values()];
+  const queues = m.before.all;
   const found: Stray[] = [];
   for (const w of m.event.writes) {
+    if (allPermitted(queues, hullAt(w.at, w.bytes.length))) continue;
     const end = w.at + BigInt(w.bytes.length);
     for (let at: bigint = w.at; at < end; ) {
       const to = permittedTo(queues, at);

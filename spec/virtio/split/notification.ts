@@ -11,7 +11,7 @@ const section = 'Basic Facilities of a Virtio Device / Virtqueues / Used Buffer 
 const clause = clauseOf<SplitGhost>();
 type Settled = Moment<SplitGhost, EventOf<'settled'>>;
 const judged = (g: SplitGhost, which: (q: Queue) => boolean): readonly Queue[] =>
-  g.live && !g.raw ? [...g.queues.values()].filter((q) => !q.raced && which(q)) : [];
+  g.live && !g.raw ? g.all.filter((q) => !q.raced && which(q)) : [];
 
 const notified =
   (which: (q: Queue) => boolean) =>

@@ -5,33 +5,34 @@ import type { Memory, Moment } from '../../clause.ts';
 import type { Gpa } from '../../units.ts';
 import type { Event, EventOf } from '../../vocabulary.ts';
 import type { Segment } from '../vocabulary.ts';
-import { has } from '../features.ts';
 import { descriptorBytes, walk } from './chain.ts';
+import { rememberWrite, use } from './receive.ts';
 import {
-  availFlags,
   excused,
   hullsOf,
-  near,
+  hullAt,
+  type Hull,
+  meet,
   noneFinished,
   type Outstanding,
-  passes,
   type Queue,
   type SplitGhost,
   touches,
   type Trait,
   usedBytes,
-  usedEvent,
+  wordsOf,
 } from './ghost.ts';
 
 const none: readonly Event[] = [];
 
 const enable = (g: SplitGhost, e: EventOf<'virtq.enabled'>): void => {
-  g.queues.set(e.queue, {
+  const queue: Queue = {
     index: e.queue,
     size: e.size,
     desc: e.desc,
     avail: e.avail,
     used: e.used,
+    words: wordsOf(e),
     availIdx: e.base,
     usedIdx: e.base,
     submitted: 0,
@@ -49,7 +50,11 @@ const enable = (g: SplitGhost, e: EventOf<'virtq.enabled'>): void => {
     loudUse: false,
     raced: false,
     finished: noneFinished(),
-  });
+  };
+  const before = g.all.findIndex((q) => q.index === e.queue);
+  if (before < 0) g.all.push(queue);
+  else g.all[before] = queue;
+  g.queues.set(e.queue, queue);
 };
 
 /** Whatever any entry of the available ring leads to: all that a device can be after once idx says nothing. */
@@ -109,83 +114,10 @@ const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
   }
 };
 
-/** A notification is owed for the entries [from, to) of the used ring, and what would have kept a careless device from sending it. */
-const owe = (g: SplitGhost, q: Queue, m: Memory, from: number, to: number, ordered: boolean): void => {
-  const event = usedEvent(q, m);
-  const quiet = (availFlags(q, m) & 1) === 1;
-  const byEvent = has(g.features, 'EVENT_IDX');
-  const owed = byEvent ? passes(event, from, to) : !quiet;
-  if (owed) {
-    q.owed = true;
-    if (ordered) q.notified = false; // elsewhere a notification may have been seen before the bytes it is about
-    q.loudUse = true;
-    q.owedBy = {
-      eventIgnored: q.owedBy.eventIgnored || (!byEvent && !passes(event, from, to)),
-      flagsIgnored: q.owedBy.flagsIgnored || (byEvent && quiet),
-    };
-  } else q.quietUse = true;
-};
-
-const finish = (q: Queue, o: Outstanding, length: number, events: Event[]): void => {
-  q.outstanding.delete(o.chain.head);
-  q.returned.set(o.order, o);
-  for (const trait of o.traits) q.finished[trait]++;
-  events.push({ saw: 'virtq.completed', chain: o.chain, length, order: o.order });
-};
-
-/** Used entries that idx has published. Under IN_ORDER one entry may stand for all chains before it. */
-const use = (g: SplitGhost, q: Queue, m: Memory, ordered: boolean, events: Event[]): void => {
-  const to = m.u16(q.used + 2n);
-  if (to === undefined || to === q.usedIdx) return;
-  const from = q.usedIdx;
-  const count = (to - from) & 0xffff;
-  if (count > q.size) return; // virtio.split.used.idx-bounded has objected; nothing can be read out of it
-  owe(g, q, m, from, to, ordered);
-  for (let i = 0; i < count; i++) {
-    const slot = q.used + 4n + 8n * BigInt(((from + i) & 0xffff) % q.size);
-    const id = m.u32(slot) ?? 0;
-    const length = m.u32(slot + 4n) ?? 0;
-    const o = q.outstanding.get(id);
-    if (o === undefined) {
-      events.push({ saw: 'virtq.used.stray', queue: q.index, head: id });
-      continue;
-    }
-    if (has(g.features, 'IN_ORDER'))
-      for (const earlier of Array.from(q.outstanding.values())) {
-        if (earlier.order >= o.order || i + 1 >= count) break;
-        finish(q, earlier, 0, events);
-        i++;
-      }
-    finish(q, o, length, events);
-  }
-  q.usedIdx = to;
-  q.slotsWritten.clear();
-};
-
-const rememberWrite = (q: Queue, at: bigint, length: number): void => {
-  if (touches(at, length, q.used, usedBytes(q))) {
-    const first = Number(at - q.used - 4n);
-    for (let slot = Math.max(0, Math.floor(first / 8)); slot * 8 < first + length && slot < q.size; slot++) q.slotsWritten.add(slot);
-    return;
-  }
-  for (const o of q.outstanding.values()) {
-    if (!near(o.hulls.writable, at, length)) continue;
-    let offset = 0;
-    for (const s of o.chain.writable) {
-      if (touches(at, length, s.at, s.length)) {
-        const from = at > s.at ? Number(at - s.at) : 0;
-        const to = Math.min(s.length, Number(at - s.at) + length);
-        o.written.push([offset + from, to - from]);
-      }
-      offset += s.length;
-    }
-  }
-};
-
 /** A driver that alters exposed entries breaks a duty; what they describe now is the device's to write all the same. */
-const reread = (g: SplitGhost, q: Queue, m: Memory, at: bigint, length: number): void => {
+const reread = (g: SplitGhost, q: Queue, m: Memory, at: bigint, length: number, written: Hull): void => {
   for (const o of q.outstanding.values()) {
-    if (!near(o.hulls.entries, at, length)) continue;
+    if (!meet(o.hulls.entries, written)) continue;
     const altered =
       o.slots.some((slot) => touches(at, length, q.desc + BigInt(slot * descriptorBytes), descriptorBytes)) ||
       (o.indirect !== undefined && touches(at, length, o.indirect.at, o.indirect.length));
@@ -198,7 +130,7 @@ const reread = (g: SplitGhost, q: Queue, m: Memory, at: bigint, length: number):
 const settle = (g: SplitGhost, certain: boolean): void => {
   g.still = certain;
   g.rested ||= certain;
-  for (const q of g.queues.values()) {
+  for (const q of g.all) {
     q.owed = q.notified = q.named = q.quietUse = q.loudUse = q.raced = false;
     q.owedBy = { eventIgnored: false, flagsIgnored: false };
     q.finished = noneFinished();
@@ -217,7 +149,7 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
           // Until it has rested once, what it held before the last reset may still be what it writes to after this one.
           g.former = [
             ...(g.rested ? [] : g.former),
-            ...[...g.queues.values()].flatMap((q) => [
+            ...g.all.flatMap((q) => [
               { at: q.used as Gpa, length: usedBytes(q) },
               ...q.loose,
               ...[...q.outstanding.values()].flatMap((o) => o.chain.writable),
@@ -225,6 +157,7 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
           ];
           g.rested = false;
           g.queues.clear();
+          g.all.length = 0;
           g.live = false;
           g.lost = false;
           g.still = false;
@@ -242,13 +175,13 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
         g.features = e.features;
         g.still = false;
         const events: Event[] = [];
-        for (const q of g.queues.values()) publish(g, q, m, events);
+        for (const q of g.all) publish(g, q, m, events);
         return events;
       }
       case 'memory.changed': {
         if (!g.live) return none;
         const events: Event[] = [];
-        for (const q of g.queues.values()) {
+        for (const q of g.all) {
           if (granted.memory.seen === 'ordered') for (const w of e.writes) rememberWrite(q, w.at, w.bytes.length);
           use(g, q, m, granted.memory.seen === 'ordered', events);
         }
@@ -262,7 +195,7 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
       }
       case 'interrupt':
         if (e.from === 'queue')
-          for (const q of g.queues.values()) {
+          for (const q of g.all) {
             if (e.queue !== undefined && e.queue !== q.index) continue;
             q.notified = true;
             q.named ||= e.queue !== undefined || g.queues.size === 1;
@@ -293,11 +226,13 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
   }
   if (e.do !== 'memory.write' || !g.live) return none;
   const events: Event[] = [];
-  for (const q of g.queues.values()) {
-    const suppression = touches(e.at, e.bytes.length, q.avail, 2) || touches(e.at, e.bytes.length, q.avail + 4n + 2n * BigInt(q.size), 2);
-    if (suppression && q.outstanding.size > 0) q.raced = true;
-    if (q.outstanding.size > 0) reread(g, q, m, e.at, e.bytes.length);
-    if (touches(e.at, e.bytes.length, q.avail + 2n, 2)) publish(g, q, m, events);
+  const written = hullAt(e.at, e.bytes.length);
+  for (const q of g.all) {
+    if (q.outstanding.size > 0) {
+      if (meet(written, q.words.availFlags) || meet(written, q.words.usedEvent)) q.raced = true;
+      reread(g, q, m, e.at, e.bytes.length, written);
+    }
+    if (meet(written, q.words.availIdx)) publish(g, q, m, events);
   }
   return events;
 };

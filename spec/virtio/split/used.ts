@@ -5,13 +5,12 @@ import { type Clause, clauseOf, type Judged, type Moment } from '../../clause.ts
 import { project, virtio } from '../../sources.ts';
 import type { EventOf } from '../../vocabulary.ts';
 import { has } from '../features.ts';
-import { type Queue, remaining, type SplitGhost, touches, total, type Trait, usedFlags, writtenPrefix } from './ghost.ts';
+import { hullAt, meet, type Queue, remaining, type SplitGhost, touches, total, type Trait, usedFlags, writtenPrefix } from './ghost.ts';
 
 const virtqueues = 'Basic Facilities of a Virtio Device / Virtqueues';
 const usedRing = `${virtqueues} / The Virtqueue Used Ring`;
 const clause = clauseOf<SplitGhost>();
 const ofQueue = (queue: number): string => `device:0/queue:${queue}`;
-const queues = (g: SplitGhost): readonly Queue[] => [...g.queues.values()];
 /** A chain of more entries may be past what a device reasonably takes (Message Framing). */
 const reasonable = 128;
 
@@ -19,12 +18,12 @@ const reasonable = 128;
 const completes =
   (trait: Trait) =>
   ({ before, event }: Moment<SplitGhost, EventOf<'settled'>>): Judged => {
-    const left = queues(before).flatMap((q) => remaining(q, trait));
+    const left = before.all.flatMap((q) => remaining(q, trait));
     if (left.length === 0) return true;
     if (event.by === 'bound') return { unknown: 'only a time bound ran out' };
     // What a rule of its own speaks about is judged there, once.
     for (const own of ['mixed', 'at-zero'] as const)
-      if (trait !== own && queues(before).some((q) => remaining(q, own).length > 0))
+      if (trait !== own && before.all.some((q) => remaining(q, own).length > 0))
         return { unknown: `what is left is ${own}, which has a clause of its own` };
     if (left.every((o) => o.chain.entries > reasonable)) return { unknown: 'the chain may be longer than the device takes' };
     return {
@@ -36,7 +35,7 @@ const completes =
 const someOf =
   (trait: Trait) =>
   ({ before }: Moment<SplitGhost>): boolean =>
-    before.live && queues(before).some((q) => q.finished[trait] > 0 || remaining(q, trait).length > 0);
+    before.live && before.all.some((q) => q.finished[trait] > 0 || remaining(q, trait).length > 0);
 const liveness = {
   level: 'must',
   binds: 'device',
@@ -151,10 +150,10 @@ export const usedClauses: readonly Clause<SplitGhost>[] = [
     needs: ['memory.seen'],
     harm: 'interop',
     scope: () => 'device:0',
-    when: (m) => m.before.live && queues(m.before).some((q) => m.event.writes.some((w) => touches(w.at, w.bytes.length, q.used, 4))),
+    when: (m) => m.before.live && m.before.all.some((q) => m.event.writes.some((w) => touches(w.at, w.bytes.length, q.used, 4))),
     holds: (m) => {
       const most = has(m.before.features, 'EVENT_IDX') ? 0 : 1;
-      const q = queues(m.before).find((k) => usedFlags(k, m.memory) > most);
+      const q = m.before.all.find((k) => usedFlags(k, m.memory) > most);
       return q === undefined || { expected: most === 0 ? '0' : '0 or 1', saw: `flags ${usedFlags(q, m.memory)}`, kind: 'flags' };
     },
   }),
@@ -238,7 +237,7 @@ export const usedClauses: readonly Clause<SplitGhost>[] = [
 
 /** The queue whose used idx this change moved. */
 const movedQueue = (m: Moment<SplitGhost, EventOf<'memory.changed'>>): Queue | undefined =>
-  queues(m.before).find((q) => {
+  m.before.all.find((q) => {
     const idx = m.memory.u16(q.used + 2n);
-    return idx !== undefined && idx !== q.usedIdx && m.event.writes.some((w) => touches(w.at, w.bytes.length, q.used + 2n, 2));
+    return idx !== undefined && idx !== q.usedIdx && m.event.writes.some((w) => meet(hullAt(w.at, w.bytes.length), q.words.usedIdx));
   });
