@@ -1,14 +1,12 @@
-// Scalable mode: root, context, PASID directory and PASID table, then first stage, second stage, nested or pass-through.
+// Scalable mode: root, context, PASID directory and PASID table, each as it may be cached; what the PASID-table entry says is another file's.
 // VT-d 4.1, Scalable Mode Address Translation; Fault Conditions (scalable-mode tables).
 
 import type { Kind, Since } from './caches.ts';
 import { contextSince, iotlbSince, pasidSince, piotlbSince } from './caches.ts';
-import { firstStage } from './first-stage.ts';
 import { bit, field, mask } from './layout.ts';
 import type { Request, Result, Unit } from './outcome.ts';
-import { any, block, interruptRange, killed, killedFault, put, shares } from './outcome.ts';
-import type { Leaf } from './second-stage.ts';
-import { scalableReasons, secondStage } from './second-stage.ts';
+import { any, block, interruptRange, killed, killedFault } from './outcome.ts';
+import { reach, translate, wrong } from './pasid-entry.ts';
 import type { Version } from './tables.ts';
 import { versions } from './tables.ts';
 
@@ -17,156 +15,6 @@ const entry = (u: Unit, at: bigint, words: number, r: Result): readonly Version[
   if (typeof list !== 'string') return list;
   r.unknown ??= list;
   return [];
-};
-const supported = (u: Unit, aw: number): boolean => aw >= 1 && aw < 5 && ((u.a.sagaw >> aw) & 1) === 1;
-const reach = (r: Result, l: Leaf, domain: number): void =>
-  put(r, {
-    kind: 'reach',
-    at: l.at,
-    size: l.size,
-    read: l.read,
-    write: l.write,
-    domain,
-    ...(l.killer === undefined ? {} : { killer: l.killer }),
-  });
-
-/** The PASID-table entry's own errors. `unclear` ones may be refused or not. */
-const wrong = (u: Unit, w: readonly bigint[]): { readonly reasons: readonly number[]; readonly unclear: boolean } => {
-  const { a } = u;
-  const [q0 = 0n, q1 = 0n, q2 = 0n] = w;
-  const pgtt = field(q0, 8, 6);
-  const aw = field(q0, 4, 2);
-  const flpm = field(q2, 3, 2);
-  const first = pgtt === 1 || pgtt === 3;
-  const second = pgtt === 2 || pgtt === 3;
-  const reasons: number[] = [];
-  const reserved =
-    (q0 & mask(11, 10)) !== 0n ||
-    (q1 & mask(22, 16)) !== 0n ||
-    (q2 & mask(11, 8)) !== 0n ||
-    (second && (q0 & mask(63, a.haw)) !== 0n) ||
-    (pgtt === 1 && (q2 & mask(63, a.haw)) !== 0n);
-  if (reserved) reasons.push(0x5a);
-  const kinds = [false, a.flts, a.slts, a.nest && a.flts && a.slts, a.pt];
-  if (kinds[pgtt] !== true || (second && !supported(u, aw)) || (first && (flpm > 1 || (flpm === 1 && !a.fl5lp)))) reasons.push(0x5b);
-  const unclear =
-    w.slice(3).some((x) => x !== 0n) ||
-    (q1 & mask(63, 25)) !== 0n ||
-    (q0 & mask(5, 5)) !== 0n ||
-    (!a.slads && bit(q0, 9)) ||
-    (pgtt === 4 && !supported(u, aw)) ||
-    (!second && (q0 & mask(63, a.haw)) !== 0n) ||
-    (!first && (q2 & mask(63, a.haw)) !== 0n);
-  return { reasons, unclear };
-};
-
-interface Found {
-  readonly q: Request;
-  readonly pasid: number;
-  readonly privileged: boolean;
-  readonly words: readonly bigint[];
-  readonly killer: Kind | undefined;
-  readonly fpd: boolean;
-}
-const second = (
-  u: Unit,
-  f: Found,
-  at: bigint,
-  access: { read: boolean; write: boolean; zero: boolean },
-  since: (leaf: boolean) => Since,
-  r: Result,
-  killer: Kind | undefined,
-  blocked: (reasons: readonly number[], k: Kind | undefined) => void,
-  table?: true,
-): readonly Leaf[] => {
-  const aw = field(f.words[0] as bigint, 4, 2);
-  return secondStage(
-    u,
-    {
-      pointer: (f.words[0] as bigint) & mask(u.a.haw - 1, 12),
-      levels: aw + 2,
-      at,
-      ...access,
-      reasons: scalableReasons,
-      scalable: true,
-      since,
-      killer,
-      ...(table === undefined ? {} : { table }),
-    },
-    r,
-    blocked,
-  );
-};
-const widthOf = (u: Unit, f: Found): bigint => 1n << BigInt(Math.min(u.a.mgaw, 30 + 9 * field(f.words[0] as bigint, 4, 2)));
-
-const translate = (u: Unit, f: Found, r: Result): void => {
-  const { q, words, fpd, killer } = f;
-  const [q0 = 0n, q1 = 0n, q2 = 0n] = words;
-  const domain = field(q1, 15, 0);
-  const pgtt = field(q0, 8, 6);
-  if (killer === undefined && domain >= u.a.domains) r.unknown ??= 'a domain-id past ND';
-  if (killer === undefined) {
-    // First-stage translations are tagged by PASID too.
-    const table = pgtt === 1 ? `${f.pasid}: ${q2}` : `${q0 & ~3n}`;
-    shares(u, r, pgtt === 1 ? domain + 0x10000 * (f.pasid + 1) : domain, table, iotlbSince(u.caches, domain, -1n, false).time);
-  }
-  const blocked = (reasons: readonly number[], k: Kind | undefined): void => block(r, reasons, fpd, k);
-  if (q.execute && !bit(q2, 1)) blocked([0x5c], killer);
-  if (f.privileged && q.pasid !== undefined && !bit(q2, 0)) blocked([0x5d], killer);
-  if ((q.execute && !bit(q2, 1)) || (f.privileged && q.pasid !== undefined && !bit(q2, 0))) return;
-  if (q.execute && pgtt !== 1) {
-    r.unknown ??= 'execute permission outside first-stage translation';
-    return;
-  }
-  if (pgtt === 4) {
-    if (interruptRange(q.at)) blocked([0x87], killer);
-    else if (q.at >= 1n << BigInt(u.a.haw)) blocked([0x83], killer);
-    else reach(r, { at: q.at, size: 4096n, read: true, write: true, killer }, domain);
-    return;
-  }
-  if (pgtt === 2) {
-    if (q.at >= widthOf(u, f)) {
-      blocked([0x83, 0x84], killer);
-      return;
-    }
-    const access = { read: q.read, write: q.write, zero: q.zero };
-    for (const l of second(u, f, q.at, access, (leaf) => iotlbSince(u.caches, domain, q.at, leaf), r, killer, blocked)) reach(r, l, domain);
-    return;
-  }
-  const since = (leaf: boolean): Since => piotlbSince(u.caches, domain, f.pasid, q.at, leaf);
-  // What a nested walk caches of the second stage is tagged by both addresses: dropped by what drops everything of the domain.
-  const inner = (): Since => iotlbSince(u.caches, domain, -1n, false);
-  const through = (at: bigint, use: 'top' | 'table' | 'data', k: Kind | undefined): readonly Leaf[] => {
-    if (at >= widthOf(u, f)) {
-      blocked([0x74, 0x84], k);
-      return [];
-    }
-    // A read refused on the way to a first-stage entry is told by its own reasons; accessed flags need a write.
-    const reasons = (list: readonly number[]): readonly number[] =>
-      use === 'data' || !list.includes(0x86) ? list : [use === 'top' ? 0x75 : 0x76, ...list];
-    const access = use === 'data' ? { read: q.read, write: q.write, zero: q.zero } : { read: true, write: false, zero: false };
-    const leaves = second(u, f, at, access, inner, r, k, (list, kk) => blocked(reasons(list), kk), use === 'data' ? undefined : true);
-    if (use !== 'data') for (const l of leaves) if (!l.write) blocked([0x77, 0x79, 0x85], l.killer);
-    return leaves;
-  };
-  const leaves = firstStage(
-    u,
-    {
-      pointer: q2 & (pgtt === 1 ? mask(u.a.haw - 1, 12) : mask(63, 12)),
-      levels: field(q2, 3, 2) === 1 ? 5 : 4,
-      request: q,
-      privileged: f.privileged,
-      wpe: bit(q2, 4),
-      nxe: bit(q2, 5),
-      smep: bit(q2, 6),
-      since,
-      killer,
-      ...(pgtt === 3 ? { through } : {}),
-    },
-    r,
-    blocked,
-  );
-  for (const l of leaves) reach(r, l, domain);
 };
 
 /** Entries passed on the way, each with the invalidations of its own cache. */
