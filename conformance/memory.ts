@@ -12,6 +12,15 @@ export interface JudgedMemory extends Memory {
 /** Largest guest memory a judge keeps, bytes. A trace that declares more is refused by its reader. */
 export const memoryLimit: number = 64 * 1024 * 1024;
 
+/** Number() of a 64-bit address, without the call out of compiled code. */
+const address = new BigUint64Array(1);
+const halves = new Uint32Array(address.buffer);
+const LOW = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? 0 : 1;
+const numberOf = (at: bigint): number => {
+  address[0] = at;
+  return (halves[1 - LOW] as number) * 0x1_0000_0000 + (halves[LOW] as number);
+};
+
 export const judgedMemory = (): JudgedMemory => {
   let bytes = new Uint8Array(0);
   let view = new DataView(bytes.buffer);
@@ -23,12 +32,12 @@ export const judgedMemory = (): JudgedMemory => {
   const touched: number[] = [];
   const inside = (at: bigint | number, length: number): number => {
     // Exact below 2^53; what is rounded lies far outside.
-    const start = Number(at);
+    const start = typeof at === 'number' ? at : numberOf(at);
     return start >= 0 && start + length <= size ? start : -1;
   };
   const write = (at: bigint, data: Uint8Array): void => {
-    const start = Number(at);
-    if (start < 0 || start >= size) return;
+    const start = numberOf(at);
+    if (start >= size) return;
     const kept = start + data.length > size ? data.subarray(0, size - start) : data;
     bytes.set(kept, start);
     if (pristine !== undefined) touched.push(start, start + kept.length);

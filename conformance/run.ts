@@ -153,6 +153,40 @@ export const judged = (
   }
   return trace.played();
 };
+/** Programs that run before the first of them is judged, where a target answers at once: run and judge are much code each, and neither then drives the
+ *  other out of the processor's caches. */
+const ahead = 64;
+interface Ran {
+  readonly granted: Granted;
+  readonly steps: readonly Step[];
+  readonly answers: readonly Answer[];
+}
+/** Undefined where the machine is refused or breaks at once. */
+const ran = (target: Target, suite: Suite, program: Program): Ran | undefined => {
+  const granting = target.reset(program.machine) as Awaited<ReturnType<Target['reset']>>;
+  if (!('granted' in granting)) return undefined;
+  const { granted } = granting;
+  const steps = lowered(suite, program, granted);
+  const answers: Answer[] = [];
+  for (const step of steps)
+    for (const stimulus of step.do) {
+      bounded(suite, answers.length + 1);
+      const answer = target.apply(stimulus) as Answer;
+      answers.push(answer);
+      if ('broke' in answer) return { granted, steps, answers };
+    }
+  return { granted, steps, answers };
+};
+function* playAhead(target: Target, suite: Suite, programs: readonly Program[], judge: Judge | undefined): Generator<InBlock | Program> {
+  for (let i = 0; i < programs.length; i += ahead) {
+    const some = programs.slice(i, i + ahead);
+    const runs = some.map((program) => ran(target, suite, program));
+    for (const [k, program] of some.entries()) {
+      const run = runs[k];
+      yield run === undefined ? program : { program, played: judged(program.machine, run.granted, run.steps, run.answers, judge) };
+    }
+  }
+}
 interface InBlock {
   readonly program: Program;
   readonly played: Played;
@@ -167,7 +201,9 @@ export async function* playBlock(
 ): AsyncGenerator<InBlock> {
   const machine = programs[0]?.machine;
   if (suite.oblivious !== true || target.runAll === undefined || machine === undefined) {
-    for (const program of programs) yield { program, played: await play(target, suite, program, judge) };
+    const prompt = suite.oblivious === true && target.prompt === true && target.flow === undefined;
+    for (const one of prompt ? playAhead(target, suite, programs, judge) : programs)
+      yield 'program' in one ? one : { program: one, played: await play(target, suite, one, judge) };
     return;
   }
   const granting = await target.reset(machine);

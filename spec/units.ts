@@ -87,6 +87,8 @@ export type WholeRun =
 /** A program under test, behind four verbs. */
 export interface Target {
   readonly hello: Hello;
+  /** No answer is a promise. */
+  readonly prompt?: true;
   /** A fresh machine; everything earlier is forgotten. */
   reset(machine: MachineConfig): Awaitable<{ readonly granted: Granted } | { readonly unsupported: string } | { readonly broke: string }>;
   apply(stimulus: Stimulus): Awaitable<Answer>;

@@ -9,8 +9,18 @@ import { readFlags, writeFlags } from './flags.ts';
 import { setSeg, settle, settleSegments } from './mode.ts';
 import { flushTlb, loadPdptes } from './paging.ts';
 
-const low = (x: bigint): number => Number(BigInt.asIntN(32, x));
-const high = (x: bigint): number => Number(BigInt.asIntN(32, x >> 32n));
+/** Signed halves of 64 bits, by way of memory: conversions of big integers are calls out of compiled code. */
+const word = new BigInt64Array(1);
+const parts = new Int32Array(word.buffer);
+const LITTLE = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? 0 : 1;
+const low = (x: bigint): number => {
+  word[0] = x;
+  return parts[LITTLE]!;
+};
+const high = (x: bigint): number => {
+  word[0] = x;
+  return parts[1 - LITTLE]!;
+};
 const wide = (lo: number, hi: number): bigint => (hi === 0 ? BigInt(lo >>> 0) : (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0));
 
 export const SHADOWS = ['none', 'sti', 'mov-ss'] as const;
@@ -57,7 +67,7 @@ export const loadState = (c: Cpu, state: CpuState): void => {
   c.cr2 = state.cr2;
   c.cr3 = state.cr3;
   c.cr4 = low(state.cr4);
-  c.cr8 = Number(state.cr8 & 15n);
+  c.cr8 = low(state.cr8) & 15;
   c.efer = low(state.efer);
   c.dr[0] = state.dr0;
   c.dr[1] = state.dr1;

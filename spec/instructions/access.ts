@@ -14,6 +14,7 @@ import {
   gp,
   in64,
   like8086,
+  low,
   protectedMode,
   raise,
   ss as stackFault,
@@ -103,7 +104,7 @@ export const place = (w: Work, linear: bigint, size: number, access: Access, ali
   if (misaligned && !w.system) undecided('whether the host checks alignment');
   try {
     const first = translate(w, linear, access);
-    const left = 4096 - Number(linear & 0xfffn);
+    const left = 4096 - (low(linear) & 0xfff);
     if (size > left) {
       const next = in64(w.s) || eferOf(w.s) & 0x400 ? BigInt.asUintN(64, linear + BigInt(left)) : (linear + BigInt(left)) & 0xffffffffn;
       const second = translate(w, next, access);
@@ -132,7 +133,7 @@ export const save = (w: Work, places: readonly number[], size: number, value: bi
   let free = loose;
   for (let k = 0; k < size; k++) {
     const at = k < left ? (places[0] as number) + k : (places[2] as number) + k - left;
-    foretell(w, at, Number(rest & 0xffn), Number(free & 0xffn));
+    foretell(w, at, low(rest) & 0xff, low(free) & 0xff);
     rest >>= 8n;
     free >>= 8n;
   }

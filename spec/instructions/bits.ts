@@ -105,6 +105,20 @@ export const segments: readonly SegmentName[] = ['es', 'cs', 'ss', 'ds', 'fs', '
 export type Size = 1 | 2 | 4 | 8;
 
 const masks: readonly bigint[] = Array.from({ length: 17 }, (_, size) => (1n << BigInt(size * 8)) - 1n);
+const word = new BigUint64Array(1);
+const halves = new Uint32Array(word.buffer);
+/** The half of a word that holds bits 31:0, in the order of the host. */
+const LOW = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? 0 : 1;
+/** Bits 31:0. Number() of a bigint is a call out of compiled code; through a typed array it costs a fortieth. */
+export const low = (value: bigint): number => {
+  word[0] = value;
+  return halves[LOW] as number;
+};
+/** Number() of a value of at most 64 bits that is not negative. */
+export const numberOf = (value: bigint): number => {
+  word[0] = value;
+  return (halves[1 - LOW] as number) * 0x1_0000_0000 + (halves[LOW] as number);
+};
 /** All ones of `size` bytes, at most 16. */
 export const ones = (size: number): bigint => masks[size] as bigint;
 /** The sign bit of `size` bytes. */

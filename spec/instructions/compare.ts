@@ -2,11 +2,10 @@
 // What a target does not show, and what the manual leaves undefined, is skipped.
 
 import type { Memory } from '../clause.ts';
-import { flag, gpr, hex, segments, statusFlags } from './bits.ts';
+import { flag, gpr, hex, low, segments, statusFlags } from './bits.ts';
 import type { Difference, Ending, FrameWord, InstructionsGhost, Kind } from './ghost.ts';
 import { asForetold, generalAsForetold, segmentsAsForetold, systemAsForetold } from './same.ts';
 import type { CpuState, SeenSegment, SeenState, Segment } from './vocabulary.ts';
-import { low } from './work.ts';
 
 /** Selector apart, what a segment register holds; AVL counts, undefined bits of the access rights do not. */
 const accessMask = 0x1f0ff;
@@ -40,7 +39,7 @@ const segmentDiffers = (e: Ending, name: string, expected: Segment, saw: SeenSeg
   // A null selector in SS of 64-bit mode: that it is unusable shows nowhere.
   if (unusable && name === 'ss' && (expected.selector & 0xfffc) === 0) return;
   if (saw.access !== undefined) {
-    const open = Number(e.open.get(`${name}.access`) ?? 0n);
+    const open = low(e.open.get(`${name}.access`) ?? 0n);
     // A null selector in SS of 64-bit mode and an unusable register have no other attributes that an instruction could find.
     const mask = (unusable ? 0x10000 : accessMask) & ~open;
     const seen = (saw.access & 0x80) === 0 ? saw.access | 0x10000 : saw.access;

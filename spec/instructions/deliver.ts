@@ -4,7 +4,7 @@
 
 import { ofStops } from './paging.ts';
 import { linearOf, place, readTable, save } from './access.ts';
-import { flag, ones } from './bits.ts';
+import { flag, low, ones } from './bits.ts';
 import {
   type Descriptor,
   isCode,
@@ -20,23 +20,7 @@ import {
 } from './descriptors.ts';
 import type { Frame, FrameWord, Word } from './ghost.ts';
 import type { Segment } from './vocabulary.ts';
-import {
-  canonical,
-  cpl,
-  flagsOf,
-  gp,
-  ia32e,
-  leave,
-  low,
-  np,
-  protectedMode,
-  raise,
-  ss,
-  stackSize,
-  undecided,
-  v86,
-  type Work,
-} from './work.ts';
+import { canonical, cpl, flagsOf, gp, ia32e, leave, np, protectedMode, raise, ss, stackSize, undecided, v86, type Work } from './work.ts';
 
 export interface Occurrence {
   readonly vector: number;
@@ -116,7 +100,7 @@ const deliver8086 = (w: Work, e: Occurrence): Frame => {
   ];
   const { sp, frame } = pushAll(w, s.ss, s.rsp, stackSize(s), 2, pushes, undefined);
   s.rsp = sp;
-  const selector = Number((entry >> 16n) & 0xffffn);
+  const selector = low(entry >> 16n) & 0xffff;
   s.cs = { ...s.cs, selector, base: BigInt(selector) << 4n };
   s.rip = entry & 0xffffn;
   s.rflags = BigInt(flagsOf(s) & ~(flag.IF | flag.TF | flag.AC | flag.RF));
@@ -137,7 +121,7 @@ export const innerStack = (
   if (tooSmall) raise({ vector: 10, error: named(tr.selector) | ext, rule });
   const base = tr.base + BigInt(at);
   const pointer = readTable(w, base & 0xffffffffn, wide ? 4 : 2);
-  const selector = Number(readTable(w, (base + (wide ? 4n : 2n)) & 0xffffffffn, 2));
+  const selector = low(readTable(w, (base + (wide ? 4n : 2n)) & 0xffffffffn, 2));
   const bad = (): never => raise({ vector: 10, error: named(selector) | ext, rule });
   if (isNull(selector)) raise({ vector: 10, error: ext, rule });
   const d = lookup(w, selector);
@@ -168,12 +152,12 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
   if (e.vector * entrySize + entrySize - 1 > s.idtr.limit) gp('deliver.limit', gateError);
   const at = s.idtr.base + BigInt(e.vector * entrySize);
   const gate = readTable(w, long ? at : at & 0xffffffffn, 8);
-  const type = Number((gate >> 40n) & 0x1fn);
+  const type = low(gate >> 40n) & 0x1f;
   if (type === 5 && !long) undecided('a task gate');
   if (!(type === 14 || type === 15 || (!long && (type === 6 || type === 7)))) gp('deliver.type', gateError);
-  if (e.software && Number((gate >> 45n) & 3n) < cpl(s)) gp('interrupt.dpl', e.vector * 8 + 2);
+  if (e.software && (low(gate >> 45n) & 3) < cpl(s)) gp('interrupt.dpl', e.vector * 8 + 2);
   if ((gate & (1n << 47n)) === 0n) np('deliver.present', gateError);
-  const selector = Number((gate >> 16n) & 0xffffn);
+  const selector = low(gate >> 16n) & 0xffff;
   let offset = (gate & 0xffffn) | (type >= 14 ? (gate >> 32n) & 0xffff0000n : 0n);
   if (long) offset |= (readTable(w, at + 8n, 8) & 0xffffffffn) << 32n;
   if (isNull(selector)) gp('deliver.code', ext);
@@ -190,7 +174,7 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
 
   let { ss: segment, rsp: pointer } = s;
   let width = stackSize(s);
-  const ist = long ? Number((gate >> 32n) & 7n) : 0;
+  const ist = long ? low(gate >> 32n) & 7 : 0;
   if (long) {
     width = 8;
     if (ist !== 0) pointer = longStack(w, 0x24 + 8 * (ist - 1), ext);

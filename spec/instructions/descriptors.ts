@@ -1,6 +1,7 @@
 // Descriptors by selector, and the hidden part that each gives.
 // Intel SDM volume 3, Segment Selectors; Segment Descriptors; Segment Descriptor Tables in IA-32e Mode; the accessed flag (Segment Type Field).
 
+import { low } from './bits.ts';
 import { readTable, writeTable } from './access.ts';
 import type { Segment } from './vocabulary.ts';
 import { ia32e, type Work } from './work.ts';
@@ -35,7 +36,7 @@ export const lookup = (w: Work, selector: number, size = 8): Descriptor | undefi
   const sum = table.base + BigInt(index);
   const at = ia32e(s) ? BigInt.asUintN(64, sum) : sum & 0xffffffffn;
   const raw = readTable(w, at, 8);
-  const access = Number((raw >> 40n) & 0xf0ffn);
+  const access = low(raw >> 40n) & 0xf0ff;
   return { selector, at, raw, access, type: access & 15, s: (access & 0x10) !== 0, dpl: (access >> 5) & 3, present: (access & 0x80) !== 0 };
 };
 /** Upper half of the base of a 16-byte system descriptor. */
@@ -44,7 +45,7 @@ export const upperOf = (w: Work, d: Descriptor): bigint => readTable(w, d.at + 8
 export const baseOf = (raw: bigint): bigint => ((raw >> 16n) & 0xffffffn) | ((raw >> 32n) & 0xff000000n);
 /** In bytes: with G the low 12 bits are ones. */
 export const limitOf = (raw: bigint): number => {
-  const limit = Number((raw & 0xffffn) | ((raw >> 32n) & 0xf0000n));
+  const limit = (low(raw) & 0xffff) | (low(raw >> 32n) & 0xf0000);
   return (raw >> 55n) & 1n ? limit * 4096 + 0xfff : limit;
 };
 export const isCode = (d: Descriptor): boolean => d.s && (d.type & 8) !== 0;

@@ -2,6 +2,7 @@
 // Intel SDM volume 3, Priority Among Concurrent Events (faults from fetching and decoding the next instruction); volume 2, Instruction Format (15 bytes).
 
 import type { Fetch } from './decode.ts';
+import { numberOf } from './bits.ts';
 import { type Access, byteAt, translate } from './paging.ts';
 import { canonical, type Fault, gp, in64, raise, type Raised, undecided, unseen, type Work } from './work.ts';
 
@@ -10,7 +11,8 @@ const tooLong: Fault = { vector: 13, error: 0, rule: 'fetch.length' };
 /** Four bytes where the stops are: the target's own. */
 const ofStop = ({ cpu }: Work, at: number): boolean => {
   const { at: start, stride, count } = cpu.stops;
-  return at + 4 > Number(start) && at < Number(start) + stride * count;
+  const first = numberOf(start);
+  return at + 4 > first && at < first + stride * count;
 };
 const fetching: Access = { write: false, fetch: true };
 /** Past this an address may not be canonical. */
@@ -21,8 +23,8 @@ export const fetcher = (w: Work): Fetch => {
   const long = in64(s);
   // Nearly all code lies where addresses are small: there they are numbers.
   const small = s.rip < farAway && s.cs.base <= 0xffffffffn;
-  const rip = small ? Number(s.rip) : 0;
-  const csBase = small ? Number(s.cs.base) : 0;
+  const rip = small ? numberOf(s.rip) : 0;
+  const csBase = small ? numberOf(s.cs.base) : 0;
   let page = -1;
   let base = 0;
   let window = -1;

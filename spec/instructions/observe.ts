@@ -4,7 +4,7 @@
 import { copyOf } from './copy.ts';
 import type { Moment } from '../clause.ts';
 import type { Event, EventName, EventOf } from '../vocabulary.ts';
-import { segments } from './bits.ts';
+import { low, numberOf, segments } from './bits.ts';
 import { changesOf } from './changes.ts';
 import { differences, word } from './compare.ts';
 import { expect } from './expect.ts';
@@ -32,7 +32,7 @@ const matches = (e: Ending, event: EventOf<'cpu.stopped'>, g: InstructionsGhost,
     if (e.error === undefined || e.error === 'any' || e.frame === undefined) return true;
     const at = e.frame.words.get('error')?.at;
     const saw = at === undefined ? undefined : word(m.memory, at, e.frame.size);
-    return saw === undefined || Number(saw & 0xffffn) === e.error;
+    return saw === undefined || (low(saw) & 0xffff) === e.error;
   }
   if (e.by === 'end') return event.by === 'stop' && event.stop === e.stop && g.exception === undefined;
   return event.by === e.by;
@@ -63,7 +63,7 @@ const saved = (
   const error = pushes ? word(m.memory, at, size) : undefined;
   const rip = word(m.memory, pushes ? at + size : at, size);
   const told: { error?: number; rip?: bigint } = {};
-  if (error !== undefined) told.error = Number(error & 0xffffffffn);
+  if (error !== undefined) told.error = low(error);
   if (rip !== undefined) told.rip = rip;
   return told;
 };
@@ -117,7 +117,7 @@ export const observe = (g: InstructionsGhost, m: Moment<InstructionsGhost>): rea
   }
   switch (event.saw) {
     case 'memory.changed':
-      for (const { at, bytes } of event.writes) g.written.push({ at: Number(at), bytes });
+      for (const { at, bytes } of event.writes) g.written.push({ at: numberOf(at), bytes });
       return none;
     case 'cpu.port':
       g.ports.push(event);

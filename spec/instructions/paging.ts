@@ -1,7 +1,8 @@
 // Linear to physical: every paging mode, the rights of a page, the error code of a page fault, and which accessed and dirty flags are set.
 // Intel SDM volume 3, Paging: Hierarchical Paging Structures; Access Rights; Page-Fault Exceptions; Accessed and Dirty Flags.
 
-import { cr0, cr4, efer, flag } from './bits.ts';
+import { cr0, cr4, efer, flag, low, numberOf } from './bits.ts';
+import type { Stops } from './vocabulary.ts';
 import { cpl, cr0Of, cr4Of, eferOf, type Fault, flagsOf, ia32e, raise, undecided, unseen, type Work } from './work.ts';
 
 export interface Access {
@@ -23,10 +24,17 @@ const accessed = 0x20;
 const dirty = 0x40;
 const PS = 0x80;
 
+/** Asked of every byte: where they start is worked out once a machine. */
+let knownStops: Stops | undefined;
+let firstOfStops = 0;
 /** What stands where the stops are is the target's own code. */
 export const ofStops = (w: Work, at: number, size: number): void => {
-  const { at: start, stride, count } = w.cpu.stops;
-  if (at + size > Number(start) && at < Number(start) + stride * count) undecided('memory of the stops');
+  const { stops } = w.cpu;
+  if (stops !== knownStops) {
+    knownStops = stops;
+    firstOfStops = numberOf(stops.at);
+  }
+  if (at + size > firstOfStops && at < firstOfStops + stops.stride * stops.count) undecided('memory of the stops');
 };
 /** A byte as foretold, or as it stands. */
 export const byteAt = (w: Work, at: number): number => {
@@ -108,13 +116,13 @@ export const translate = (w: Work, linear: bigint, access: Access): number => {
   const { s } = w;
   if ((cr0Of(s) & cr0.PG) === 0) {
     if (linear >= BigInt(w.memory.size)) undecided('memory beyond the end');
-    return Number(linear);
+    return numberOf(linear);
   }
   // Most addresses are numbers; of one that is not canonical positive the page is worked out whole.
-  const whole = Number(linear);
+  const whole = numberOf(linear);
   const small = whole >= 0 && whole <= Number.MAX_SAFE_INTEGER;
-  const page = small ? Math.floor(whole / 4096) : Number(linear >> 12n);
-  const offset = small ? whole % 4096 : Number(linear & 0xfffn);
+  const page = small ? Math.floor(whole / 4096) : numberOf(linear >> 12n);
+  const offset = small ? whole % 4096 : low(linear) & 0xfff;
   const user = !access.implicit && cpl(s) === 3;
   const key = page * 8 + (access.write ? 1 : 0) + (user ? 2 : 0) + (access.fetch ? 4 : 0);
   const cached = w.walks.get(key);
@@ -151,7 +159,7 @@ const fail = (w: Work, linear: bigint, access: Access, user: boolean, why: Failu
 };
 /** Half of an entry. */
 const word32 = (w: Work, at: number): number => {
-  if (isForetold(w, at, 4)) return Number(physical(w, at, 4));
+  if (isForetold(w, at, 4)) return low(physical(w, at, 4));
   ofStops(w, at, 4);
   const value = w.memory.u32(at);
   if (value === undefined) return undecided('memory beyond the end');
@@ -172,7 +180,7 @@ const walk = (w: Work, linear: bigint, page: number, access: Access, user: boole
   const nxe = (eferOf(s) & efer.NXE) !== 0 && pae;
   const levels = long ? ((c4 & cr4.LA57) !== 0 ? levels64 : levels4) : pae ? levelsPae : levels32;
   const wide = long || pae;
-  let table = Number(s.cr3 & (long ? 0xffffffffff000n : pae ? 0xffffffe0n : 0xfffff000n));
+  let table = numberOf(s.cr3 & (long ? 0xffffffffff000n : pae ? 0xffffffe0n : 0xfffff000n));
   let writable = true;
   let userPage = true;
   let noExecute = false;

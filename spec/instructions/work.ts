@@ -7,6 +7,7 @@ import { cr0, efer, flag, gpr, ones, type Size, segments } from './bits.ts';
 import { copyOf, type Draft } from './copy.ts';
 import type { Instruction } from './decode.ts';
 import type { CpuFeature, CpuState, GrantedCpu, Segment } from './vocabulary.ts';
+import { low } from './bits.ts';
 
 export type { Draft } from './copy.ts';
 export interface Fault {
@@ -76,6 +77,7 @@ export interface Work {
   readonly walks: Map<number, number>;
 }
 
+export { low };
 export const undecided = (why: string): never => {
   const thrown: Undecided = { undecided: why };
   throw thrown;
@@ -99,11 +101,6 @@ export const ofSystem = (w: Work, what: string): void => {
   if (!w.system) undecided(`${what} is the host's own`);
 };
 
-/** Nearly every value is small: no second one is made to cut it. */
-export const low = (value: bigint): number => {
-  const n = Number(value);
-  return n >= 0 && n <= 0xffffffff ? n : Number(value & 0xffffffffn);
-};
 /** The same of one register that is asked for over and over and seldom changes: the last answer is kept. */
 const lowOf = (): ((value: bigint) => number) => {
   let last = 0n;

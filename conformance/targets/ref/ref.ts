@@ -52,6 +52,7 @@ const offers: readonly Capability[] = [
 
 /** The reference. Its answers are never promises. */
 export interface RefTarget extends Target {
+  readonly prompt: true;
   reset(machine: MachineConfig): { readonly granted: Granted } | { readonly unsupported: string } | { readonly broke: string };
   apply(stimulus: Stimulus): Answer;
   applyAll(stimuli: readonly Stimulus[]): readonly Answer[];
@@ -92,6 +93,7 @@ export const targetOver = (reference: Reference, name: string): RefTarget => {
   const apply = (stimulus: Stimulus): Answer => built?.machine.apply(stimulus) ?? { broke: 'no machine: reset comes first' };
   return {
     hello: { protocol: 1, name, version: '0.1.0', offers },
+    prompt: true,
     reset: (config) => {
       if (built === undefined || !same(built.config, config)) {
         const fresh = build(reference, config);
