@@ -91,8 +91,11 @@ export const vtdSide = (binary: string, watchdog: Watchdog): VtdSide => {
     if (chosen === undefined) {
       const started = (starting as Starting).finish();
       starting = undefined;
-      if ('unsupported' in started) return started;
-      chosen = started;
+      pool.set(want.key, { ready, starting });
+      if (!('unsupported' in started)) chosen = started;
+      // The second of a pair does not come up: the first goes on alone.
+      else if (ready[0] !== undefined) chosen = ready[0];
+      else return pool.delete(want.key), started;
     }
     ready = [...ready.filter((m) => m !== chosen), chosen];
     if (again && ready.length === 1) starting ??= start();
