@@ -122,6 +122,13 @@ export const vtdEventFaults: readonly Fault[] = [
     'translation requests that one translation answers are aborted',
   ),
   against(
+    'ats.count',
+    'ats.ts',
+    'const end = page + pages;',
+    'const end = page + pages + 1;',
+    'a translation request is answered for one page more than it asks for',
+  ),
+  against(
     'ats.address',
     'ats.ts',
     'const host = request.hostPage - (request.hostPage % size);',
@@ -136,6 +143,16 @@ export const vtdEventFaults: readonly Fault[] = [
     'a translation grants W where there is none',
   ),
   against('ats.read', 'ats.ts', 'read: allowed && (permissions & READ) !== 0,', 'read: false,', 'a translation never grants R'),
+  {
+    ...against(
+      'ats.read',
+      'ats.ts',
+      'if (request.noWrite || !writes(request)) return 0;',
+      'if (request.noWrite) return 0;',
+      'a page that may only be read is answered with no right at all',
+    ),
+    id: 'vtd-ats-read-only',
+  },
   against(
     'ats.invalidation-sent',
     'descriptors.ts',

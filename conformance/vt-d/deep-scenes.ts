@@ -96,7 +96,8 @@ export const deepScenes: Partial<Readonly<Record<Scene, Tables>>> = {
       : { contextFlip: 8n, ask: (_, d) => write(sw, d, data(sw)) },
   rights: (sw, n) => ({
     first: sw.scalable && sw.facts.firstStage && (plain(sw) || n > 1),
-    leafFlip: n % 2 === 0 || plain(sw) || n > 1 ? 2n : 1n,
+    // Under a first stage also with PAT, which the last level has where the others have the size of a page.
+    leafFlip: n % 2 === 0 || plain(sw) || n > 1 ? 2n | (n === 3 && sw.scalable && sw.facts.firstStage ? bit(7) : 0n) : 1n,
     ask: bothWays,
   }),
   nested: (sw, n) =>

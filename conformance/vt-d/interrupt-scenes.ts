@@ -49,7 +49,7 @@ const changed = (sw: Software, device: Device, n: number): void => {
   all(sw);
   send(sw, device);
   poke(sw, entryAt, remapped(0x67), 0n);
-  const order = Math.min(n, sw.facts.maximumHandleMask);
+  const order = n === 3 ? sw.facts.maximumHandleMask : Math.min(n, sw.facts.maximumHandleMask);
   invalidate(sw, [{ what: 'interrupts', index: INDEX & ~((1 << order) - 1), order }]);
   send(sw, device);
   poke(sw, entryAt, 0n, 0n);
@@ -155,8 +155,13 @@ export const interruptScene = (sw: Software, what: Scene, n: number): boolean =>
       return run((d) => {
         if (!sw.facts.posted) return;
         const reserved = what === 'posted' ? 0n : n === 3 ? bit(24) : bit(2 + n);
-        poke(sw, Number(posted), 0n, 0n, 0n, 0n, (0xe2n << 16n) | reserved);
+        // What follows is no part of it.
+        poke(sw, Number(posted), 0n, 0n, 0n, 0n, (0xe2n << 16n) | reserved, 0n, 0n, 0n, 0xffn);
         byEntry(sw, d, postedTo(posted, 0x64 + n));
+        if (reserved !== 0n) return;
+        // Suppressed, and not urgent: no notification, and none outstanding.
+        poke(sw, Number(posted) + 32, (0xe2n << 16n) | 2n);
+        byEntry(sw, d, postedTo(posted, 0x6a) ^ bit(14));
       });
     case 'posted-access':
       return run((d) => sw.facts.posted && byEntry(sw, d, postedTo(nowhere, 0x65)));

@@ -46,6 +46,8 @@ export interface Change {
   readonly contextFlip?: bigint;
   readonly context?: bigint;
   readonly contextHigh?: bigint;
+  /** Bits 191:128 and 255:192 of a scalable-mode context entry. */
+  readonly contextRest?: readonly [bigint, bigint];
   readonly directory?: bigint;
   readonly directoryFlip?: bigint;
   readonly entry?: bigint;
@@ -97,7 +99,7 @@ const tables = (sw: Software, base: number, device: Device, c: Change): void => 
   if (sw.scalable) {
     const flags = 1n | (facts.deviceTlb ? 4n : 0n) | (facts.pasid ? 8n : 0n) | (facts.pageRequests ? 16n : 0n);
     const context = (c.context ?? page(2)) | flags;
-    put(sw, Number(page(1)) + 32 * (sourceId & 0x7f), context ^ (c.contextFlip ?? 0n), c.contextHigh ?? 0n, 0n, 0n);
+    put(sw, Number(page(1)) + 32 * (sourceId & 0x7f), context ^ (c.contextFlip ?? 0n), c.contextHigh ?? 0n, ...(c.contextRest ?? [0n, 0n]));
     put(sw, Number(page(2)), (c.directory ?? page(3) | 1n) ^ (c.directoryFlip ?? 0n));
     const under = page(8) | (3n << 6n) | (aw << 2n) | 1n;
     const low = c.entry ?? (c.under !== undefined ? under : c.first === true ? (1n << 6n) | 1n : stage | (2n << 6n) | (aw << 2n) | 1n);
@@ -171,6 +173,13 @@ const first =
     sw.scalable && sw.facts.firstStage ? { first: true, ...change } : undefined;
 const executes = (sw: Software): boolean => sw.facts.pasid && (sw.vtd.ecap & bit(30)) !== 0n;
 const supervises = (sw: Software): boolean => sw.facts.pasid && (sw.vtd.ecap & bit(31)) !== 0n;
+/** Bits 8:5, 127:85 or 255:128 of the context entry; or an enable of what the unit does not support. */
+const contextReserved = (sw: Software, n: number): Change => {
+  const spread = sw.counter % 43;
+  if (n === 1) return { contextHigh: bit(21 + spread) };
+  if (n === 2) return { contextRest: spread % 2 === 0 ? [bit(spread), 0n] : [0n, bit(63 - spread)] };
+  return { contextFlip: n === 3 && !sw.facts.pageRequests ? bit(4) : bit(5 + (spread % 4)) };
+};
 const pageAsked: Change['ask'] = (sw, device) => {
   if (!has(device, 'pri')) return;
   sw.out.push({ do: 'pri.request', requester: device.index, at: PLACE as Iova, read: true, write: false, last: true, group: 1 });
@@ -208,16 +217,20 @@ const changes: Partial<Readonly<Record<Scene, Tables>>> = {
   'first-execute': (sw) =>
     sw.scalable && sw.facts.firstStage && executes(sw) ? { first: true, pasid: 1, enable: 2n, leafFlip: bit(63), ask: fetched } : undefined,
   'execute-enable': (sw) => (sw.scalable && sw.facts.firstStage && executes(sw) ? { first: true, pasid: 1, ask: fetched } : undefined),
-  // FPD, in the context entry or the PASID-table entry, and no permission.
-  silent: (sw) =>
+  // FPD, in the context entry, the PASID-directory entry or the PASID-table entry, and no permission.
+  silent: (sw, n) =>
     sw.scalable
-      ? { first: !sw.facts.secondStage, entryFlip: 2n, leafFlip: sw.facts.secondStage ? 3n : 2n }
+      ? {
+          first: !sw.facts.secondStage,
+          ...(n % 2 === 0 ? { entryFlip: 2n } : { directoryFlip: 2n }),
+          leafFlip: sw.facts.secondStage ? 3n : 2n,
+        }
       : sw.scene === undefined
         ? undefined
         : { context: BigInt(addressOf(sw.scene + 8 - levelsOf(sw))) | 2n, leafFlip: 3n },
   'root-stale': (sw) => ({ first: sw.scalable && !sw.facts.secondStage, ask: rootAnew }),
   overflow: (sw) => (sw.facts.pageRequests && sw.scalable ? { first: !sw.facts.secondStage, ask: overflow } : undefined),
-  'context-reserved': scalable({ contextFlip: bit(5) }),
+  'context-reserved': (sw, n) => scalable(contextReserved(sw, n))(sw, n),
   'pasid-enable': (sw) => (sw.scalable && sw.facts.pasid ? { first: !sw.facts.secondStage, contextFlip: 8n, pasid: 1 } : undefined),
   'pasid-reserved': scalable({ entryFlip: bit(10) }),
   'pasid-valid': (sw) => (sw.scalable ? { first: !sw.facts.secondStage, entryFlip: types(sw) } : undefined),

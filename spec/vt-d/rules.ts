@@ -172,6 +172,7 @@ export const statusRules: readonly Rule[] = [
   ],
   ['vt-d.ats.refused', 'must', 'stray-write', 'a translation request gets no right that the tables do not give', 'Translation Requests'],
   ['vt-d.ats.granted', 'must', 'self-stuck', 'a translation request that the tables translate succeeds', 'Translation Requests'],
+  ['vt-d.ats.count', 'must', 'interop', 'a translation completion has no more translations than were asked for', 'Translation Requests'],
   ['vt-d.ats.address', 'must', 'stray-write', 'a translation completion names the address that the tables give', 'Translation Requests'],
   ['vt-d.ats.rights', 'must', 'stray-write', 'a translation completion gives no more rights than the tables', 'Translation Requests'],
   ['vt-d.ats.read', 'must', 'self-stuck', 'a translation completion gives the read permission of the tables', 'Translation Requests'],

@@ -94,6 +94,7 @@ export const translated = (g: VtdGhost, _m: Moment<VtdGhost>, e: Completion): re
     else add(`vt-d.cache.${stale.killer}`, false, 'no right', 'rights of an entry that was invalidated');
     return [{ saw: 'vtd.status', checks }];
   }
+  add('vt-d.ats.count', e.entries.length <= a.event.pages, `at most ${a.event.pages}`, `${e.entries.length}`);
   if (first.blocks.length === 0) add('vt-d.ats.granted', e.status === 'success' && e.entries.length > 0, 'a translation', e.status);
   // Entries follow each other; each covers a power of two of pages.
   let i = 0;
@@ -101,7 +102,10 @@ export const translated = (g: VtdGhost, _m: Moment<VtdGhost>, e: Completion): re
     const p = a.pages[i];
     if (p === undefined) break;
     i += Number(x.size >> 12n);
-    if (!x.read && !x.write) continue;
+    if (!x.read && !x.write) {
+      if (x === e.entries[0] && p.blocks.length === 0 && p.reaches.every((r) => r.read)) add('vt-d.ats.read', false, 'R', '--');
+      continue;
+    }
     const inside = p.at & (x.size - 1n);
     const to = (x.address & ~(x.size - 1n)) | inside;
     const same = p.reaches.filter((r) => (r.at & ~0xfffn) === to);
