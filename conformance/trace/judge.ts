@@ -20,6 +20,7 @@ export interface Judgement {
 /** Called for each entry, with the findings it led to. */
 export type Follow = (entry: Entry, findings: readonly Finding[], at: number) => void;
 const findingsKept = 1000;
+const none: readonly Finding[] = [];
 
 /** Throws TraceError for anything but a missing end. */
 export const judgeTrace = async (path: string, judge: Judge, follow?: Follow): Promise<Judgement> => {
@@ -34,7 +35,7 @@ export const judgeTrace = async (path: string, judge: Judge, follow?: Follow): P
   const brokenAt = new Map<string, number>();
   const see = (entry: Entry, event: Parameters<Judge['see']>[0] | undefined): void => {
     const at = events++;
-    const found = event === undefined ? [] : judge.see(event);
+    const found = event === undefined ? none : judge.see(event);
     if (event === undefined) judge.pass();
     for (const f of found) {
       if (findings.length < findingsKept) findings.push(f);

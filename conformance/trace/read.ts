@@ -48,7 +48,8 @@ const opened = (path: string): Readable => {
   } catch (error) {
     throw traceError(`${path}: cannot be read (${(error as Error).message}); name a trace file`);
   }
-  const raw = createReadStream(path, { highWaterMark: 1 << 20 });
+  // Larger pieces would outlive a collection of the young while they are judged, and be copied for nothing.
+  const raw = createReadStream(path, { highWaterMark: 1 << 17 });
   if (got < 2 || magic[0] !== 0x1f || magic[1] !== 0x8b) return raw;
   const plain = createGunzip();
   raw.on('error', (error) => plain.destroy(error));
@@ -81,13 +82,19 @@ interface Progress {
   granted: boolean;
   ended: boolean;
 }
-const entryOf = (line: string, p: Progress, where: string): Entry => {
+const placeOf = (path: string, p: Progress): string => `${path}:${p.lines + 1}`;
+const entryOf = (line: string, p: Progress, path: string): Entry => {
   let json: unknown;
   try {
     json = JSON.parse(line);
-  } catch {
+    // What nearly every line is. That anything else stands beside it is found by its check.
+    if (p.granted && !p.ended && isRecord(json) && ('do' in json || 'saw' in json)) return { event: decode(json) };
+  } catch (error) {
+    const where = placeOf(path, p);
+    if (json !== undefined) throw traceError(`${where}: ${(error as Error).message}`);
     throw traceError(`${where}: is no JSON (${excerpt(line)}); the line is damaged or the file is no trace`);
   }
+  const where = placeOf(path, p);
   if (!isRecord(json)) throw traceError(`${where}: must be an object, but is ${excerpt(json)}`);
   if (p.ended) throw traceError(`${where}: stands after the end of the trace; two traces in one file? put each in its own`);
   if (p.lines === 0) {
@@ -148,7 +155,7 @@ export async function* readTrace(path: string): AsyncGenerator<readonly Entry[]>
       const entries: Entry[] = [];
       for (const line of lines) {
         if (line === '') continue;
-        entries.push(entryOf(line, p, `${path}:${p.lines + 1}`));
+        entries.push(entryOf(line, p, path));
         p.lines++;
       }
       yield entries;

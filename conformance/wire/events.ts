@@ -64,8 +64,10 @@ export const decodeObservation = (json: unknown): Observation => {
   return decodeBy(sawKinds, 'saw', json) as Observation;
 };
 export const decode = (json: unknown): WireEvent => {
-  if (isRecord(json) && Object.hasOwn(json, 'do')) return decodeStimulus(json);
-  if (isRecord(json) && Object.hasOwn(json, 'saw')) return decodeObservation(json);
+  if (isRecord(json)) {
+    if (Object.hasOwn(json, 'do')) return decodeBy(doKinds, 'do', json) as Stimulus;
+    if (Object.hasOwn(json, 'saw')) return decodeBy(sawKinds, 'saw', json) as Observation;
+  }
   throw wireError(`an event must be an object with the field "do" or "saw", but is ${excerpt(json)}`);
 };
 
