@@ -1,6 +1,7 @@
 // The registration of fault tables: one line each.
 
 import type { Fault } from './fault.ts';
+import { instructionDebugFaults } from './instructions-debug.ts';
 import { instructionDeliveryFaults } from './instructions-delivery.ts';
 import { instructionFarFaults } from './instructions-far.ts';
 import { instructionPagingFaults } from './instructions-paging.ts';
@@ -47,6 +48,7 @@ export const faults: readonly Fault[] = [
   ...instructionIntegerFaults,
   ...instructionSystemFaults,
   ...instructionDeliveryFaults,
+  ...instructionDebugFaults,
   ...instructionFarFaults,
   ...instructionPagingFaults,
   ...instructionPrivilegeFaults,

@@ -37,6 +37,8 @@ export const tweakKinds = [
   'interrupt',
   'upper',
   'call-gate',
+  'redirect',
+  'task',
 ] as const;
 export type TweakKind = (typeof tweakKinds)[number];
 

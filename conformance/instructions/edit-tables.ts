@@ -2,6 +2,7 @@
 // Call-Gate Descriptors; Task-State Segment; Hierarchical Paging Structures.
 
 import { byteAt, type Desk, put, putWord } from './desk.ts';
+import { entryAt } from './furniture.ts';
 import * as at from './layout.ts';
 
 const pick = <T>(list: readonly T[], i: number): T => list[i % list.length] as T;
@@ -117,6 +118,61 @@ export const upperEdit = (d: Desk, which: number, how: number): void => {
   else if (which === 3) {
     if (d.long) putWord(d, at.pml4 + 8, BigInt(at.pdpt | 7) ^ flip, 8);
   } else if (d.long) putWord(d, at.pdpt + 8 * (at.aliases.huge / 0x40000000), 0x87n ^ flip, 8);
+};
+/** Vectors of a virtual-8086 program that has a vector table of its own at 0, which it may read; one bit of the redirection bitmap, which lies below the
+ *  I/O map of the TSS, sends a vector back to the IDT. SDM volume 3, Class 3—Software Interrupt Handling in Virtual-8086 Mode. */
+export const redirectEdit = (d: Desk, a: number, b: number): void => {
+  if (d.mode !== 'v86') return;
+  const vectors = [3, 4, 0x21, 0x80, 0, 1, 13, 8, 0x30, 0x81, 0xff, 14, 2];
+  const entry = entryAt(0, '32-bit');
+  if (b < 15) put(d, entry, Uint8Array.of(byteAt(d, entry) | 4));
+  for (const vector of vectors) putWord(d, at.ivt + 4 * vector, BigInt((0x1010 << 16) | (0x200 + vector)), 4);
+  const directed = pick(vectors, a);
+  if (b % 3 === 1) put(d, at.tss + 0x48 + (directed >> 3), Uint8Array.of(1 << (directed & 7)));
+  if (b % 3 === 2) put(d, at.tss + 0x48, new Uint8Array(28).fill(0xff));
+};
+/** A task to switch to in the second TSS, and a way back to it in the first: registers of its own, segments by `a`, flags by `b`.
+ *  SDM volume 3, Task-State Segment (TSS); Task Linking. */
+export const taskEdit = (d: Desk, a: number, b: number): void => {
+  if (d.old || d.long) return;
+  const { selectors } = at;
+  const [code, data] = pick(
+    [
+      [selectors.kernelCode32, selectors.kernelData],
+      [selectors.userCode32 | 3, selectors.userData | 3],
+      [selectors.code1 | 1, selectors.data1 | 1],
+      [selectors.userCode32 | 3, selectors.userData | 3],
+    ],
+    a,
+  ) as [number, number];
+  const flags = pick([0x202n, 0x2n, 0x4202n, 0x3202n, 0x40202n, 0x8d7n, 0x240602n, 0x202n], b);
+  const field = (offset: number, value: number | bigint, size = 4): void => putWord(d, at.tss2 + offset, BigInt(value), size);
+  for (let offset = 0; offset < 0x68; offset += 4) field(offset, 0);
+  for (const [level, [top, selector]] of [
+    [at.stackTops.ring0 - 0x200, selectors.kernelData],
+    [at.stackTops.ring1, selectors.data1 | 1],
+    [at.stackTops.ring2, selectors.data2 | 2],
+  ].entries() as IterableIterator<[number, [number, number]]>) {
+    field(4 + 8 * level, top);
+    field(8 + 8 * level, selector);
+  }
+  field(0x1c, d.s.cr3);
+  field(0x20, pick([at.code + 0x200, at.code + 0x201, at.data + 0x900], a >> 2));
+  field(0x24, flags);
+  for (let n = 0; n < 8; n++) field(0x28 + 4 * n, n === 4 ? at.stackTops.user - 0x800 : 0x8123_4567 + 0x1111_1111 * n);
+  const odd = [selectors.readOnly, selectors.conforming3, selectors.unaccessed | 3, 0, data, data, data, data];
+  const names = [pick(odd, a >> 4), code, data, pick(odd, b), data, pick(odd, (a >> 3) + b)];
+  for (const [n, selector] of names.entries()) field(0x48 + 4 * n, selector);
+  field(0x60, b % 3 === 1 ? 0 : selectors.ldt);
+  field(0x66, 0x68, 2);
+  // Of the first TSS the link, for IRET: to one that is busy, or to one that cannot be returned to.
+  putWord(
+    d,
+    at.tss,
+    BigInt(pick([selectors.busyTss, selectors.busyTss, selectors.busyTss, selectors.otherTss, selectors.ldt, 0, 0x7ff8], b)),
+    2,
+  );
+  if (b === 9 || b === 10) descriptorEdit(d, a % 2 === 0 ? 'otherTss' : 'busyTss', b === 9 ? 0 : 12);
 };
 /** The last page of the lower half is the code page, so that instructions end before, at and behind what is canonical. */
 export const highEdit = (d: Desk): void => {

@@ -50,6 +50,7 @@ const bases16: Readonly<Record<number, number>> = { 3: 7, 5: 6, 6: 4, 7: 5 };
 export const operandSize = (e: Pick<Encoding, 'code' | 'form' | 'toggle' | 'rexW'>): 2 | 4 | 8 => {
   const { form, code } = e;
   const prefixed = e.toggle || form.prefix === 0x66;
+  if (form.map >= 3) return code === 64 && e.rexW ? 8 : 4;
   if (code === 64) {
     if (e.rexW || form.size64 === 'forced') return 8;
     if (form.size64 === 'default') return prefixed ? 2 : 8;
@@ -118,6 +119,34 @@ const immediateSize = (o: Operand, e: Encoding, size: number): number => {
   }
 };
 
+/** `rip`: where in the tail a displacement from the next instruction stands, or -1. */
+const joined = (head: readonly number[], tail: readonly number[], rip: number): Uint8Array<ArrayBuffer> => {
+  const bytes = Uint8Array.from([...head, ...tail]);
+  if (rip >= 0) {
+    const view = new DataView(bytes.buffer);
+    const at = head.length + rip;
+    view.setInt32(at, view.getInt32(at, true) - bytes.length, true);
+  }
+  return bytes;
+};
+/** Which register VEX.vvvv names. */
+export const vvvvOf = ({ code, imm2 }: Pick<Encoding, 'code' | 'imm2'>): number => imm2 & (code === 64 ? 15 : 7);
+/** Three-byte VEX: no 66H, F2H, F3H, LOCK or REX may stand before it. SDM volume 2, VEX Prefix. */
+const vexCoded = (e: Encoding, r: number, x: number, b: number, tail: readonly number[], rip: number): Uint8Array => {
+  const { form } = e;
+  const implied = form.prefix === 0x66 ? 1 : form.prefix === 0xf3 ? 2 : form.prefix === 0xf2 ? 3 : 0;
+  const uses = form.operands.some((o) => o.at === 'B');
+  const head = [
+    ...e.before.filter((p) => p !== 0xf0 && p !== 0xf2 && p !== 0xf3),
+    ...(e.narrow ? [0x67] : []),
+    0xc4,
+    (((r << 7) | (x << 6) | (b << 5)) ^ 0xe0) | (form.map - 1),
+    (e.rexW ? 0x80 : 0) | (((uses ? vvvvOf(e) : 0) ^ 15) << 3) | implied,
+    form.opcode,
+  ];
+  return joined(head, tail, rip);
+};
+
 /** The instruction's bytes. */
 export const encode = (e: Encoding): Uint8Array => {
   const { form } = e;
@@ -138,6 +167,7 @@ export const encode = (e: Encoding): Uint8Array => {
     else if (o.at === 'I' || o.at === 'J' || o.at === 'O')
       tail.push(...little(form.mnemonic === 'ENTER' && o.width === 'b' ? BigInt(e.imm2) : e.imm, immediateSize(o, e, size)));
   }
+  if (form.map >= 3) return vexCoded(e, r, x, b, tail, fixups.rip);
   const head: number[] = [...e.before];
   if (e.narrow) head.push(0x67);
   if (e.toggle && form.prefix !== 0x66) head.push(0x66);
@@ -153,11 +183,5 @@ export const encode = (e: Encoding): Uint8Array => {
   if (form.map === 1) head.push(0x0f);
   if (form.map === 2) head.push(0x0f, 0x38);
   head.push(form.opcode | (form.plus ? e.reg & 7 : 0));
-  const bytes = Uint8Array.from([...head, ...tail]);
-  if (fixups.rip >= 0) {
-    const view = new DataView(bytes.buffer);
-    const at = head.length + fixups.rip;
-    view.setInt32(at, view.getInt32(at, true) - bytes.length, true);
-  }
-  return bytes;
+  return joined(head, tail, fixups.rip);
 };

@@ -33,6 +33,9 @@ const onMemory = forms.filter(
 );
 const loads = forms.filter((f) => f.topic === 'segment' && (f.operands[0]?.at === 'S' || /^(POP|L)/.test(f.mnemonic)));
 const toControl = forms.filter((f) => f.topic === 'control' && f.operands[0]?.at === 'C');
+const fromControl = forms.filter((f) => f.topic === 'control' && f.operands[1]?.at === 'C');
+/** MOV to SS and POP SS. */
+const toStack = called('MOV', 'POPSS').filter((f) => f.topic === 'segment' && f.operands[0]?.at !== 'E');
 const toDebug = topics('debug');
 const undisturbed = { prefix: 0, place: within(0, 0, 0, 1, 3), tweaks: fc.constant<readonly Tweak[]>([]) } as const;
 const far = called('CALLF', 'JMPF');
@@ -47,7 +50,16 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe, weight
   [topics('multiply'), undisturbed, 8],
   [called('DIV', 'IDIV', 'AAM'), { ...undisturbed, imm: within(0, 1, 2, 4, 13, 14), value: within(0, 2, 4, 5, 6, 7) }, 4],
   [topics('bit'), undisturbed, 10],
+  [forms.filter((f) => f.map >= 3), { ...undisturbed, size: within(0, 2), count: below(8) }, 10],
+  [called('POPCNT', 'TZCNT', 'LZCNT', 'MOVBE', 'ADCX', 'ADOX'), undisturbed, 6],
+  [called('ADCX', 'ADOX'), { ...undisturbed, memory: false, size: within(0, 2), tweaks: edits(tweak('flag', within(7, 10))) }, 2],
   [topics('move'), undisturbed, 12],
+  [
+    called('CMPXCHG8B'),
+    { ...undisturbed, memory: true, value: within(1, 4), value2: within(1, 4), imm: within(1, 4), size: within(0, 2) },
+    3,
+  ],
+  [called('CMPXCHG8B', 'CMPXCHG', 'XLAT'), { ...undisturbed, size: within(0, 2) }, 4],
   [called('CWD', 'CBW', 'MOVSX', 'MOVSXD', 'BSWAP', 'XCHG', 'XLAT'), undisturbed, 6],
   [topics('string'), { ...undisturbed, prefix: within(0, 2, 3, 3, 4), count: below(8) }, 8],
   [topics('stack'), undisturbed, 8],
@@ -85,6 +97,30 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe, weight
   [called('CLI', 'STI', 'PUSHF', 'POPF', 'IRET', 'INT'), { tweaks: edits(tweak('iopl', below(4))) }],
   [topics('io'), { tweaks: edits(tweak('iopl', below(4)), tweak('port', below(64), below(16))) }],
   [called('IN', 'OUT', 'INS', 'OUTS'), { level: USER, imm: within(4, 6), value: within(3, 6, 9, 10, 5, 12) }],
+  // Virtual interrupts: CR4.VME, CR4.PVI.
+  [
+    called('CLI', 'STI', 'PUSHF', 'POPF', 'IRET', 'INT', 'INT'),
+    {
+      prefix: 0,
+      level: USER,
+      size: within(0, 0, 1),
+      value: within(0, 1, 5, 10, 11, 12, 3),
+      imm: below(13),
+      tweaks: edits(
+        tweak('cr4', within(6, 6, 7)),
+        tweak('iopl', within(0, 0, 1, 2, 3)),
+        tweak('redirect', below(13), below(16)),
+        tweak('flag', within(13, 13, 14, 14, 1, 0, 2, 4)),
+      ),
+    },
+    16,
+  ],
+  [
+    called('CLI', 'STI'),
+    { prefix: 0, level: within(USER, 1), tweaks: edits(tweak('cr4', 7), tweak('iopl', below(4)), tweak('flag', within(13, 14))) },
+    3,
+  ],
+  [called('IRET'), { level: KERNEL, count: 7, prefix: 0, selector: 0, size: within(0, 0, 0, 1), imm: below(8), value2: below(8) }, 6],
   [called('WAIT'), { tweaks: edits(tweak('cr0', 2), tweak('cr0', 4)) }],
   // Fetch.
   [forms, { tweaks: edits(tweak('long', below(4))) }],
@@ -97,6 +133,7 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe, weight
   ],
   [called('RET'), { value: within(4, 4, 2, 3, 5), prefix: 0, size: within(0, 2) }],
   [called('BOUND'), { memory: true, prefix: 0, place: within(0, 0, 1, 3), value: below(24), value2: below(24) }],
+  [topics('alu', 'move', 'shift'), { prefix: 0, memory: false, tweaks: edits(tweak('code', within(6, 7), below(16))) }, 5],
   // Operands.
   [onMemory, { memory: true, prefix: within(0, 5, 7, 8, 9, 10), tweaks: edits(tweak('segment', 0, below(5))) }],
   [
@@ -134,6 +171,17 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe, weight
   ],
   [onMemory, { memory: true, prefix: 0, place: below(places.length) }],
   [topics('stack'), { tweaks: edits(tweak('stack', below(16))) }],
+  [
+    onMemory,
+    {
+      level: USER,
+      memory: true,
+      prefix: 7,
+      place: at('small limit', 'past small limit', 'past small limit'),
+      tweaks: edits(tweak('segment', indexOf('small'), 4)),
+    },
+  ],
+  [called('INT', 'INT3', 'UD2', 'INTO'), { prefix: 0, tweaks: edits(tweak('stack', below(9))) }, 3],
   // Paging.
   [onMemory, { memory: true, prefix: 0, place: at('large page'), tweaks: edits(tweak('upper', 0, below(16))) }],
   [onMemory, { memory: true, prefix: 0, place: at('second parent'), tweaks: edits(tweak('upper', 1, below(16))) }],
@@ -173,7 +221,40 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe, weight
   ],
   [called('WRFSBASE', 'WRGSBASE'), { value: 4, prefix: 0, size: 2, tweaks: edits(tweak('cr4', 8)) }],
   [topics('probe'), { selector: anySelector, rpl: below(4), memory: fc.boolean(), place: within(0, 0, 1, 5) }],
+  [
+    [...toStack, ...called('LSS')],
+    {
+      level: within(KERNEL, USER, 1),
+      selector: named('absentData', 'readOnly', 'data1', 'kernelData'),
+      rpl: 0,
+      reg: within(2, 9),
+      prefix: 0,
+    },
+  ],
+  // What MOV SS and POP SS hold back: a single-step trap, an interrupt, a breakpoint.
+  [
+    toStack,
+    {
+      ...undisturbed,
+      level: within(KERNEL, USER),
+      selector: 0,
+      rpl: 0,
+      reg: within(2, 9),
+      tweaks: fc.oneof(
+        edits(tweak('flag', 0)),
+        edits(tweak('interrupt', below(4)), tweak('flag', 1)),
+        edits(tweak('breakpoint', below(4), below(16))),
+      ),
+    },
+    4,
+  ],
+  [
+    [...topics('alu'), ...called('NOP', 'CLI', 'STI')],
+    { prefix: 0, memory: false, tweaks: edits(tweak('shadow', below(2)), tweak('interrupt', below(4)), tweak('flag', within(0, 1, 1, 2))) },
+    3,
+  ],
   // Far transfers and gates.
+  [[...far, ...called('RETF', 'IRET')], { selector: 0, rpl: 0, prefix: 0, place: 0, size: within(1, 1, 0), value: 4, value2: 22 }, 5],
   [far, { level: within(KERNEL, USER, 1), selector: anySelector, rpl: below(4) }, 6],
   [far, { level: within(KERNEL, USER, 1), selector: gates, rpl: below(4), tweaks: edits(tweak('call-gate', below(4), below(16))) }, 6],
   [far, { level: USER, selector: gates, rpl: 0, prefix: 0, tweaks: edits(tweak('tss', below(64))) }],
@@ -255,6 +336,37 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe, weight
     },
   ],
   [called('IRET'), { tweaks: edits(tweak('flag', 4)) }],
+  // Task switches.
+  [
+    far,
+    {
+      level: within(KERNEL, KERNEL, USER),
+      selector: named('otherTss', 'otherTss', 'otherTss', 'taskGate', 'taskGate', 'busyTss'),
+      rpl: 0,
+      prefix: 0,
+      size: 0,
+      place: 0,
+      tweaks: edits(tweak('task', below(64), below(16))),
+    },
+    8,
+  ],
+  [
+    far,
+    {
+      level: KERNEL,
+      selector: named('otherTss', 'taskGate'),
+      rpl: 0,
+      prefix: 0,
+      place: 0,
+      tweaks: edits(tweak('task', below(64), below(9)), tweak('flag', within(4, 2, 7, 3))),
+    },
+    3,
+  ],
+  [
+    called('IRET'),
+    { level: within(KERNEL, KERNEL, USER), prefix: 0, tweaks: edits(tweak('flag', 4), tweak('task', below(64), below(16))) },
+    5,
+  ],
   // Interrupts and exceptions.
   [
     called('INT', 'INT3', 'INTO', 'UD2', 'INT1'),
@@ -269,6 +381,29 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe, weight
   ],
   [[...topics('alu', 'string'), ...called('MOV', 'POPSS', 'POPF', 'INT', 'SYSCALL', 'STI')], { tweaks: edits(tweak('flag', 0)) }],
   [topics('alu', 'move', 'string', 'stack'), { tweaks: edits(tweak('flag', within(0, 5)), tweak('flag', within(5, 4, 2))) }],
+  // Breakpoints.
+  [
+    onMemory,
+    {
+      ...undisturbed,
+      level: within(USER, KERNEL),
+      memory: true,
+      place: within(0, 0, 1),
+      tweaks: edits(tweak('breakpoint', below(64), within(1, 2, 3, 4, 5, 6))),
+    },
+    5,
+  ],
+  [
+    topics('alu', 'move', 'stack', 'branch', 'flag', 'string'),
+    { ...undisturbed, tweaks: edits(tweak('breakpoint', below(64), below(16)), tweak('flag', within(0, 5, 5, 2))) },
+    4,
+  ],
+  [
+    called('IN', 'OUT', 'INS', 'OUTS', 'INSB', 'OUTSB'),
+    { prefix: 0, level: KERNEL, value: below(13), imm: within(0, 1, 4), tweaks: edits(tweak('breakpoint', below(64), within(7, 8, 9, 8))) },
+    4,
+  ],
+  [toDebug, { level: KERNEL, prefix: 0, tweaks: edits(tweak('breakpoint', below(64), 15)) }],
   // Tables, control, debug and model-specific registers.
   [called('LLDT', 'LTR'), { level: KERNEL, selector: anySelector, rpl: below(4), prefix: 0 }, 4],
   [
@@ -283,16 +418,24 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe, weight
   ],
   [called('LGDT', 'LIDT'), { level: KERNEL, prefix: 0, value: within(3, 7, 0), place: within(0, 1, 2) }],
   [toControl, { level: KERNEL, prefix: 0 }],
+  [toControl, { level: KERNEL, prefix: 0, reg: 4, value: below(30), imm: within(0, 1, 2, 4, 5) }, 2],
+  [fromControl, { level: KERNEL, prefix: 0, reg: below(5) }, 3],
   [toControl, { level: KERNEL, prefix: 0, reg: 0, imm: within(4, 4, 2, 1, 4), value: within(28, 28, 29) }],
   [toControl, { level: KERNEL, prefix: 0, reg: 3, imm: 1, value: within(4, 11, 16, 3, 14, 19) }, 4],
-  [toControl, { level: KERNEL, prefix: 0, reg: 2, value: below(30), imm: within(1, 2, 4, 5, 7, 8, 28) }, 6],
+  [toControl, { level: KERNEL, prefix: 0, reg: 2, value: below(30), imm: within(1, 2, 4, 5, 7, 8, 28) }, 10],
   [toControl, { level: KERNEL, prefix: 0, reg: within(0, 3), imm: within(1, 2, 4, 5), value: below(30) }],
   [called('LMSW', 'CLTS'), { level: KERNEL, prefix: 0, tweaks: edits(tweak('cr0', within(2, 3, 4))) }],
   [called('INVPCID', 'INVLPG'), { level: KERNEL, prefix: 0, value2: below(6), value: below(8) }],
   [toDebug, { level: KERNEL, prefix: 0 }],
   [toDebug, { level: KERNEL, prefix: 0, reg: within(1, 2), value: within(0, 3, 3, 5, 5, 2) }],
   [toDebug, { level: KERNEL, prefix: 0, reg: within(4, 5), tweaks: edits(tweak('cr4', 5)) }],
+  [called('CPUID'), { ...undisturbed, value: below(8), count: 0 }, 5],
   [called('WRMSR', 'RDMSR'), { level: KERNEL, prefix: 0 }],
+  [
+    called('WRMSR', 'RDMSR'),
+    { level: KERNEL, prefix: 0, value: within(12, 12, 13), value2: within(1, 5, 6, 7, 8), imm: within(0, 5, 5, 6) },
+    2,
+  ],
   [called('WRMSR'), { level: KERNEL, prefix: 0, value: within(1, 2, 5, 7, 8, 9), imm: within(2, 3, 4, 0), value2: below(5) }],
   [called('WRMSR'), { level: KERNEL, prefix: 0, value: within(3, 16), imm: within(0, 1), value2: below(6) }],
   [called('SYSRET', 'SYSCALL'), { level: KERNEL, prefix: 0, size: within(0, 2, 2), value: within(0, 4, 10) }],

@@ -5,10 +5,12 @@ import type { Form, Operand } from '../../spec/instructions/index.ts';
 import type { Case } from './choice.ts';
 import { codeWidth, type Desk, fit, putWord } from './desk.ts';
 import { loadable, oddSelectors, operands, type Place, places } from './edges.ts';
-import { addressSize, type Encoding, type Memory, operandSize } from './encode.ts';
+import { addressSize, type Encoding, type Memory, operandSize, vvvvOf } from './encode.ts';
 import * as at from './layout.ts';
 import { entryOf } from './state.ts';
 
+/** Masks, shift counts, and start with length: what stands in the register that VEX.vvvv names. */
+const bitOperands: readonly bigint[] = [0x0804n, 0n, 0x1fn, 0x20n, 0x3fn, 0x40n, 0x2010n, 0xffn, ...operands];
 const pick = <T>(list: readonly T[], i: number): T => list[i % list.length] as T;
 const gpr = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
 /** Code to jump to: free memory, which is INT3s. As an offset from the code segment. */
@@ -35,6 +37,7 @@ const plainCode = (d: Desk): number => d.s.cs.selector;
 /** SDM volume 4: time-stamp, SYSENTER, EFER, STAR, LSTAR, SFMASK, FS and GS bases; one that does not exist; APIC base, PAT. */
 const msrNumbers = [
   0x174, 0x175, 0x176, 0xc0000080, 0xc0000081, 0xc0000082, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102, 0x4000_0000, 0xc0000103, 0x277,
+  0x10,
 ];
 const ports = [0x60, 0x61, 0x3f8, 0x3f9, 0x3fa, 0x5f, 0x6f, 0x70, 0x80, 0x3ff, 0x400, 0xffff, 0x3f7];
 /** For a descriptor table: beyond all memory, so that no handler is found by accident, and such as are not canonical. */
@@ -141,7 +144,20 @@ const outer = (d: Desk, c: Case): { readonly cs: number; readonly ss: number; re
 };
 /** None; DF, AC, ID, CF, OF, IF; then all arithmetic ones. */
 const flagToggles = [0n, 0x400n, 0x40000n, 0x200000n, 1n, 0x800n, 0x200n, 0x8d5n];
+/** For IRET at CPL 0 of protected mode: a frame with VM set in its flags, which leads to virtual-8086 mode. */
+const to8086 = (d: Desk, c: Case): void => {
+  const paragraph = (n: number): bigint => pick([0x1000n, 0x1400n, 0x1111n, 0x1234n, 0xffffn, 0x0n], n);
+  const flags = pick([0x202n, 0x3202n, 0x2n, 0x7202n, 0x243202n, 0x80202n, 0x100202n, 0x13ed7n], c.imm);
+  const offset = pick([0x200n, 0x201n, 0x200n, 0xff00n, 0x1fcn, 0x2ffn, 0x10200n], c.value2);
+  const data = [c.value, c.value2 + 1, c.reg, c.rm].map(paragraph);
+  pushFrame(
+    d,
+    [offset, 0x1000n, flags | 0x20000n, pick([0x7ff0n, 0x1_7ff0n, 0x8000n], c.value), pick([0x1000n, 0x1100n], c.reg), ...data],
+    4,
+  );
+};
 const far = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
+  if (form.mnemonic === 'IRET' && c.count === 7 && d.cpl === 0 && d.mode.startsWith('prot')) return to8086(d, c);
   const to = outer(d, c);
   const cs = BigInt(to?.cs ?? chosenSelector(d, c, plainCode(d)));
   if (form.mnemonic === 'RETF')
@@ -206,8 +222,11 @@ const fixed = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
     }
     case 'msr':
       s.rcx = BigInt(form.mnemonic.endsWith('GETBV') || form.mnemonic.endsWith('SETBV') ? c.value % 3 : pick(msrNumbers, c.value));
-      s.rax = fit(d, pick([s.efer, 0n, 0x500n, BigInt(at.data), 0xffff_ffffn], c.value2) & 0xffffffffn);
-      s.rdx = pick([0n, 0n, 0x8000n, 0xffff_8000n, 0xffff_ffffn], c.imm);
+      s.rax = fit(
+        d,
+        pick([s.efer, 0n, 0x500n, BigInt(at.data), 0xffff_ffffn, 0x7040600n, 0x7010506n, 0x6030006n, 0x4000806n], c.value2) & 0xffffffffn,
+      );
+      s.rdx = pick([0n, 0n, 0x8000n, 0xffff_8000n, 0xffff_ffffn, 0x7040600n, 0x2040600n], c.imm);
       return;
     case 'call':
       if (form.mnemonic === 'SYSEXIT') {
@@ -243,7 +262,7 @@ const fixed = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
       s.rcx = fit(d, pick([1n, 0n, 2n, 7n, 8n, 0x1fn, 0x20n, 0x3fn], c.count));
       return;
     case 'time':
-      s.rax = BigInt(pick([0, 1, 7, 0x80000000, 0x80000001, 0x80000008, 13, 0x40000000], c.value));
+      s.rax = BigInt(pick([0, 1, 7, 0x80000000, 0x80000001, 0x80000008, 13, 0x40000000, 0x80000007, 2], c.value));
       s.rcx = BigInt(c.count % 2);
       return;
     case 'cache':
@@ -254,7 +273,11 @@ const fixed = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
       // Instructions with fixed registers that the table does not name: the accumulator and its extension, comparands, bases.
       s.rax = fit(d, pick(operands, c.value2));
       s.rdx = fit(d, pick(operands, c.imm));
-      if (form.mnemonic === 'XLAT') s.rbx = fit(d, BigInt(at.data + 0x100) - (d.mode === 'long64' ? 0n : s.ds.base));
+      if (form.mnemonic === 'XLAT') {
+        s.rbx = fit(d, BigInt(at.data + 0x100) - (d.mode === 'long64' ? 0n : s.ds.base));
+        // A byte unlike its neighbours.
+        putWord(d, at.data + 0x100 + Number(s.rax & 0xffn), BigInt(0x40 + (c.imm % 64)), 1);
+      }
       if (form.mnemonic === 'LEAVE') s.rbp = s.rsp;
       if (form.mnemonic === 'POPA')
         pushFrame(
@@ -323,6 +346,10 @@ export const layOut = (d: Desk, form: Form, c: Case): Encoding => {
   const registerOperand = form.operands.find((o) => o.at === 'E' || o.at === 'R');
   let rm: Encoding['rm'] = { register: c.rm & high };
   const { imm, imm2 } = immediate(d, form, c);
+  if (form.map >= 3 && form.operands.some((o) => o.at === 'B')) {
+    const n = vvvvOf({ code, imm2 });
+    if (n !== 4) d.s[gpr[n] as 'rax'] = fit(d, pick(bitOperands, c.count + 8 * (c.imm & 3)));
+  }
   const general = form.operands.find((o) => o.at === 'G' || o.at === 'Z');
   if (general !== undefined && reg !== 4)
     d.s[gpr[reg] as 'rax'] = fit(d, form.topic === 'probe' ? BigInt(c.value2 & 3) : pick(operands, c.value2));

@@ -173,7 +173,7 @@ export const systemResults: readonly Row[] = [
   {
     clause: 'time.registers',
     code: '0fa2',
-    change: { rax: 1n << 40n },
+    change: { rax: (1n << 40n) | 2n },
     good: ends(2, { after: { rax: 5n, rbx: 6n, rcx: 7n, rdx: 8n } }),
     spoil: state(() => ({ rax: (1n << 40n) | 5n })),
   },

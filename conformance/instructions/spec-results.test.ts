@@ -1,5 +1,5 @@
 // What completed instructions leave, and what must stay, told by hand: kept with the right answer, broken with one thing spoilt.
-// The rows are in spec-results.ts and spec-stays.ts.
+// The rows are in spec-results.ts, spec-results-system.ts, spec-results-tasks.ts and spec-stays.ts.
 
 import { describe, expect, test } from 'vitest';
 import { instructions } from '../../spec/instructions/index.ts';
@@ -7,6 +7,7 @@ import { completes, faults } from './spec-answers.ts';
 import { type Setting, tell } from './spec-history.ts';
 import { results } from './spec-results.ts';
 import { systemResults } from './spec-results-system.ts';
+import { taskResults } from './spec-results-tasks.ts';
 import { type Change, type Patches, type Row, user, kernel, sys, d } from './spec-row.ts';
 import { stays } from './spec-stays.ts';
 
@@ -32,7 +33,7 @@ const simple: readonly (readonly [topic: string, setting: Setting, code: string]
   ['call', sys, '0f05'],
   ['cache', user, '90'],
 ];
-const rows: readonly Row[] = [...results, ...systemResults, ...stays];
+const rows: readonly Row[] = [...results, ...systemResults, ...taskResults, ...stays];
 const told = new Set([...rows.map((r) => r.clause), ...simple.map(([topic]) => `${topic}.completes`)].map((c) => `instructions.${c}`));
 describe('results and what stays', () => {
   test.each(rows)('$clause', ({ clause, setting = user, code, change = {}, patches = [], good, spoil, run = {} }) => {

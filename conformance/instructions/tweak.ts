@@ -3,9 +3,9 @@
 
 import type { CpuFeature } from '../../spec/instructions/vocabulary.ts';
 import type { Tweak } from './choice.ts';
-import { byteAt, codeWidth, type Desk, holdable, put, putWord, segmentFor } from './desk.ts';
+import { byteAt, codeWidth, type Desk, fit, holdable, put, putWord, segmentFor } from './desk.ts';
 import { loadable } from './edges.ts';
-import { callGateEdit, descriptorEdit, gateEdit, highEdit, tssEdit, upperEdit } from './edit-tables.ts';
+import { callGateEdit, descriptorEdit, gateEdit, highEdit, redirectEdit, taskEdit, tssEdit, upperEdit } from './edit-tables.ts';
 import { entryAt } from './furniture.ts';
 import * as at from './layout.ts';
 
@@ -117,6 +117,12 @@ export const early = (d: Desk, { kind, a, b }: Tweak): void => {
     case 'upper':
       upperEdit(d, a % 4, b);
       return;
+    case 'task':
+      taskEdit(d, a, b);
+      return;
+    case 'redirect':
+      redirectEdit(d, a, b);
+      return;
     case 'high':
       highEdit(d);
       return;
@@ -211,8 +217,22 @@ export const late = (d: Desk, { kind, a, b }: Tweak): void => {
       if (s.shadow === 'sti') s.rflags |= 0x200n;
       return;
     case 'breakpoint': {
-      s.dr0 = pick([s.cs.base + s.rip, BigInt(at.data + 0x100), BigInt(at.data + 0x104), s.cs.base + s.rip + 1n], a);
-      s.dr7 = 0x402n | (BigInt(pick([0x0, 0x1, 0x3, 0xd, 0xf, 0x5], b)) << 16n) | (b > 12 ? 0x2000n : 0n);
+      // Kinds and lengths: fetch, write, read or write; 1, 2 and 4 bytes; ports, which CR4.DE makes defined.
+      const how = pick([0x0, 0x1, 0x3, 0xd, 0xf, 0x5, 0x7, 0x2, 0x6, 0xe, 0x0, 0x3, 0xf, 0x1, 0x0, 0x3], b);
+      const top = s.ss.base + (codeWidth(d) === 16 ? s.rsp & 0xffffn : s.rsp);
+      const places =
+        (how & 3) === 0
+          ? [s.cs.base + s.rip, s.cs.base + s.rip + 1n, s.cs.base + s.rip + 2n]
+          : (how & 3) === 2
+            ? [0x60n, 0x61n, 0x63n, 0x3f8n, 0x3fan, 0x6cn, s.rdx & 0xffffn]
+            : [at.data + 0x100, at.data + 0x104, at.data + 0x102, at.data + 0x107, at.data + 0x180, at.data + 0x103].map(BigInt);
+      const n = (a >> 4) & 3;
+      s[(['dr0', 'dr1', 'dr2', 'dr3'] as const)[n] as 'dr0'] = pick(
+        (how & 3) === 1 || (how & 3) === 3 ? [...places, fit(d, top - 4n), top] : places,
+        a & 15,
+      );
+      s.dr7 |= (BigInt((a & 1) === 0 ? 2 : 1) << BigInt(2 * n)) | (BigInt(how) << BigInt(16 + 4 * n)) | (b === 15 ? 0x2000n : 0n);
+      if ((how & 3) === 2 && d.cpu.has.includes('de')) s.cr4 |= 8n;
       return;
     }
     default:

@@ -40,6 +40,13 @@ const features = {
       gbpages: true,
       pku: true,
       lam: true,
+      popcnt: true,
+      lzcnt: true,
+      movbe: true,
+      cx16: true,
+      bmi1: true,
+      bmi2: true,
+      adx: true,
     } satisfies Record<CpuFeature, true>,
   },
 } as const;

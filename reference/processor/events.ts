@@ -37,6 +37,7 @@ const image = (c: Cpu, resume: boolean): number => (resume ? readFlags(c) | RF :
 export const deliver = (c: Cpu, vector: number, error: number, source: Source, resume: boolean): void => {
   if (!c.protect) {
     deliverReal(c, vector, resume);
+    unguard(c, vector, source);
     return;
   }
   const ext = source === 'software' ? 0 : 1;
@@ -83,6 +84,10 @@ export const deliver = (c: Cpu, vector: number, error: number, source: Source, r
   const code = accessed(c, d);
   c.flags &= ~(TF | VM | RF | NT | ((type & 1) === 0 ? IF : 0));
   finish(c, frame, inner, level, code, selector, targetLo, targetHi);
+  unguard(c, vector, source);
+};
+/** The handler of a debug exception may access the debug registers: DR7.GD is cleared. */
+const unguard = (c: Cpu, vector: number, source: Source): void => {
   if (vector === DB && source === 'exception') c.dr7 &= ~(1 << 13);
 };
 const lookUpCode = (c: Cpu, selector: number, error: number): Descriptor => {

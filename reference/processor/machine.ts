@@ -45,6 +45,13 @@ const FEATURES: readonly CpuFeature[] = [
   'monitor',
   'sse2',
   'gbpages',
+  'popcnt',
+  'lzcnt',
+  'movbe',
+  'cx16',
+  'bmi1',
+  'bmi2',
+  'adx',
 ];
 const MEMORY_LIMIT = 1 << 30;
 const HLT = 0xf4;

@@ -1,6 +1,7 @@
 // From a segment and an offset to bytes: what each segment permits, where its limit lies, canonical addresses, alignment, and the bytes themselves.
 // Intel SDM volume 3, Limit Checking; Type Checking; volume 1, Canonical Addressing; volume 3, Interrupt 17—Alignment Check Exception.
 
+import { accessed } from './breakpoints.ts';
 import { cr0, flag, gpr, ones, segments } from './bits.ts';
 import { type Access, foretell, physical, surround, translate } from './paging.ts';
 import type { Segment } from './vocabulary.ts';
@@ -102,6 +103,7 @@ const alignment: Fault = { vector: 17, error: 0, rule: 'operand.alignment' };
 export const place = (w: Work, linear: bigint, size: number, access: Access, aligned: number = size): readonly number[] => {
   const misaligned = aligned > 1 && !access.implicit && alignmentChecked(w) && (linear & BigInt(aligned - 1)) !== 0n;
   if (misaligned && !w.system) undecided('whether the host checks alignment');
+  if (w.watch !== undefined) accessed(w.watch, linear, size, access.write, access.implicit === true);
   try {
     const first = translate(w, linear, access);
     const left = 4096 - (low(linear) & 0xfff);
@@ -147,6 +149,7 @@ export const writeAt = (w: Work, n: number, offset: bigint, size: number, value:
 /** Reads the processor's own tables. */
 export const readTable = (w: Work, linear: bigint, size: number): bigint => {
   const at = translate(w, linear, implicitRead);
+  if (w.watch !== undefined) accessed(w.watch, linear, size, false, true);
   return (at % 4096) + size <= 4096 ? physical(w, at, size) : load(w, place(w, linear, size, implicitRead), size);
 };
 const implicitRead: Access = { write: false, implicit: true };

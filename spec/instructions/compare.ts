@@ -167,7 +167,7 @@ const frame = (g: InstructionsGhost, e: Ending, memory: Memory, add: Add): void 
     const saw = word(memory, at, size);
     if (saw === undefined) continue;
     if (((expected ^ saw) & ~loose) === 0n) continue;
-    if (name === 'rflags') compareFlags(g, e, saw, 'frame.flags', expected, size === 2 ? 0xffff : 0x3fffff, add);
+    if (name === 'rflags') compareFlags(g, e, saw, 'frame.flags', expected, (size === 2 ? 0xffff : 0x3fffff) & ~low(loose), add);
     else add(frameKind[name], `saved ${name}`, expected, saw);
   }
 };

@@ -1,17 +1,19 @@
 // What follows an instruction that completed: RF, single-step trap, a pending interrupt, the step limit, and the INT3 that ends the program.
 // Intel SDM volume 3, Single-Step Exception Condition; Priority Among Concurrent Events; Masking Exceptions and Interrupts When Switching Stacks.
 
+import { BS, codeBreakpoints, setStatus } from './breakpoints.ts';
 import { copyOf } from './copy.ts';
 import { flag, gpr, ones } from './bits.ts';
 import { arrive, endingOf } from './event.ts';
 import { fetcher, reach } from './fetch.ts';
 import type { Ending } from './ghost.ts';
+import { bothPending } from './virtual-interrupts.ts';
 import type { CpuStimulus } from './vocabulary.ts';
 import { codeSize, flagsOf, leave, type Raised, undecided, type Work } from './work.ts';
 
 const INT3 = 0xcc;
-/** DR6: single step. SDM volume 3, Debug Status Register (DR6). B0 to B3 may be cleared or set by any debug exception. */
-const BS = 1n << 14n;
+/** Which bytes a bit string is read from, and whether ARPL writes what it does not change, is open. */
+const unwatched = new Set(['BT', 'BTS', 'BTR', 'BTC', 'ARPL', 'INT', 'INT3', 'INTO', 'INT1', 'BOUND', 'HLT']);
 const systemCalls = new Set(['SYSCALL', 'SYSRET', 'SYSENTER', 'SYSEXIT']);
 const noBytes: ReadonlyMap<number, number> = new Map();
 
@@ -31,6 +33,12 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false): Ending => 
   // Not preserved, so not to be told (SDM volume 1, General-Purpose Registers in 64-Bit Mode). One that is 0 stays 0 whether it is kept or cleared.
   if (i.code === 64 && codeSize(s) !== 64) for (const name of gpr) if (s[name as 'rax'] > ones(4)) leave(w, name, ones(8) - ones(4));
   const told = { rule: 'complete', fault: false, perhaps: noBytes };
+  const { watch } = w;
+  const met = watch?.met ?? 0;
+  if (watch !== undefined) {
+    watch.over = true;
+    if (met !== 0 && (unwatched.has(mnemonic) || loadsSs(w) || w.repeats)) undecided('a breakpoint that this instruction met');
+  }
   if (w.event !== undefined) {
     s.rflags &= ~BigInt(flag.RF);
     return arrive(w, { ...w.event, rip: s.rip, flags: flagsOf(s) }, { ...told, completed: copyOf(s) });
@@ -41,15 +49,18 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false): Ending => 
   if (stepping && systemCalls.has(mnemonic)) {
     // SYSCALL that masks TF is followed by no trap; what happens where TF stays set, or was set, is left open.
     if (mnemonic !== 'SYSCALL' || (flagsOf(s) & flag.TF) !== 0) undecided('single-stepping a fast system call');
-  } else if ((stepping || trapped) && !loadsSs(w)) {
+  } else if ((stepping || trapped || met !== 0) && !loadsSs(w)) {
     if (w.halted) undecided('single-stepping HLT');
     const completed = copyOf(s);
-    s.dr6 |= BS;
-    leave(w, 'dr6', 0xfn);
+    setStatus(w, met | (stepping || trapped ? BS : 0), watch?.enabled ?? 0);
     return arrive(
       w,
       { vector: 1, software: false, rip: s.rip, flags: w.between ? flagsOf(s) | flag.RF : flagsOf(s) },
-      { ...told, rule: 'step.trap', completed },
+      {
+        ...told,
+        rule: met === 0 ? 'step.trap' : i.form.topic === 'io' && w.stores.size === 0 && w.ports.length > 0 ? 'debug.port' : 'debug.data',
+        completed,
+      },
     );
   }
   const { interrupt } = run;
@@ -79,6 +90,7 @@ const loadsSs = (w: Work): boolean => {
 /** The next instruction: INT3, a stop, or a fault of fetching it. */
 const goesOn = (w: Work): Ending => {
   const { s, cpu } = w;
+  if (bothPending(w)) undecided('VIF and VIP both set');
   const completed = copyOf(s);
   const told = { rule: 'complete', fault: false, perhaps: noBytes, completed };
   const long = codeSize(s) === 64;
@@ -86,6 +98,12 @@ const goesOn = (w: Work): Ending => {
   const { at, stride, count } = cpu.stops;
   const stop = linear >= at && linear < at + BigInt(stride * count);
   if (stop && (linear - at) % BigInt(stride) !== 0n) undecided('the program jumps into a stop');
+  const hit = w.watch === undefined ? 0 : codeBreakpoints(w.watch, s);
+  if (hit !== 0) {
+    if (loadsSs(w)) undecided('an instruction breakpoint after a load of SS');
+    setStatus(w, hit, w.watch?.enabled ?? 0);
+    return arrive(w, { vector: 1, software: false, rip: s.rip, flags: flagsOf(s) }, { ...told, rule: 'debug.code' });
+  }
   let next = INT3;
   try {
     if (stop) reach(w);

@@ -36,6 +36,8 @@ export interface Instruction {
   readonly second: number;
   /** 66H stands before it. */
   readonly sizePrefix: boolean;
+  /** VEX.vvvv: a register. */
+  readonly vvvv: number;
   /** Not valid in the mode it stands in. */
   readonly wrongMode: boolean;
 }
@@ -153,7 +155,9 @@ export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered
     else break;
     rex = 0; // a REX prefix counts only right before the opcode
   }
-  let map: 0 | 1 | 2 = 0;
+  let map: Form['map'] = 0;
+  let vvvv = 0;
+  let vexPrefix = 0;
   if (op === 0x0f) {
     map = 1;
     op = fetch(k++);
@@ -162,6 +166,18 @@ export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered
       op = fetch(k++);
     }
   }
+  if (map === 0 && op === 0xc4 && mode.protected && (code === 64 || (fetch(k) & 0xc0) === 0xc0)) {
+    // Three bytes: inverted R, X, B and the map; W, inverted vvvv, L and the prefix that is implied; then the opcode.
+    const [first, second] = [fetch(k++), fetch(k++)];
+    op = fetch(k++);
+    map = (first & 31) === 2 ? 3 : 4;
+    const reserved = big || lock || repeat !== 0 || rex !== 0 || (second & 4) !== 0 || ((first & 31) !== 2 && (first & 31) !== 3);
+    if (reserved || candidates(map, op).length === 0) return { notCovered: 'VEX prefix', reserved: true };
+    if (code === 64) rex = 0x40 | ((second & 0x80) >> 4) | (((first & 0xe0) ^ 0xe0) >> 5);
+    vvvv = ((second >> 3) & 15) ^ 15;
+    if (code !== 64) vvvv &= 7;
+    vexPrefix = [0, 0x66, 0xf3, 0xf2][second & 3] as number;
+  }
   const list = candidates(map, op);
   if (list.length === 0) return { notCovered: `opcode ${map}:${op.toString(16)}` };
   // VEX and EVEX prefixes stand where LES, LDS and BOUND do.
@@ -169,7 +185,7 @@ export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered
   if (vex && code === 64) return { notCovered: 'VEX or EVEX prefix', reserved: true };
   const hasModrm = list[0]?.hasModrm === true;
   const modrm = hasModrm ? tail(fetch, () => list.every((f) => refused(f, mode, lock)))(k++) : 0;
-  const mandatory = repeat !== 0 ? repeat : big ? 0x66 : 0;
+  const mandatory = map >= 3 ? vexPrefix : repeat !== 0 ? repeat : big ? 0x66 : 0;
   const selected = select(list, mode, modrm, mandatory, op === 0x90 && (rex & 1) === 0);
   if (selected === undefined) {
     const notCovered = `opcode ${map}:${op.toString(16)}, ModRM ${modrm.toString(16)}`;
@@ -294,6 +310,7 @@ export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered
     immediate,
     second,
     sizePrefix: big,
+    vvvv,
     wrongMode: wrong,
   };
 };

@@ -2,10 +2,11 @@
 // Intel SDM volume 3, Interrupt 8—Double Fault Exception; Instruction-Breakpoint Exception Condition (RF in the image); Error Code.
 
 import { flag } from './bits.ts';
+import { GD } from './breakpoints.ts';
 import { deliver } from './deliver.ts';
 import { reach } from './fetch.ts';
 import type { Ending, Frame } from './ghost.ts';
-import { cpl, type Draft, type Fault, flagsOf, in64, protectedMode, type Raised, undecided, type Work } from './work.ts';
+import { cpl, type Draft, type Fault, flagsOf, in64, leave, low, protectedMode, type Raised, undecided, type Work } from './work.ts';
 
 /** #DE, #TS, #NP, #SS, #GP (and #CP). SDM volume 3, table Interrupt and Exception Classes. */
 const contributory = new Set([0, 10, 11, 12, 13, 21]);
@@ -110,6 +111,11 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
               ...(now.external ? { open: flag.RF } : {}),
             };
       continue;
+    }
+    // The handler of a debug exception may use the debug registers. SDM volume 3, Debug Control Register (DR7).
+    if (now.vector === 1 && !now.software && (low(w.s.dr7) & GD) !== 0) {
+      if (now.instruction) leave(w, 'dr7', BigInt(GD));
+      else w.s.dr7 &= ~BigInt(GD);
     }
     startable(w);
     return endingOf(w, told, 'event', rule, now, stopAt(w), frame);

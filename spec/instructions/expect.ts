@@ -12,8 +12,24 @@ import { fetcher } from './fetch.ts';
 import type { Ending, Expectation } from './ghost.ts';
 import { legal } from './legal.ts';
 import { meaningOf } from './meaning/index.ts';
+import { codeBreakpoints, setStatus, watchOf } from './breakpoints.ts';
+import { bothPending } from './virtual-interrupts.ts';
 import type { CpuFeature, CpuState, CpuStimulus, GrantedCpu } from './vocabulary.ts';
-import { begin, codeSize, type Fault, flagsOf, has, like8086, low, type Raised, type Undecided, undecided, type Work } from './work.ts';
+import {
+  begin,
+  codeSize,
+  type Fault,
+  flagsOf,
+  has,
+  leave,
+  like8086,
+  low,
+  raise,
+  type Raised,
+  type Undecided,
+  undecided,
+  type Work,
+} from './work.ts';
 
 const isRaised = (thrown: unknown): thrown is Raised => typeof thrown === 'object' && thrown !== null && 'faults' in thrown;
 const isUndecided = (thrown: unknown): thrown is Undecided => typeof thrown === 'object' && thrown !== null && 'undecided' in thrown;
@@ -42,7 +58,14 @@ const faulting = (w: Work, fault: Fault): Ending => {
     fresh.ports = w.ports;
   }
   // DR6 and CR2 apart, a fault changes nothing before delivery.
-  const flags = flagsOf(fresh.s) | (fault.trap === true ? 0 : flag.RF);
+  const keepsRf = fault.trap === true || fault.rule === 'debug.code';
+  const flags = flagsOf(fresh.s) | (keepsRf ? 0 : flag.RF);
+  if (w.watch !== undefined) {
+    fresh.watch = { ...w.watch, over: true };
+    // Whether a breakpoint that a faulting instruction met is remembered is open.
+    if (w.watch.met !== 0) leave(fresh, 'dr6', 0xfn);
+  }
+  if (fault.debug !== undefined) setStatus(fresh, fault.debug, w.watch?.enabled ?? 0);
   return arrive(
     fresh,
     {
@@ -52,6 +75,7 @@ const faulting = (w: Work, fault: Fault): Ending => {
       software: false,
       rip: w.before.rip,
       flags,
+      ...(fault.rule === 'debug.detect' ? { open: flag.RF } : {}),
     },
     { rule: fault.rule, fault: true, completed: copyOf(fresh.s), perhaps: w.repeats ? w.tried : w.stores },
   );
@@ -64,7 +88,13 @@ export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, grante
   try {
     let faults: readonly Fault[] = [];
     try {
-      if ((low(state.dr7) & 0xff) !== 0) undecided('breakpoints are enabled');
+      if ((low(state.dr7) & 0xff) !== 0) {
+        if (!w.system) undecided("the debug registers are the host's own");
+        w.watch = watchOf(state);
+        const hit = w.watch === undefined ? 0 : codeBreakpoints(w.watch, state);
+        if (hit !== 0) raise({ vector: 1, rule: 'debug.code', debug: hit });
+      }
+      if (bothPending(w)) undecided('VIF and VIP both set');
       const decoded = decode(fetcher(w), {
         code: codeSize(state),
         protected: !like8086(state),
@@ -78,12 +108,14 @@ export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, grante
     } catch (thrown) {
       if (!isRaised(thrown)) throw thrown;
       ({ faults } = thrown);
+      if (w.repeats && w.watch !== undefined && w.watch.met !== 0) undecided('a breakpoint that an iteration before the fault met');
     }
     const endings = [...faults, ...w.also].map((fault) => faulting(w, fault));
     const completes = faults.length === 0;
     if (!completes) return { instruction, endings, completes };
     const perhaps: Ending[] = [];
     if (trapsPerhaps(w)) {
+      if (w.watch !== undefined) undecided('breakpoints where a trap only perhaps comes');
       const again: Work = { ...begin(state, memory, granted, cpu), i: w.i };
       meaningOf(w.i.form)(again);
       perhaps.push(complete(again, run, true));

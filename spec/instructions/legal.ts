@@ -2,6 +2,7 @@
 // Intel SDM volume 2, LOCK—Assert LOCK# Signal Prefix, and the exception lists of the pages; volume 3, Privileged Instructions.
 
 import { cr4 } from './bits.ts';
+import { BD, GD } from './breakpoints.ts';
 import type { Form } from './forms/index.ts';
 import type { CpuFeature } from './vocabulary.ts';
 import { cpl, gp, has, ia32e, low, ofSystem, raise, ud, undecided, type Work } from './work.ts';
@@ -16,6 +17,7 @@ export const controlRegisterExists = (w: Work): boolean => {
   return n === 0 || n === 2 || n === 3 || n === 4 || (n === 8 && w.i.code === 64);
 };
 
+const later: ReadonlySet<string> = new Set(['popcnt', 'lzcnt', 'movbe', 'bmi1', 'bmi2', 'adx']);
 export const legal = (w: Work): void => {
   const { i } = w;
   const { form } = i;
@@ -27,7 +29,11 @@ export const legal = (w: Work): void => {
       undecided('LOCK before a move of a control register');
     ud('ud.lock');
   }
-  if (form.feature !== undefined && !has(w, form.feature as CpuFeature)) absent(w);
+  if (form.feature !== undefined && !has(w, form.feature as CpuFeature)) {
+    // Without LZCNT and BMI1 the opcodes are BSR and BSF; and a list of features may be older than these.
+    if (later.has(form.feature)) undecided('whether the processor has the instruction');
+    absent(w);
+  }
   if (form.feature === 'fsgsbase' && (low(w.s.cr4) & cr4.FSGSBASE) === 0) absent(w);
   if (form.privileged && cpl(w.s) !== 0) deny(w, form);
 };
@@ -38,6 +44,12 @@ const deny = (w: Work, form: Form): void => {
     // #UD or #GP(0): the page gives no order.
     raise({ vector: 6, rule: 'ud.register' }, { vector: 13, error: 0, rule: 'privileged.gp' });
   }
+  if (form.topic === 'debug' && (low(w.s.dr7) & GD) !== 0)
+    raise(
+      { vector: 1, rule: 'debug.detect', debug: BD },
+      { vector: 13, error: 0, rule: 'privileged.gp' },
+      { vector: 6, rule: 'ud.register' },
+    );
   if (form.topic === 'debug' && (w.i.reg >= 8 || w.i.reg === 4 || w.i.reg === 5))
     raise({ vector: 6, rule: 'ud.register' }, { vector: 13, error: 0, rule: 'privileged.gp' });
   if (form.mnemonic === 'XSETBV' && (low(w.s.cr4) & cr4.OSXSAVE) === 0) {

@@ -60,6 +60,8 @@ export const value = (w: Work, n: number): bigint => {
       return register(w, i.reg, size);
     case 'Z':
       return register(w, i.rm, size);
+    case 'B':
+      return register(w, i.vvvv, size);
     case 'acc':
       return register(w, 0, size);
     case 'CL':
@@ -91,6 +93,9 @@ export const assign = (w: Work, n: number, result: bigint): void => {
       return;
     case 'Z':
       setRegister(w, w.i.rm, size, result);
+      return;
+    case 'B':
+      setRegister(w, w.i.vvvv, size, result);
       return;
     case 'acc':
       setRegister(w, 0, size, result);

@@ -30,7 +30,14 @@ export type CpuFeature =
   | 'sse2'
   | 'gbpages'
   | 'pku'
-  | 'lam';
+  | 'lam'
+  | 'popcnt'
+  | 'lzcnt'
+  | 'movbe'
+  | 'cx16'
+  | 'bmi1'
+  | 'bmi2'
+  | 'adx';
 /** How the guest's sensitive instructions are handled: by the processor itself, or by a monitor over a processor. */
 export type Monitor = 'none' | 'trap-and-emulate' | 'binary-translation' | 'paravirtual' | 'hardware';
 

@@ -3,6 +3,7 @@
 
 import type { Memory } from '../clause.ts';
 import type { Granted } from '../units.ts';
+import type { Watch } from './breakpoints.ts';
 import { cr0, efer, flag, gpr, ones, type Size, segments } from './bits.ts';
 import { copyOf, type Draft } from './copy.ts';
 import type { Instruction } from './decode.ts';
@@ -19,6 +20,8 @@ export interface Fault {
   readonly rule: string;
   /** A trap: the saved RIP is that of the next instruction. */
   readonly trap?: true;
+  /** #DB as a fault: bits of DR6. RF of the image stays for an instruction breakpoint, and is open elsewhere. */
+  readonly debug?: number;
 }
 /** Thrown where the instruction cannot complete: exactly one of these faults is permitted. */
 export interface Raised {
@@ -75,6 +78,8 @@ export interface Work {
   halted: boolean;
   event: Arriving | undefined;
   readonly walks: Map<number, number>;
+  /** Breakpoints that are enabled. */
+  watch: Watch | undefined;
 }
 
 export { low };
@@ -159,6 +164,7 @@ export const begin = (before: CpuState, memory: Memory, granted: Granted, cpu: G
   halted: false,
   event: undefined,
   walks: new Map(),
+  watch: undefined,
 });
 /** Leaves bits of a register, or of a part of a segment, unjudged. */
 export const leave = (w: Work, what: string, bits: bigint = ones(8)): void => {

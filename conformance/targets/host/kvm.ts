@@ -29,6 +29,8 @@ const apiVersion = 12;
 export const run = {
   immediateExit: 1,
   reason: 8,
+  /** Taken at each KVM_RUN where the local APIC is not in the kernel, over what KVM_SET_SREGS has set. */
+  cr8: 16,
   /** KVM_EXIT_IO: direction u8, size u8, port u16, count u32, data offset u64. KVM_EXIT_MMIO: data at + 8. KVM_EXIT_INTERNAL_ERROR: suberror u32. */
   exit: 32,
   validRegs: 288,

@@ -32,6 +32,13 @@ const bits: Readonly<Record<CpuFeature, readonly [leaf: number, subleaf: number,
   gbpages: [0x8000_0001, 0, 'edx', 26],
   pku: [7, 0, 'ecx', 3],
   lam: [7, 1, 'eax', 26],
+  popcnt: [1, 0, 'ecx', 23],
+  lzcnt: [0x8000_0001, 0, 'ecx', 5],
+  movbe: [1, 0, 'ecx', 22],
+  cx16: [1, 0, 'ecx', 13],
+  bmi1: [7, 0, 'ebx', 3],
+  bmi2: [7, 0, 'ebx', 8],
+  adx: [7, 0, 'ebx', 19],
 };
 
 export type CpuFacts = Pick<GrantedCpu, 'has' | 'physicalBits' | 'vendor'>;

@@ -65,6 +65,7 @@ export const openVcpu = (kvm: Kvm, emulates: boolean, furnished: (at: number, le
     for (let i = 0; i < regsWords; i++) pageWords[(run.regs >> 2) + i] = words[regsFrom + i] as number;
     for (let i = 0; i < sregsWords; i++) pageWords[(run.sregs >> 2) + i] = words[sregsFrom + i] as number;
     pageQuads[(run.sregs + sregs.apicBase) >> 3] = apicBase;
+    pageQuads[run.cr8 >> 3] = pageQuads[(run.sregs + sregs.cr8) >> 3] as bigint;
     page.fill(0, run.events, run.events + 64);
     page[shadowAt] = words[(from + at.shadow) >> 2] as number;
     pageWords[eventFlagsAt >> 2] = eventFlags;

@@ -77,9 +77,9 @@ export const frameClauses: readonly Clause<InstructionsGhost>[] = [
   ),
   of(
     'step.dr6',
-    'DR6.BS is set by a single-step trap',
+    'DR6 says why: BS after a single-step trap, B0 to B3 for the breakpoints that were met, BD for a debug register that was accessed',
     ['dr6'],
-    (m) => m.before.met?.rule === 'step.trap' && m.event.state.dr6 !== undefined,
+    (m) => (m.before.met?.rule === 'step.trap' || m.before.met?.rule.startsWith('debug.') === true) && m.event.state.dr6 !== undefined,
     sdm('Volume 3, Debug, Debug Status Register (DR6)'),
   ),
 ];

@@ -12,6 +12,8 @@ interface TopicText {
   readonly topic: Topic;
   readonly cite: Citation;
   readonly what: string;
+  /** Where `what` names only those that write. */
+  readonly all?: string;
   /** What instructions of the topic write. */
   readonly writes: readonly Part[];
 }
@@ -65,9 +67,15 @@ const topics: readonly TopicText[] = [
     topic: 'far',
     cite: volume2('CALL—Call Procedure, JMP—Jump, RET, IRET'),
     what: 'far transfers',
-    writes: ['registers', 'flags', 'stores', 'target', 'selector', 'hidden', 'descriptor'],
+    writes: ['registers', 'flags', 'stores', 'target', 'selector', 'hidden', 'descriptor', 'system'],
   },
-  { topic: 'interrupt', cite: volume2('INT n/INTO/INT3/INT1—Call to Interrupt Procedure'), what: 'software interrupts', writes: [] },
+  {
+    topic: 'interrupt',
+    cite: volume2('INT n/INTO/INT3/INT1—Call to Interrupt Procedure'),
+    what: 'software interrupts that the virtual-8086 program handles itself',
+    all: 'software interrupts',
+    writes: ['flags', 'stores', 'target'],
+  },
   {
     topic: 'flag',
     cite: volume2('PUSHF/PUSHFD/PUSHFQ, POPF/POPFD/POPFQ, STI, CLI'),
@@ -175,6 +183,6 @@ const partClause = (t: TopicText, part: Part): Clause<InstructionsGhost> => {
   return noted(ofTopic, t.topic, made);
 };
 export const resultClauses: readonly Clause<InstructionsGhost>[] = topics.flatMap((t) => [
-  completesClause(t.topic, t.cite, `${t.what} complete, or end the way their page says, where no rule demands a fault`),
+  completesClause(t.topic, t.cite, `${t.all ?? t.what} complete, or end the way their page says, where no rule demands a fault`),
   ...t.writes.map((part) => partClause(t, part)),
 ]);

@@ -44,6 +44,11 @@ const rules: readonly RuleText[] = [
   { rule: 'far.privilege', cite: codeRules, says: 'a direct far transfer to another privilege level is #GP(selector)', harm: 'dies' },
   { rule: 'far.present', cite: codeRules, says: 'a far transfer to a code segment that is not present is #NP(selector)' },
   {
+    rule: 'task.refused',
+    cite: sdm('Volume 3, Task Management, Task Switching', 'Exception Conditions Checked During a Task Switch'),
+    says: 'a switch to a TSS that is not available, not in the GDT, not present or too small is #GP, #NP or #TS with its selector; of IRET #TS for #GP',
+  },
+  {
     rule: 'far.offset',
     cite: jumps,
     says: 'a far transfer beyond the limit of the new segment, or to an address that is not canonical, is #GP(0)',
@@ -115,6 +120,13 @@ const rules: readonly RuleText[] = [
     cite: sdm('Volume 3, 8086 Emulation, Sensitive Instructions'),
     says: 'CLI and STI above IOPL, and PUSHF, POPF and IRET in virtual-8086 mode below IOPL 3, are #GP(0)',
   },
+  {
+    rule: 'flag.virtual',
+    cite: sdm(
+      'Volume 3, 8086 Emulation, Class 2—Maskable Hardware Interrupt Handling in Virtual-8086 Mode Using the Virtual Interrupt Mechanism',
+    ),
+    says: 'where VIF stands for IF, setting it while VIP is set, and loading TF by POPF, is #GP(0)',
+  },
   { rule: 'flag.smap', cite: page('CLAC—Clear AC Flag in EFLAGS Register'), says: 'CLAC and STAC above CPL 0 are #UD' },
   {
     rule: 'umip.gp',
@@ -182,7 +194,7 @@ const rules: readonly RuleText[] = [
   },
   {
     rule: 'msr.lme',
-    cite: sdm('Volume 3, Processor Management and Initialization, Switching Out of IA-32e Mode Operation'),
+    cite: sdm('Volume 3, Paging, Paging-Mode Enabling'),
     says: 'changing EFER.LME while paging is on is #GP(0)',
   },
   {
@@ -207,6 +219,26 @@ const rules: readonly RuleText[] = [
     says: 'INVPCID of an unknown type or a descriptor with reserved bits is #GP(0)',
   },
   { rule: 'cache.nm', cite: page('WAIT/FWAIT—Wait'), says: 'WAIT with CR0.MP and CR0.TS is #NM' },
+  {
+    rule: 'debug.code',
+    cite: sdm('Volume 3, Debug, Instruction-Breakpoint Exception Condition'),
+    says: 'an enabled breakpoint on an instruction is #DB before it, with RF of the image clear',
+  },
+  {
+    rule: 'debug.data',
+    cite: sdm('Volume 3, Debug, Data Memory and I/O Breakpoint Exception Conditions'),
+    says: 'an instruction that accesses bytes of an enabled data breakpoint is followed by #DB',
+  },
+  {
+    rule: 'debug.port',
+    cite: sdm('Volume 3, Debug, Data Memory and I/O Breakpoint Exception Conditions'),
+    says: 'an instruction that accesses a port of an enabled I/O breakpoint is followed by #DB',
+  },
+  {
+    rule: 'debug.detect',
+    cite: sdm('Volume 3, Debug, General-Detect Exception Condition'),
+    says: 'with DR7.GD set, MOV of a debug register is #DB before it',
+  },
   {
     rule: 'step.trap',
     cite: sdm('Volume 3, Debug, Single-Step Exception Condition'),

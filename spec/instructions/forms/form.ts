@@ -2,8 +2,8 @@
 // Operand codes are those of Intel SDM volume 2, appendix A, Key to Abbreviations.
 
 /** Where an operand stands: E r/m, G reg field, M memory only, R register only, S segment register, C and D control and debug registers, Z register in
- *  the opcode, I immediate, J relative target, O offset, A far pointer, or a fixed register or value; `implied` names what the meaning finds itself. */
-export type Place = 'E' | 'G' | 'M' | 'R' | 'S' | 'C' | 'D' | 'Z' | 'I' | 'J' | 'O' | 'A' | 'acc' | 'CL' | 'DX' | 'one';
+ *  the opcode, B the register in VEX.vvvv, I immediate, J relative target, O offset, A far pointer, or a fixed register or value; `implied` names what the meaning finds itself. */
+export type Place = 'E' | 'G' | 'M' | 'R' | 'S' | 'C' | 'D' | 'Z' | 'I' | 'J' | 'O' | 'A' | 'B' | 'acc' | 'CL' | 'DX' | 'one';
 /** b 1, w 2, d 4, q 8, v operand size, z operand size at most 4, y 4 or 8 by operand size, s immediate 8 sign-extended, p far pointer, t table of limit and
  *  base, a pair of bounds, n no access (an address only), x twice y. */
 export type Width = 'b' | 'w' | 'd' | 'q' | 'v' | 'z' | 'y' | 's' | 'p' | 't' | 'a' | 'n' | 'x';
@@ -35,12 +35,13 @@ export type Topic =
   | 'cache'
   | 'undefined';
 
+export type Map = 0 | 1 | 2 | 3 | 4;
 export interface Form {
   /** 'ADD Eb,Gb': unique. */
   readonly id: string;
   readonly mnemonic: string;
-  /** 0 one byte, 1 after 0FH, 2 after 0F38H. */
-  readonly map: 0 | 1 | 2;
+  /** 0 one byte, 1 after 0FH, 2 after 0F38H; with VEX 3 for its 0F38H, 4 for its 0F3AH. */
+  readonly map: Map;
   readonly opcode: number;
   /** The low three bits of the opcode number a register. */
   readonly plus: boolean;
@@ -77,12 +78,12 @@ const placeOf: Readonly<Record<string, Operand>> = {
 const operandOf = (code: string): Operand => placeOf[code] ?? { at: code[0] as Place, width: code[1] as Width };
 const words = new Set(['lock', 'not64', 'only64', 'protected', 'd64', 'f64', 'cpl0']);
 
-/** One line: `[0F|0F38] OPCODE[+] [/digit|=MODRM] [m|r] [66|F2|F3|NP] MNEMONIC [operands] [lock] [not64|only64|protected] [d64|f64] [cpl0] [?feature]`.
+/** One line: `[0F|0F38|V38|V3A] OPCODE[+] [/digit|=MODRM] [m|r] [66|F2|F3|NP] MNEMONIC [operands] [lock] [not64|only64|protected] [d64|f64] [cpl0] [?feature]`.
  *  Throws where a line is none. */
 const parseLine = (line: string, topic: Topic): Form => {
   const rest = line.trim().split(/\s+/);
   const take = (pattern: RegExp): string | undefined => (rest[0] !== undefined && pattern.test(rest[0]) ? rest.shift() : undefined);
-  const map = take(/^0F38$/) === undefined ? (take(/^0F:$/) === undefined ? 0 : 1) : 2;
+  const map = ({ '0F:': 1, '0F38': 2, V38: 3, V3A: 4 } as const)[take(/^(0F:|0F38|V38|V3A)$/) ?? ''] ?? 0;
   const opcode = take(/^[0-9A-F]{2}\+?$/);
   if (opcode === undefined) throw new Error(`no opcode in ${line}`);
   const digit = take(/^\/[0-7r]$/);
@@ -104,7 +105,7 @@ const parseLine = (line: string, topic: Topic): Form => {
   return {
     id: [mnemonic, operands.join(',')].filter((s) => s !== '').join(' '),
     mnemonic,
-    map: map as Form['map'],
+    map,
     opcode: Number.parseInt(opcode, 16),
     plus: opcode.endsWith('+'),
     // Forms are read in every case: all have one shape.

@@ -1,15 +1,16 @@
 // All forms the spec covers, and which form an opcode selects. Anything else is an unknown instruction, about which nothing is said.
 // Intel SDM volume 2, appendix A, Opcode Map.
 
-import type { Form } from './form.ts';
+import type { Form, Map } from './form.ts';
 import { integerForms } from './integer.ts';
 import { systemForms } from './system.ts';
+import { vexForms } from './vex.ts';
 
 export type { Form, Operand, Topic } from './form.ts';
 /** The forms that are judged: what a generator of cases may encode. */
-export const forms: readonly Form[] = [...integerForms, ...systemForms];
+export const forms: readonly Form[] = [...integerForms, ...systemForms, ...vexForms];
 
-const tables: readonly Form[][][] = [[], [], []];
+const tables: readonly Form[][][] = [[], [], [], [], []];
 for (const form of forms)
   for (let k = 0; k < (form.plus ? 8 : 1); k++) {
     const table = tables[form.map] as Form[][];
@@ -19,4 +20,4 @@ for (const form of forms)
   }
 const none: readonly Form[] = [];
 /** Forms that share an opcode, in the order of the tables. */
-export const candidates = (map: 0 | 1 | 2, opcode: number): readonly Form[] => tables[map]?.[opcode] ?? none;
+export const candidates = (map: Map, opcode: number): readonly Form[] => tables[map]?.[opcode] ?? none;

@@ -59,6 +59,8 @@ export const integerForms: readonly Form[] = [
     0F: B0   CMPXCHG Eb,Gb lock
     0F: B1   CMPXCHG Ev,Gv lock
     0F: C7 /1 CMPXCHG8B Mx lock
+    0F38 F6 66 ADCX Gy,Ey ?adx
+    0F38 F6 F3 ADOX Gy,Ey ?adx
     27       DAA not64
     2F       DAS not64
     37       AAA not64
@@ -101,7 +103,10 @@ export const integerForms: readonly Form[] = [
     0F: BA /6 BTR Ev,Ib lock
     0F: BA /7 BTC Ev,Ib lock
     0F: BC NR BSF Gv,Ev
-    0F: BD NR BSR Gv,Ev`,
+    0F: BD NR BSR Gv,Ev
+    0F: B8 F3 POPCNT Gv,Ev ?popcnt
+    0F: BC F3 TZCNT Gv,Ev ?bmi1
+    0F: BD F3 LZCNT Gv,Ev ?lzcnt`,
   ),
   ...parse(
     'move',
@@ -132,6 +137,8 @@ export const integerForms: readonly Form[] = [
     99       CWD
     D7       XLAT
     0F: 1F /r NOP Ev
+    0F38 F0 NR MOVBE Gv,Mv ?movbe
+    0F38 F1 NR MOVBE Mv,Gv ?movbe
     ${each((name, i) => `0F: ${byte(0x40 + i)} CMOV${name} Gv,Ev`)}
     ${each((name, i) => `0F: ${byte(0x90 + i)} SET${name} Eb`)}`,
   ),

@@ -1,10 +1,10 @@
 // Addition, subtraction, logic, exchange-and-add, compare-and-exchange and decimal adjustment.
 // Intel SDM volume 2: ADD, ADC, SUB, SBB, CMP, AND, OR, XOR, TEST, INC, DEC, NEG, NOT, XADD, CMPXCHG, CMPXCHG8B/CMPXCHG16B, DAA, DAS, AAA, AAS.
 
-import { load, save } from '../access.ts';
+import { linearOf, load, offsetOf, save } from '../access.ts';
 import { flag, gpr, ones, type Size, statusFlags } from '../bits.ts';
 import { isMemory, memoryPlace, sizeOf, update, value } from '../operands.ts';
-import { flagsOf, leave, low, register, setFlags, setRegister, undecided, type Work } from '../work.ts';
+import { flagsOf, has, leave, low, register, setFlags, setRegister, undecided, type Work } from '../work.ts';
 import { added, logical, signZeroParity, subtracted } from './arithmetic.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
@@ -66,7 +66,11 @@ const compareAndExchange: Meaning = (w) => {
 const compareAndExchangePair: Meaning = (w) => {
   const half: Size = w.i.operandSize === 8 ? 8 : 4;
   const { s } = w;
-  if (half === 8) undecided('CMPXCHG16B, which CPUID may not offer');
+  if (half === 8) {
+    if (!has(w, 'cx16')) undecided('CMPXCHG16B, which CPUID may not offer');
+    // #GP(0) where it is not aligned: before or after a fault of the page is not said.
+    if ((linearOf(w, w.i.address?.segment ?? 3, offsetOf(w), 16, 'modify') & 15n) !== 0n) undecided('CMPXCHG16B that is not aligned');
+  }
   const places = memoryPlace(w, half * 2, 'modify', 0n, 8);
   const found = load(w, places, half * 2);
   const bits = BigInt(half * 8);

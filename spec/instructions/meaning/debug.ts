@@ -1,11 +1,11 @@
 // Debug registers: DR4 and DR5, reserved halves, fixed bits. Intel SDM volume 3, Debug Registers; volume 2, MOV—Move to/from Debug Registers.
 
+import { faultsOf } from '../access.ts';
 import { cr4 } from '../bits.ts';
-import { gp, leave, low, register, setRegister, ud, undecided, type Work } from '../work.ts';
+import { BD, GD } from '../breakpoints.ts';
+import { gp, leave, low, raise, register, setRegister, ud, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
-/** General detect: any access to a debug register is #DB. */
-const GD = 1 << 13;
 const numberOf = (w: Work): number => {
   const n = w.i.reg;
   if (n >= 8) ud('ud.register');
@@ -15,8 +15,9 @@ const numberOf = (w: Work): number => {
 };
 const names = ['dr0', 'dr1', 'dr2', 'dr3', '', '', 'dr6', 'dr7'] as const;
 const MOV: Meaning = (w) => {
+  // Which comes first where the register does not exist either is not said.
+  if ((low(w.s.dr7) & GD) !== 0) raise({ vector: 1, rule: 'debug.detect', debug: BD }, ...faultsOf(() => numberOf(w)));
   const n = numberOf(w);
-  if ((low(w.s.dr7) & GD) !== 0) undecided('general detect');
   const name = names[n] as 'dr0';
   const size = w.i.code === 64 ? 8 : 4;
   if (w.i.form.operands[0]?.at !== 'D') {

@@ -19,6 +19,7 @@ import {
 import { innerStack, longStack } from '../deliver.ts';
 import { direct, dropPrivileged, enter, go8086, isLong, returned, returnedStack, within } from '../far.ts';
 import { memoryPlace } from '../operands.ts';
+import { switchTask } from '../task.ts';
 import { moveStack, peek, push, pushSelector, setStack } from '../stack.ts';
 import { canonical, cpl, gp, ia32e, like8086, np, ofSystem, raise, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
@@ -47,12 +48,15 @@ interface Gate {
   readonly target: Descriptor;
 }
 /** The target of a far transfer that is no code segment. */
-const gateOf = (w: Work, selector: number, d: Descriptor, call: boolean): Gate => {
+/** Undefined: another task has been switched to. */
+const gateOf = (w: Work, selector: number, d: Descriptor, call: boolean): Gate | undefined => {
   const wide = ia32e(w.s);
   const level = cpl(w.s);
   if (!wide && (d.type === 5 || d.type === 1 || d.type === 9) && !d.s) {
     if (d.dpl < level || d.dpl < rplOf(selector)) gp('gate.privilege', named(selector));
-    undecided('a task switch');
+    if (d.type === 5 && !d.present) np('gate.present', named(selector));
+    switchTask(w, d.type === 5 ? Number((d.raw >> 16n) & 0xffffn) : selector, call ? 'call' : 'jump', following(w));
+    return undefined;
   }
   if (d.s || !(d.type === 12 || (!wide && d.type === 4))) gp('far.type', named(selector));
   if (d.dpl < level || rplOf(selector) > d.dpl) gp('gate.privilege', named(selector));
@@ -89,6 +93,7 @@ const JMPF: Meaning = (w) => {
     return;
   }
   const gate = gateOf(w, selector, d, false);
+  if (gate === undefined) return;
   within(w, gate.target, gate.offset);
   enter(w, gate.target, gate.selector, cpl(w.s), gate.offset);
 };
@@ -121,6 +126,7 @@ const CALLF: Meaning = (w) => {
     return;
   }
   const gate = gateOf(w, selector, d, true);
+  if (gate === undefined) return;
   if (isConforming(gate.target) || gate.target.dpl === level) {
     pushed(gate.size, () => within(w, gate.target, gate.offset));
     enter(w, gate.target, gate.selector, level, gate.offset);

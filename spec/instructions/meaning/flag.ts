@@ -1,21 +1,17 @@
 // Flags as wholes and one by one: images pushed and popped, what privilege drops silently, IF and the shadow of STI.
 // Intel SDM volume 2: PUSHF, POPF, LAHF, SAHF, CLC, STC, CMC, CLD, STD, CLI, STI, CLAC, STAC; volume 3, I/O Sensitive Instructions.
 
-import { cr4, flag, ones, statusFlags } from '../bits.ts';
+import { flag, ones, statusFlags } from '../bits.ts';
 import { peek, moveStack, push } from '../stack.ts';
-import { cpl, flagsOf, gp, iopl, leave, low, protectedMode, setFlags, ud, undecided, v86, type Work } from '../work.ts';
+import { cpl, flagsOf, gp, iopl, leave, low, protectedMode, setFlags, ud, v86, type Work } from '../work.ts';
+import { imageIn8086, takeImage, virtual, virtual8086 } from '../virtual-interrupts.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
-/** Virtual-8086 mode below IOPL 3: #GP(0), except with CR4.VME, whose virtual interrupt flag is not judged. */
-export const ioplIn8086 = (w: Work, rule: string): void => {
-  if (!v86(w.s) || iopl(w.s) === 3) return;
-  if ((low(w.s.cr4) & cr4.VME) !== 0) undecided('virtual-8086 mode extensions');
-  gp(rule);
-};
 const PUSHF: Meaning = (w) => {
-  ioplIn8086(w, 'flag.iopl');
+  const size = w.i.operandSize;
+  const image = virtual8086(w, size) ? imageIn8086(flagsOf(w.s)) : flagsOf(w.s);
   // VM and RF are clear in the image.
-  push(w, w.s.rflags & 0xfcffffn & ones(w.i.operandSize), w.i.operandSize);
+  push(w, BigInt(image) & 0xfcffffn & ones(size), size);
 };
 /** Bits that POPF and IRET may change: all but what the level keeps. */
 export const changeable = (w: Work, size: number): number => {
@@ -27,12 +23,11 @@ export const changeable = (w: Work, size: number): number => {
   return bits;
 };
 const POPF: Meaning = (w) => {
-  ioplIn8086(w, 'flag.iopl');
   const size = w.i.operandSize;
-  const image = peek(w, 0n, size);
-  if (cpl(w.s) === 3 && iopl(w.s) < 3 && protectedMode(w.s) && (low(w.s.cr4) & cr4.PVI) !== 0)
-    undecided('protected-mode virtual interrupts');
-  setFlags(w, changeable(w, size), low(image));
+  const extended = virtual8086(w, size);
+  const image = low(peek(w, 0n, size));
+  if (extended) setFlags(w, changeable(w, size) | flag.VIF, takeImage(w, image));
+  else setFlags(w, changeable(w, size), image);
   // Editions differ on whether VIF and VIP are cleared.
   if (size !== 2 && (flagsOf(w.before) & (flag.VIF | flag.VIP)) !== 0) leave(w, 'rflags', BigInt(flag.VIF | flag.VIP));
   moveStack(w, BigInt(size));
@@ -42,9 +37,11 @@ const interruptFlag =
   (w) => {
     const { s } = w;
     if (protectedMode(s) && cpl(s) > iopl(s)) {
-      const extended = v86(s) ? cr4.VME : cpl(s) === 3 ? cr4.PVI : 0;
-      if ((low(s.cr4) & extended) !== 0) undecided('virtual interrupts');
-      gp('flag.iopl');
+      if (!virtual(w)) gp('flag.iopl');
+      if (on && (flagsOf(s) & flag.VIP) !== 0) gp('flag.virtual');
+      s.shadow = 'none';
+      setFlags(w, flag.VIF, on ? flag.VIF : 0);
+      return;
     }
     if (on && (flagsOf(s) & flag.IF) === 0) s.shadow = 'sti';
     else s.shadow = 'none';

@@ -9,6 +9,7 @@ import { branch } from './branch.ts';
 import { cache } from './cache.ts';
 import { call } from './call.ts';
 import { control } from './control.ts';
+import { chains, counts, swaps, wideMultiply } from './count.ts';
 import { debug } from './debug.ts';
 import { far } from './far.ts';
 import { flags } from './flag.ts';
@@ -28,11 +29,11 @@ import { table } from './table.ts';
 import { time } from './time.ts';
 
 const meanings: Readonly<Record<Topic, Meanings>> = {
-  move,
-  alu,
+  move: { ...move, ...swaps },
+  alu: { ...alu, ...chains },
   shift,
-  multiply,
-  bit,
+  multiply: { ...multiply, ...wideMultiply },
+  bit: { ...bit, ...counts },
   string,
   stack,
   branch,

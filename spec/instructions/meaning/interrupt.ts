@@ -3,7 +3,7 @@
 
 import { flag } from '../bits.ts';
 import { flagsOf, ofSystem, type Work } from '../work.ts';
-import { ioplIn8086 } from './flag.ts';
+import { redirected } from '../virtual-interrupts.ts';
 import type { Meanings } from './meaning.ts';
 
 const software = (w: Work, vector: number): void => {
@@ -13,8 +13,8 @@ export const interrupt: Meanings = {
   INT: (w) => {
     // A host opens few of its gates to ring 3; INT3 and INTO it must.
     ofSystem(w, 'the IDT');
-    ioplIn8086(w, 'interrupt.iopl');
-    software(w, Number(w.i.immediate & 0xffn));
+    const vector = Number(w.i.immediate & 0xffn);
+    if (!redirected(w, vector)) software(w, vector);
   },
   INT3: (w) => software(w, 3),
   INTO: (w) => {

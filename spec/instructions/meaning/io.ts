@@ -2,6 +2,7 @@
 // Intel SDM volume 1, I/O Permission Bit Map; volume 2: IN, OUT, INS, OUTS.
 
 import { readTable } from '../access.ts';
+import { portAccessed } from '../breakpoints.ts';
 import { ones, type Size } from '../bits.ts';
 import { sizeOf } from '../operands.ts';
 import { cpl, gp, iopl, low, ofSystem, protectedMode, register, setRegister, v86, type Work } from '../work.ts';
@@ -26,6 +27,7 @@ export const permit = (w: Work, port: number, size: number): void => {
   if ((bits & ((1 << size) - 1)) !== 0) deny();
 };
 const record = (w: Work, port: number, size: Size, direction: 'in' | 'out', value: bigint): void => {
+  if (w.watch !== undefined) portAccessed(w.watch, port, size);
   w.ports.push({ port, width: size as 1 | 2 | 4, direction, value: Number(value) });
 };
 const portOf = (w: Work, n: number): number => (w.i.form.operands[n]?.at === 'DX' ? low(w.s.rdx) & 0xffff : Number(w.i.immediate & 0xffn));

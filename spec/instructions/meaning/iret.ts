@@ -6,9 +6,11 @@ import { flag, ones, statusFlags } from '../bits.ts';
 import { rplOf } from '../descriptors.ts';
 import { dropPrivileged, enter, go8086, isLong, returned, returnedStack, within } from '../far.ts';
 import { moveStack, peek, setStack } from '../stack.ts';
+import { returnToTask } from '../task.ts';
 import type { Segment } from '../vocabulary.ts';
 import { cpl, flagsOf, gp, ia32e, in64, like8086, low, ofSystem, protectedMode, raise, undecided, v86, type Work } from '../work.ts';
-import { changeable, ioplIn8086 } from './flag.ts';
+import { takeImage, virtual8086 } from '../virtual-interrupts.ts';
+import { changeable } from './flag.ts';
 import type { Meaning } from './meaning.ts';
 
 /** Flags from the image, as far as the level that executes IRET may change them. */
@@ -21,15 +23,24 @@ const loadFlags = (w: Work, image: number, size: number): number => {
   w.flagsWritten |= bits;
   return (flagsOf(w.s) & ~bits) | (image & bits) | 2;
 };
+const loadVirtual = (w: Work, image: number): number => {
+  const bits = changeable(w, 2) | flag.VIF;
+  w.flagsWritten |= bits;
+  return (flagsOf(w.s) & ~bits) | (takeImage(w, image) & bits) | 2;
+};
 const eightySix = (selector: number): Segment => ({ selector, base: BigInt(selector) << 4n, limit: 0xffff, access: 0xf3 });
 
 export const IRET: Meaning = (w) => {
   const size = w.i.operandSize;
   const { s } = w;
-  if (protectedMode(s) && v86(s)) ioplIn8086(w, 'flag.iopl');
-  else if (protectedMode(s) && (flagsOf(s) & flag.NT) !== 0) {
+  // Below IOPL 3 IRET's page knows #GP(0) alone; by Class 2 in Virtual-8086 Mode the extensions have it load VIF, as POPF does.
+  const extended = protectedMode(s) && virtual8086(w, size);
+  if (extended) w.also.push({ vector: 13, error: 0, rule: 'flag.iopl' });
+  if (!v86(s) && protectedMode(s) && (flagsOf(s) & flag.NT) !== 0) {
     if (ia32e(s)) gp('return.nested');
-    undecided('a return from a nested task');
+    ofSystem(w, 'the descriptor tables');
+    returnToTask(w, s.rip + BigInt(w.i.length));
+    return;
   }
   const word = (n: number): bigint => peek(w, BigInt(n * size), size);
   const [offset = 0n, second = 0n, third = 0n] = inAnyOrder(
@@ -40,7 +51,7 @@ export const IRET: Meaning = (w) => {
   const selector = Number(second & 0xffffn);
   const image = low(third);
   if (like8086(s)) {
-    const flags = loadFlags(w, image, size);
+    const flags = extended ? loadVirtual(w, image) : loadFlags(w, image, size);
     go8086(w, selector, offset);
     moveStack(w, BigInt(3 * size));
     s.rflags = BigInt(flags);
@@ -83,7 +94,8 @@ const to8086 = (w: Work, offset: bigint, selector: number, image: number): void 
   const { s } = w;
   const word = (n: number): bigint => peek(w, BigInt(n * 4), 4);
   const [rsp, ss, es, ds, fs, gs] = [3, 4, 5, 6, 7, 8].map(word) as [bigint, bigint, bigint, bigint, bigint, bigint];
-  if (offset > 0xffffn) gp('far.offset');
+  // The page says #GP(0); Bochs and QEMU cut it to 16 bits.
+  if (offset > 0xffffn) undecided('an offset past FFFFH in virtual-8086 mode');
   const bits =
     statusFlags | flag.TF | flag.IF | flag.DF | flag.IOPL | flag.NT | flag.RF | flag.VM | flag.AC | flag.VIF | flag.VIP | flag.ID;
   w.flagsWritten |= bits;

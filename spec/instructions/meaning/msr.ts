@@ -3,7 +3,7 @@
 
 import { cr0, cr4, efer } from '../bits.ts';
 import type { CpuState } from '../vocabulary.ts';
-import { canonical, gp, has, low, ofSystem, setRegister, ud, undecided, type Work } from '../work.ts';
+import { canonical, gp, has, leave, low, ofSystem, setRegister, ud, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 interface Msr {
@@ -25,8 +25,24 @@ const msrs: Readonly<Record<number, Msr>> = {
   3221225730: { name: 'kernelGsBase', address: true },
   3221225731: { name: 'tscAux' },
 };
+/** Time-stamp counter and page-attribute table: no part of the state, so of them that they exist, and what the latter refuses. */
+const TSC = 0x10;
+const PAT = 0x277;
+/** UC, WC, WT, WP, WB, UC-. SDM volume 3, table Memory Types That Can Be Encoded With PAT. */
+const types = new Set([0n, 1n, 4n, 5n, 6n, 7n]);
+const apart = (w: Work): boolean => {
+  const n = low(w.s.rcx);
+  return (n === TSC && has(w, 'tsd')) || (n === PAT && has(w, 'syscall'));
+};
 const find = (w: Work): Msr => msrs[low(w.s.rcx)] ?? undecided('a model-specific register that the state does not name');
 const RDMSR: Meaning = (w) => {
+  if (apart(w)) {
+    for (const name of ['rax', 'rdx'] as const) {
+      w.s[name] = 0n;
+      leave(w, name, 0xffffffffn);
+    }
+    return;
+  }
   const { name } = find(w);
   if (name === 'tscAux' && !has(w, 'rdtscp')) undecided('IA32_TSC_AUX, which may be absent');
   const value = name === 'fs' || name === 'gs' ? w.s[name].base : (w.s[name] as bigint);
@@ -48,6 +64,11 @@ const toEfer = (w: Work, value: bigint): void => {
   w.walks.clear();
 };
 const WRMSR: Meaning = (w) => {
+  if (apart(w)) {
+    if (low(w.s.rcx) === TSC) return;
+    for (const half of [w.s.rax, w.s.rdx]) for (let k = 0n; k < 32n; k += 8n) if (!types.has((half >> k) & 0xffn)) gp('msr.reserved');
+    return;
+  }
   const { name, address } = find(w);
   if (name === 'tscAux' && !has(w, 'rdtscp')) undecided('IA32_TSC_AUX, which may be absent');
   const value = ((w.s.rdx & 0xffffffffn) << 32n) | (w.s.rax & 0xffffffffn);

@@ -2,6 +2,7 @@
 // Intel SDM volume 2: RDTSC, RDTSCP, RDPMC, RDPID, CPUID; volume 3, Control Registers (TSD, PCE).
 
 import { cr4 } from '../bits.ts';
+import { knownOf } from '../identification.ts';
 import { cpl, gp, leave, low, ofSystem, protectedMode, setRegister, undecided, type Work } from '../work.ts';
 import type { Meanings } from './meaning.ts';
 
@@ -38,5 +39,13 @@ export const time: Meanings = {
     }
     undecided('which performance counters exist');
   },
-  CPUID: (w) => anyLow(w, ['rax', 'rbx', 'rcx', 'rdx']),
+  CPUID: (w) => {
+    const known = knownOf(w);
+    for (const name of ['rax', 'rbx', 'rcx', 'rdx'] as const) {
+      const here = known.filter((k) => k.name === name);
+      const mask = here.reduce((bits, k) => bits | k.mask, 0) >>> 0;
+      w.s[name] = BigInt(here.reduce((bits, k) => bits | k.value, 0) >>> 0);
+      leave(w, name, 0xffffffffn & ~BigInt(mask));
+    }
+  },
 };
