@@ -109,23 +109,37 @@ export const play = async (target: Target, suite: Suite, program: Program, judge
   const { granted } = granting;
   if (suite.oblivious === true && target.flow !== undefined) return flowing(target.flow, suite, program, granted, judge);
   const trace = recording(program.machine, granted, judge);
+  // Steps are judged while the target waits for what it tests, in later steps, and what is left at the end.
+  let owed: { readonly step: Step; readonly answers: readonly Answer[] }[] = [];
+  const judgeOwed = (): string | undefined => {
+    const now = owed;
+    owed = [];
+    for (const { step, answers } of now) {
+      trace.plan(step);
+      for (const [i, answer] of answers.entries()) {
+        const stimulus = step.do[i];
+        if (stimulus === undefined) break;
+        const broke = trace.answered(stimulus, answer);
+        if (broke !== undefined) return broke;
+      }
+    }
+    return undefined;
+  };
+  const meanwhile = (): void => void judgeOwed();
   const player = suite.play(program.choices, granted, program.machine);
   let step = player.next();
+  let stimuli = 0;
   while (!step.done) {
     const wanted = step.value.do;
-    trace.plan(step.value);
-    const given = target.applyAll?.(wanted) ?? applyAll(target, wanted);
+    const given = target.applyAll?.(wanted, meanwhile) ?? applyAll(target, wanted);
     const answers = given instanceof Promise ? await given : given;
-    for (const [i, answer] of answers.entries()) {
-      const stimulus = wanted[i];
-      if (stimulus === undefined) break;
-      const broke = trace.answered(stimulus, answer);
-      if (broke !== undefined) return trace.played(broke);
-    }
-    bounded(suite, trace.stimuli());
+    owed.push({ step: step.value, answers });
+    const last = answers.at(-1);
+    if (last !== undefined && 'broke' in last) break;
+    bounded(suite, (stimuli += wanted.length));
     step = player.next(answers);
   }
-  return trace.played();
+  return trace.played(judgeOwed());
 };
 
 /** What an oblivious player would do whatever came back. */

@@ -92,8 +92,9 @@ export interface Target {
   /** A fresh machine; everything earlier is forgotten. */
   reset(machine: MachineConfig): Awaitable<{ readonly granted: Granted } | { readonly unsupported: string } | { readonly broke: string }>;
   apply(stimulus: Stimulus): Awaitable<Answer>;
-  /** The same as apply in order; a chance to pipeline. Stops at the first `broke`, so it may return fewer answers. */
-  applyAll?(stimuli: readonly Stimulus[]): Awaitable<readonly Answer[]>;
+  /** The same as apply in order; a chance to pipeline. Stops at the first `broke`, so it may return fewer answers. A target that has to wait for what it
+   *  tests may call `meanwhile`, which does what the caller has to do anyway; it asks nothing of the target. */
+  applyAll?(stimuli: readonly Stimulus[], meanwhile?: () => void): Awaitable<readonly Answer[]>;
   /** Whole programs at once, each on a fresh machine: for targets where coming and going costs more than a program. Same meaning as reset, then
    *  applyAll, for each. Asked only for programs that never look at an answer. */
   runAll?(machine: MachineConfig, programs: readonly (readonly Stimulus[])[]): Awaitable<WholeRun>;

@@ -52,7 +52,8 @@ interface Pending {
 }
 const nothing: Lifted['saw'] = () => [];
 
-function applyBatch(machine: Machine, stimuli: readonly Stimulus[]): readonly Answer[] {
+/** `spare` is done while QEMU is at work. */
+function applyBatch(machine: Machine, stimuli: readonly Stimulus[], spare: (() => void) | undefined): readonly Answer[] {
   const answers: Answer[] = [];
   let pending: Pending[] = [];
   /** Sends the batch, and lets `meanwhile` pass before its results are waited for. */
@@ -65,6 +66,7 @@ function applyBatch(machine: Machine, stimuli: readonly Stimulus[]): readonly An
     const results: number[] = [];
     try {
       const finish = machine.bus.start(ops, results);
+      spare?.();
       meanwhile?.();
       finish();
     } finally {
@@ -167,11 +169,11 @@ function connect(model: Model, binary: string | undefined): Target {
     const [oldest] = pool.keys();
     if (oldest !== undefined && pool.size >= poolMax) drop(oldest);
   };
-  const applyAll = (stimuli: readonly Stimulus[]): readonly Answer[] => {
+  const applyAll = (stimuli: readonly Stimulus[], meanwhile?: () => void): readonly Answer[] => {
     if (remaps && remapping !== undefined) return remapping.applyAll(stimuli);
     if (current === undefined) return [{ broke: 'no machine: reset comes first' }];
     if (stimuli.some((s) => s.do === 'pci.config.write' || s.do === 'pci.bar.write')) disturbed.add(current.key);
-    return applyBatch(current.machine, stimuli);
+    return applyBatch(current.machine, stimuli, meanwhile);
   };
   const reset = (config: MachineConfig): ReturnType<Target['reset']> => {
     remaps = config.vtd !== undefined;

@@ -27,7 +27,7 @@ export interface FrontEnd {
   /** A device after reset; `mask`: the feature bits to pass on. Throws `Gone` and what connecting throws. */
   readonly reset: (memory: { readonly size: number; readonly fill: number }, mask: bigint, sizeMax: number) => void;
   /** Applies one of them; those after it tell what may be asked for in the same breath. */
-  readonly apply: (stimuli: readonly Stimulus[], which: number) => Answer;
+  readonly apply: (stimuli: readonly Stimulus[], which: number, meanwhile?: () => void) => Answer;
   readonly close: () => void;
 }
 
@@ -261,7 +261,9 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     queues: () => queues,
     config,
     reset,
-    apply: (stimuli, which) => {
+    apply: (stimuli, which, meanwhile) => {
+      // What was kicked takes its time: what else there is to do is done before looking.
+      if (busy && stimuli[which]?.do === 'settle') meanwhile?.();
       try {
         return act(stimuli, which);
       } catch (error) {

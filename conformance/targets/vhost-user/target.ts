@@ -47,9 +47,9 @@ const adapter = (
   close: () => Promise<void>,
 ): Target => {
   let current: Opened | undefined;
-  const one = (stimuli: readonly Stimulus[], which: number): Answer => {
+  const one = (stimuli: readonly Stimulus[], which: number, meanwhile?: () => void): Answer => {
     if (current === undefined) return { broke: 'no machine: reset comes first' };
-    const answer = current.front.apply(stimuli, which);
+    const answer = current.front.apply(stimuli, which, meanwhile);
     if ('broke' in answer) {
       lost(current);
       current = undefined;
@@ -89,10 +89,10 @@ const adapter = (
       return { broke: end.message };
     }
   };
-  const applyAll = (stimuli: readonly Stimulus[]): readonly Answer[] => {
+  const applyAll = (stimuli: readonly Stimulus[], meanwhile?: () => void): readonly Answer[] => {
     const answers: Answer[] = [];
     for (let i = 0; i < stimuli.length; i++) {
-      const answer = one(stimuli, i);
+      const answer = one(stimuli, i, meanwhile);
       answers.push(answer);
       if ('broke' in answer) break;
     }
