@@ -33,6 +33,8 @@ export interface Libc {
   readonly getsockopt: (fd: number, option: number, into: Buffer) => void;
   readonly setsockopt: (fd: number, option: number, from: Buffer) => void;
   readonly sendmsg: (fd: number, msghdr: Buffer) => number;
+  /** Several in one call: how many were sent; each record of 64 bytes ends in how many of its bytes were. */
+  readonly sendmmsg: (fd: number, mmsghdrs: Buffer, count: number) => number;
   /** Bytes received, 0 at the end of the stream, undefined where nothing is there (yet, or before the socket's timeout). */
   readonly recv: (fd: number, into: Buffer, wait: boolean) => number | undefined;
 }
@@ -90,6 +92,7 @@ const bound = async (): Promise<Libc> => {
   const getsockopt = declared('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']);
   const setsockopt = declared('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'uint32']);
   const sendmsg = declared('sendmsg', 'int64', ['int', 'void *', 'int']);
+  const sendmmsg = declared('sendmmsg', 'int', ['int', 'void *', 'uint', 'int']);
   const recv = libc.func('recv', 'int64', ['int', 'void *', 'size_t', 'int']);
 
   const mapped = (address: bigint, size: number, flags: number, fd: number): bigint => {
@@ -147,6 +150,7 @@ const bound = async (): Promise<Libc> => {
     getsockopt: (fd, option, into) => void getsockopt(fd, SOL_SOCKET, option, into, lengthOf(into)),
     setsockopt: (fd, option, from) => void setsockopt(fd, SOL_SOCKET, option, from, from.length),
     sendmsg: (fd, msghdr) => sendmsg(fd, msghdr, MSG_NOSIGNAL),
+    sendmmsg: (fd, mmsghdrs, count) => sendmmsg(fd, mmsghdrs, count, MSG_NOSIGNAL),
     recv: (fd, into, wait) => {
       const got = Number(recv(fd, into, into.length, wait ? 0 : MSG_DONTWAIT));
       if (got >= 0) return got;

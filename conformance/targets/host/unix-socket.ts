@@ -7,11 +7,19 @@ export interface UnixSocket {
   readonly fd: number;
   /** Sends all bytes; the descriptors travel with the first one. */
   readonly send: (bytes: Buffer, fds?: readonly number[]) => void;
+  /** Sends them in order, in one call where they are few and short: the peer is woken once. */
+  readonly sendAll: (parts: readonly Part[]) => void;
   /** What is there, at least one byte: how many; 'end' where the peer closed, 'late' where nothing came before the deadline. */
   readonly receive: (into: Buffer) => number | 'end' | 'late';
   /** Process id of the peer, 0 where it is not visible from here. */
   readonly peer: () => number;
   readonly close: () => void;
+}
+
+/** Bytes, and the descriptors that travel with the first of them. */
+export interface Part {
+  readonly bytes: Buffer;
+  readonly fds: readonly number[];
 }
 
 const AF_UNIX = 1;
@@ -35,6 +43,9 @@ export const addressOf = (path: string): SocketAddress => {
   name.copy(bytes, 2);
   return { bytes, length: 2 + name.length + 1 };
 };
+
+/** Parts that one call sends. */
+const partsMax = 8;
 
 const timeval = (milliseconds: number): Buffer => {
   const bytes = Buffer.alloc(16);
@@ -97,13 +108,51 @@ export const connectUnix = (libc: Libc, address: SocketAddress, deadline: number
       attach([]);
     }
   };
+  const send: UnixSocket['send'] = (bytes, fds = []) => {
+    if (bytes.length > outbox.length) return sendFrom(libc.address(bytes), bytes.length, fds);
+    outbox.set(bytes);
+    sendFrom(outboxAt, bytes.length, fds);
+  };
+  // struct mmsghdr, its struct iovec and its one descriptor's control message, for each part.
+  const vector = Buffer.alloc(64 * partsMax);
+  const pieces = Buffer.alloc(16 * partsMax);
+  const controls = Buffer.alloc(24 * partsMax);
+  for (let i = 0; i < partsMax; i++) {
+    vector.writeBigUInt64LE(libc.address(pieces) + BigInt(16 * i), 64 * i + 16);
+    vector.writeBigUInt64LE(1n, 64 * i + 24);
+    controls.writeBigUInt64LE(20n, 24 * i);
+    controls.writeInt32LE(SOL_SOCKET, 24 * i + 8);
+    controls.writeInt32LE(SCM_RIGHTS, 24 * i + 12);
+  }
+  const controlsAt = libc.address(controls);
+  const sendAll = (parts: readonly Part[]): void => {
+    const total = parts.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    if (parts.length < 2 || parts.length > partsMax || total > outbox.length || parts.some(({ fds }) => fds.length > 1)) {
+      for (const { bytes, fds } of parts) send(bytes, fds);
+      return;
+    }
+    let at = 0;
+    for (const [i, { bytes, fds }] of parts.entries()) {
+      outbox.set(bytes, at);
+      pieces.writeBigUInt64LE(outboxAt + BigInt(at), 16 * i);
+      pieces.writeBigUInt64LE(BigInt(bytes.length), 16 * i + 8);
+      const [descriptor] = fds;
+      if (descriptor !== undefined) controls.writeInt32LE(descriptor, 24 * i + 16);
+      vector.writeBigUInt64LE(descriptor === undefined ? 0n : controlsAt + BigInt(24 * i), 64 * i + 32);
+      vector.writeBigUInt64LE(descriptor === undefined ? 0n : 24n, 64 * i + 40);
+      at += bytes.length;
+    }
+    const count = libc.sendmmsg(fd, vector, parts.length);
+    // A full socket takes a part of them: the rest of the last one has had its descriptor.
+    for (const [i, { bytes, fds }] of parts.entries()) {
+      const sent = i < count ? vector.readUInt32LE(64 * i + 56) : 0;
+      if (sent < bytes.length) send(bytes.subarray(sent), sent > 0 ? [] : fds);
+    }
+  };
   return {
     fd,
-    send: (bytes, fds = []) => {
-      if (bytes.length > outbox.length) return sendFrom(libc.address(bytes), bytes.length, fds);
-      outbox.set(bytes);
-      sendFrom(outboxAt, bytes.length, fds);
-    },
+    send,
+    sendAll,
     receive: (into) => {
       for (let looks = 0; ; looks++) {
         const wait = looks >= looksMax;

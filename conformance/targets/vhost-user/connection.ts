@@ -16,6 +16,8 @@ export const goneOf = (error: unknown): Gone | undefined =>
 export interface Connection {
   readonly fd: number;
   readonly post: (messages: readonly Buffer[], fds?: readonly number[]) => void;
+  /** Several posts in order, in as few calls as it takes. */
+  readonly postAll: (posts: readonly Post[]) => void;
   /** The payload of the next reply, which answers that request; valid until the next one. */
   readonly reply: (name: RequestName) => Buffer;
   readonly ask: (name: RequestName, message: Buffer) => Buffer;
@@ -23,6 +25,12 @@ export interface Connection {
   /** Returns when the back end has handled everything posted before: requests are handled in order. */
   readonly roundTrip: () => void;
   readonly close: () => void;
+}
+
+/** Messages, and the descriptors that travel with the first one. */
+export interface Post {
+  readonly messages: readonly Buffer[];
+  readonly fds: readonly number[];
 }
 
 const payloadMax = 4096;
@@ -33,10 +41,11 @@ export const converse = (socket: UnixSocket): Connection => {
   const inbox = Buffer.alloc(2 * (headerSize + payloadMax));
   let [from, to] = [0, 0];
 
-  const post = (messages: readonly Buffer[], fds: readonly number[] = []): void => {
-    const bytes = messages.length === 1 && messages[0] !== undefined ? messages[0] : Buffer.concat(messages);
+  const joined = (messages: readonly Buffer[]): Buffer =>
+    messages.length === 1 && messages[0] !== undefined ? messages[0] : Buffer.concat(messages);
+  const postAll = (posts: readonly Post[]): void => {
     try {
-      socket.send(bytes, fds);
+      socket.sendAll(posts.map(({ messages, fds }) => ({ bytes: joined(messages), fds })));
     } catch (error) {
       const code = (error as { code?: unknown }).code;
       if (code === 'EPIPE' || code === 'ECONNRESET') throw gone('closed', 'the back end closed the connection');
@@ -44,6 +53,7 @@ export const converse = (socket: UnixSocket): Connection => {
       throw error;
     }
   };
+  const post = (messages: readonly Buffer[], fds: readonly number[] = []): void => postAll([{ messages, fds }]);
   const receive = (length: number, name: RequestName): Buffer => {
     if (from + length > inbox.length) {
       inbox.copyWithin(0, from, to);
@@ -77,5 +87,5 @@ export const converse = (socket: UnixSocket): Connection => {
     if (answer.length !== 8) throw gone('garbled', `the back end answered ${name} with ${answer.length} bytes instead of 8`);
     return answer.readBigUInt64LE();
   };
-  return { fd: socket.fd, post, reply, ask, askU64, roundTrip: () => void askU64('GET_FEATURES'), close: socket.close };
+  return { fd: socket.fd, post, postAll, reply, ask, askU64, roundTrip: () => void askU64('GET_FEATURES'), close: socket.close };
 };

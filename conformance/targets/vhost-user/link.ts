@@ -5,7 +5,7 @@ import type { EventFd } from '../host/eventfd.ts';
 import { openEventFd } from '../host/eventfd.ts';
 import type { Libc } from '../host/libc.ts';
 import { connectUnix, type SocketAddress } from '../host/unix-socket.ts';
-import { type Connection, converse } from './connection.ts';
+import { type Connection, converse, type Post } from './connection.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import {
   bare,
@@ -77,17 +77,19 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
     for (let i = 0; i < queues; i++) bells.push({ kick: openEventFd(libc), call: openEventFd(libc) });
 
     /** Makes the queues silent: libvhost-user signals once when it is given the descriptor of calls, so give it and drain. */
-    const hush = (which: readonly number[], replies: () => void): void => {
+    const hush = (which: readonly number[], before: readonly Post[], replies: () => void): void => {
+      const posts: Post[] = [...before];
       // Descriptors travel with the first byte of what is sent at once: each needs a message of its own in front.
       let waiting: { readonly message: Buffer; readonly fd: number } | undefined;
       for (const queue of which) {
         const bell = bells[queue];
         if (bell === undefined) continue;
-        if (waiting !== undefined) connection.post([waiting.message], [waiting.fd]);
+        if (waiting !== undefined) posts.push({ messages: [waiting.message], fds: [waiting.fd] });
         waiting = { message: u64('SET_VRING_CALL', BigInt(queue)), fd: bell.call.fd };
       }
-      if (waiting === undefined) connection.post([bare('GET_FEATURES')]);
-      else connection.post([waiting.message, bare('GET_FEATURES')], [waiting.fd]);
+      if (waiting === undefined) posts.push({ messages: [bare('GET_FEATURES')], fds: [] });
+      else posts.push({ messages: [waiting.message, bare('GET_FEATURES')], fds: [waiting.fd] });
+      connection.postAll(posts);
       replies();
       connection.reply('GET_FEATURES');
       for (const queue of which) {
@@ -95,7 +97,7 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
         bells[queue]?.call.take();
       }
     };
-    hush([...bells.keys()], () => undefined);
+    hush([...bells.keys()], [], () => undefined);
 
     // What the back end was told already and keeps: a message costs it some 10 µs.
     let told: bigint | undefined;
@@ -112,17 +114,18 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
           vringAddress(queue, userBase + ring.desc, userBase + ring.used, userBase + ring.avail),
         );
       }
-      if (messages.length > 0) connection.post(messages);
+      const posts: Post[] = messages.length > 0 ? [{ messages, fds: [] }] : [];
       for (const queue of rings.keys()) {
         const bell = bells[queue];
         const enable = layered ? [vringState('SET_VRING_ENABLE', queue, 1)] : [];
-        if (bell !== undefined) connection.post([u64('SET_VRING_KICK', BigInt(queue)), ...enable], [bell.kick.fd]);
+        if (bell !== undefined) posts.push({ messages: [u64('SET_VRING_KICK', BigInt(queue)), ...enable], fds: [bell.kick.fd] });
       }
+      if (posts.length > 0) connection.postAll(posts);
     };
     const stop: Link['stop'] = (stopping) => {
       if (stopping.length === 0) return;
-      connection.post(stopping.map((queue) => vringState('GET_VRING_BASE', queue, 0)));
-      hush(stopping, () => stopping.forEach(() => connection.reply('GET_VRING_BASE')));
+      const ask: Post = { messages: stopping.map((queue) => vringState('GET_VRING_BASE', queue, 0)), fds: [] };
+      hush(stopping, [ask], () => stopping.forEach(() => connection.reply('GET_VRING_BASE')));
     };
     return {
       connection,
