@@ -21,6 +21,8 @@ const fetch = (sw: Software, d: Device, at: bigint, more: Attributes = {}): void
   if (has(d, 'read')) sw.out.push({ do: 'dma.read', requester: d.index, at: at as Iova, length: 4, ...more });
 };
 const able = (sw: Software, n: number): boolean => (sw.vtd.ecap & bit(n)) !== 0n;
+/** EAFE, now and then where there is extended access flag enabling. */
+const extendedFlags = (sw: Software, n: number): bigint => (able(sw, 34) && n % 2 === 0 ? bit(7) : 0n);
 const executes = (sw: Software): boolean => sw.facts.pasid && able(sw, 30) && able(sw, 31);
 /** Only the first stage, where the second is not built. */
 const plain = (sw: Software): boolean => sw.scalable && !sw.facts.secondStage;
@@ -89,7 +91,9 @@ export const deepScenes: Partial<Readonly<Record<Scene, Tables>>> = {
         }
       : undefined,
   'first-smep': (sw, n) =>
-    executes(sw) ? first(() => ({ pasid: 1, enable: 3n | bit(6), leafFlip: n < 2 ? 0n : 4n, ask: manner(n % 2 === 1) }))(sw, n) : undefined,
+    executes(sw)
+      ? first(() => ({ pasid: 1, enable: 3n | bit(6) | extendedFlags(sw, n), leafFlip: n < 2 ? 0n : 4n, ask: manner(n % 2 === 1) }))(sw, n)
+      : undefined,
   'pass-through': (sw) =>
     sw.scalable
       ? { entry: (4n << 6n) | (BigInt(Math.min(...sw.facts.levels) - 2) << 2n) | 1n, ask: (_, d) => write(sw, d, data(sw)) }

@@ -142,7 +142,10 @@ export const interruptScene = (sw: Software, what: Scene, n: number): boolean =>
     case 'entry-stale':
       return run((d) => changed(sw, d, n));
     case 'entry-source':
-      return run((d) => byEntry(sw, d, remapped(0x68), bit(18) | BigInt(d.requester.sourceId ^ (1 << n))));
+      // By another number, or in the way that is reserved.
+      return run((d) =>
+        byEntry(sw, d, remapped(0x68), bit(18) | (n === 3 ? bit(19) : 0n) | BigInt(d.requester.sourceId ^ (n === 3 ? 0 : 1 << n))),
+      );
     case 'completion':
       completion(sw, n);
       return true;

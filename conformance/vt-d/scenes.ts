@@ -111,7 +111,13 @@ const tables = (sw: Software, base: number, device: Device, c: Change): void => 
       c.first === true ? stage | bit(4) | bit(5) | (c.enable ?? 0n) : 0n,
       0n,
     );
-  } else put(sw, Number(page(1)) + 16 * (sourceId & 0xff), ((c.context ?? stage) | 1n) ^ (c.contextFlip ?? 0n), aw | (DOMAIN << 8n));
+  } else
+    put(
+      sw,
+      Number(page(1)) + 16 * (sourceId & 0xff),
+      ((c.context ?? stage) | 1n) ^ (c.contextFlip ?? 0n),
+      (aw | (DOMAIN << 8n)) ^ (c.contextHigh ?? 0n),
+    );
   const rights = c.first === true ? 7n : 3n;
   for (let i = top; i < 7; i++)
     put(
@@ -230,7 +236,8 @@ const changes: Partial<Readonly<Record<Scene, Tables>>> = {
         : { context: BigInt(addressOf(sw.scene + 8 - levelsOf(sw))) | 2n, leafFlip: 3n },
   'root-stale': (sw) => ({ first: sw.scalable && !sw.facts.secondStage, ask: rootAnew }),
   overflow: (sw) => (sw.facts.pageRequests && sw.scalable ? { first: !sw.facts.secondStage, ask: overflow } : undefined),
-  'context-reserved': (sw, n) => scalable(contextReserved(sw, n))(sw, n),
+  'context-reserved': (sw, n) =>
+    sw.scalable ? scalable(contextReserved(sw, n))(sw, n) : { contextHigh: bit(24 + ((sw.counter + 10 * n) % 40)) },
   'pasid-enable': (sw) => (sw.scalable && sw.facts.pasid ? { first: !sw.facts.secondStage, contextFlip: 8n, pasid: 1 } : undefined),
   'pasid-reserved': scalable({ entryFlip: bit(10) }),
   'pasid-valid': (sw) => (sw.scalable ? { first: !sw.facts.secondStage, entryFlip: types(sw) } : undefined),

@@ -241,7 +241,7 @@ export const interruptRequest = (g: VtdGhost, memory: Memory, q: InterruptReques
   ];
   const live = o.posts.filter((p) => p.rule === undefined);
   // A posted entry beside other possibilities: which of them it was decides what memory holds.
-  if (o.posts.length > 0 && (live.length !== 1 || o.posts.length > 1 || permitted.length > 0 || o.ways.length > 0 || o.refusals.length > 0))
+  if (o.posts.length > 0 && (live.length !== 1 || permitted.length > 0 || refusals.length > 0))
     o.unknown ??= 'which of several entries a posted interrupt meets';
   const post = o.unknown === undefined ? live[0] : undefined;
   const notice = post?.message;
