@@ -146,8 +146,10 @@ export const taskEdit = (d: Desk, a: number, b: number): void => {
     a,
   ) as [number, number];
   const flags = pick([0x202n, 0x2n, 0x4202n, 0x3202n, 0x40202n, 0x8d7n, 0x240602n, 0x202n], b);
-  const field = (offset: number, value: number | bigint, size = 4): void => putWord(d, at.tss2 + offset, BigInt(value), size);
-  for (let offset = 0; offset < 0x68; offset += 4) field(offset, 0);
+  // One piece: a word a piece would be most of the program.
+  const bytes = new Uint8Array(0x68);
+  const view = new DataView(bytes.buffer);
+  const field = (offset: number, value: number | bigint): void => view.setUint32(offset, Number(value), true);
   for (const [level, [top, selector]] of [
     [at.stackTops.ring0 - 0x200, selectors.kernelData],
     [at.stackTops.ring1, selectors.data1 | 1],
@@ -164,7 +166,8 @@ export const taskEdit = (d: Desk, a: number, b: number): void => {
   const names = [pick(odd, a >> 4), code, data, pick(odd, b), data, pick(odd, (a >> 3) + b)];
   for (const [n, selector] of names.entries()) field(0x48 + 4 * n, selector);
   field(0x60, b % 3 === 1 ? 0 : selectors.ldt);
-  field(0x66, 0x68, 2);
+  view.setUint16(0x66, 0x68, true);
+  put(d, at.tss2, bytes);
   // Of the first TSS the link, for IRET: to one that is busy, or to one that cannot be returned to.
   putWord(
     d,
