@@ -8,7 +8,7 @@ import { createJudge } from './judge.ts';
 import { type Allowance, allowancePerStimulus, initialAllowance, minimize } from './minimize.ts';
 import type { Program, Suite } from './program.ts';
 import type { CheckResult, Counterexample } from './report/result.ts';
-import { type Played, playBlock } from './run.ts';
+import { type Block, type Played, playBlock, runBlocks, takesBlocks } from './run.ts';
 import { blockOf, programsOf } from './sample.ts';
 import { signatureOf } from './signature.ts';
 import { standing } from './standing.ts';
@@ -49,6 +49,12 @@ interface Site {
   readonly machines: MachineConfig[];
   block: number;
   played: number;
+  /** What blocks did that are not judged yet, by number. */
+  readonly ahead: Map<number, Block>;
+}
+interface Prepared {
+  readonly programs: readonly Program[];
+  readonly block?: NonNullable<Parameters<typeof playBlock>[4]>;
 }
 /** Findings of one clause and kind that are minimized: the 1st, 2nd, 4th, 8th … to notice other shapes without minimizing all; where all shapes so
  *  far are known deviations the 1st, 8th and 64th. */
@@ -86,7 +92,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
     const lacks = suite.needs.filter((c) => !target.hello.offers.includes(c));
     if (lacks.length > 0)
       refused.set(suite.id, { suite: suite.id, why: `the target does not offer ${lacks.join(', ')}`, machines: suite.machines.length });
-    else sites.push({ suite, machines: [...suite.machines], block: 0, played: 0 });
+    else sites.push({ suite, machines: [...suite.machines], block: 0, played: 0, ahead: new Map() });
   }
   const record = async (suite: Suite, program: Program, played: Played): Promise<void> => {
     const kinds = new Set<string>();
@@ -125,6 +131,32 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       if (!found.has(shortest)) found.set(shortest, { ...minimal, signature: shortest, suite: suite.id, of: played.stimuli, seen: 0 });
     }
   };
+  /** The block, and where a start of the target is worth more programs than one block has, what it and those that follow on its machine did. */
+  const prepared = async (site: Site, machine: MachineConfig, block: number): Promise<Prepared> => {
+    const { suite, ahead } = site;
+    const found = ahead.get(block);
+    if (found !== undefined) {
+      ahead.delete(block);
+      if (found.programs[0]?.machine === machine) return { programs: found.programs, block: found };
+    }
+    const programs = programsOf(suite, machine, seed, block);
+    if (options.forMs !== undefined || target.atOnce === undefined || !takesBlocks(target, suite)) return { programs };
+    const blocks = [programs];
+    const numbers = [block];
+    const most = Math.ceil(target.atOnce / blockOf(suite));
+    const stride = site.machines.length * blockOf(suite);
+    let played = site.played + stride;
+    for (let b = block + site.machines.length; blocks.length < most && played < (options.runs ?? suite.runs); b += site.machines.length) {
+      played += stride;
+      if (b % shard.of !== shard.index - 1) continue;
+      blocks.push(programsOf(suite, machine, seed, b));
+      numbers.push(b);
+    }
+    const ran = await runBlocks(target, suite, machine, blocks);
+    if (!Array.isArray(ran)) return { programs, block: ran as Exclude<typeof ran, readonly Block[]> };
+    for (const [i, b] of (ran as readonly Block[]).entries()) if (i > 0) ahead.set(numbers[i] as number, b);
+    return { programs, block: (ran as readonly Block[])[0] as Block };
+  };
   const spent = (site: Site): boolean =>
     site.machines.length === 0 || (options.forMs === undefined && site.played >= (options.runs ?? site.suite.runs));
   const done = (): boolean =>
@@ -140,7 +172,8 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
         site.played += blockOf(site.suite);
         continue;
       }
-      for await (const { program, played } of playBlock(target, site.suite, programsOf(site.suite, machine, seed, block), judge)) {
+      const given = await prepared(site, machine, block);
+      for await (const { program, played } of playBlock(target, site.suite, given.programs, judge, given.block)) {
         options.onProgram?.(program);
         if (played.refused !== undefined) {
           site.machines.splice(site.machines.indexOf(machine), 1);

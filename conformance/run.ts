@@ -206,32 +206,61 @@ interface InBlock {
   readonly played: Played;
 }
 
-/** Plays programs of one machine in order: one by one, or where suite and target allow it all at once. */
+/** What blocks of one machine's programs did, before any of it is judged. */
+export interface Block {
+  readonly programs: readonly Program[];
+  readonly granted: Granted;
+  readonly lowerings: readonly (readonly Step[])[];
+  readonly answers: readonly (readonly Answer[])[];
+}
+type Refused = Pick<Played, 'refused' | 'broke'>;
+const refusing = (why: { readonly unsupported: string } | { readonly broke: string }): Refused =>
+  'unsupported' in why ? { refused: why.unsupported } : { broke: why.broke };
+/** Whether blocks are given to the target whole. */
+export const takesBlocks = (target: Target, suite: Suite): boolean => suite.oblivious === true && target.runAll !== undefined;
+/** Runs blocks of programs of one machine at once. */
+export const runBlocks = async (
+  target: Target,
+  suite: Suite,
+  machine: MachineConfig,
+  blocks: readonly (readonly Program[])[],
+): Promise<readonly Block[] | Refused> => {
+  const granting = await target.reset(machine);
+  if (!('granted' in granting)) return refusing(granting);
+  const lowerings = blocks.map((programs) => programs.map((p) => lowered(suite, p, granting.granted)));
+  const stimuli = lowerings.flatMap((of) => of.map((steps) => (steps.length === 1 ? (steps[0] as Step).do : steps.flatMap((s) => s.do))));
+  const whole: WholeRun = (await target.runAll?.(machine, stimuli)) ?? { unsupported: 'programs all at once' };
+  if (!('granted' in whole)) return refusing(whole);
+  let next = 0;
+  return blocks.map((programs, i) => ({
+    programs,
+    granted: whole.granted,
+    lowerings: lowerings[i] ?? [],
+    answers: whole.answers.slice(next, (next += programs.length)),
+  }));
+};
+
+/** Plays programs of one machine in order: one by one, or where suite and target allow it all at once. `block`: these have run already. */
 export async function* playBlock(
   target: Target,
   suite: Suite,
   programs: readonly Program[],
   judge: Judge | undefined,
+  block?: Block | Refused,
 ): AsyncGenerator<InBlock> {
-  const machine = programs[0]?.machine;
-  if (suite.oblivious !== true || target.runAll === undefined || machine === undefined) {
+  const [first] = programs;
+  if (first === undefined) return;
+  const { machine } = first;
+  if (!takesBlocks(target, suite)) {
     const prompt = suite.oblivious === true && target.prompt === true && target.flow === undefined;
     for (const one of prompt ? playAhead(target, suite, programs, judge) : programs)
       yield 'program' in one ? one : { program: one, played: await play(target, suite, one, judge) };
     return;
   }
-  const granting = await target.reset(machine);
-  const refused = (why: Pick<Played, 'refused' | 'broke'>): Played => ({ findings: [], lines: [{ reset: machine }], stimuli: 0, ...why });
-  const [first] = programs as [Program, ...Program[]];
-  if ('unsupported' in granting) return yield { program: first, played: refused({ refused: granting.unsupported }) };
-  if ('broke' in granting) return yield { program: first, played: refused({ broke: granting.broke }) };
-  const lowerings = programs.map((p) => lowered(suite, p, granting.granted));
-  const whole: WholeRun = await target.runAll(
-    machine,
-    lowerings.map((steps) => (steps.length === 1 ? (steps[0] as Step).do : steps.flatMap((s) => s.do))),
-  );
-  if ('unsupported' in whole) return yield { program: first, played: refused({ refused: whole.unsupported }) };
-  if ('broke' in whole) return yield { program: first, played: refused({ broke: whole.broke }) };
+  const given = block ?? (await runBlocks(target, suite, machine, [programs]));
+  const ran = Array.isArray(given) ? (given as readonly Block[])[0] : (given as Block | Refused);
+  if (ran === undefined || !('answers' in ran))
+    return yield { program: first, played: { findings: [], lines: [{ reset: machine }], stimuli: 0, ...ran } };
   for (const [i, program] of programs.entries())
-    yield { program, played: judged(machine, whole.granted, lowerings[i] as readonly Step[], whole.answers[i] ?? [], judge) };
+    yield { program, played: judged(machine, ran.granted, ran.lowerings[i] ?? [], ran.answers[i] ?? [], judge) };
 }

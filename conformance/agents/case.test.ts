@@ -46,6 +46,25 @@ describe('a case', () => {
     // Paging without protection is an exception, which the agent does see.
     expect(why(long, [0x0f, 0x22, 0xc0], (s) => ({ ...s, rax: 0x8000_0010n }))).toBeUndefined();
   });
+  test('is refused where it would take control into the agent in real-address mode, or away from its watchdog', () => {
+    const real = machineFor('real', 'none', []);
+    const [into, away] = ['agent’s own memory', 'watchdog’s entry'];
+    expect(why(real, [0xea, 0x00, 0x02, 0x02, 0x32])).toContain(into);
+    expect(why(real, [0xea, 0x00, 0x02, 0x02, 0x12])).toBeUndefined();
+    // The same, popped, called through memory, and with a 32-bit offset.
+    const stacked = (bytes: readonly number[]): CpuState => ({ ...startState(real, 0), rsp: BigInt(bytes.length) });
+    for (const first of [[0xcf], [0xcb], [0xca, 2, 0]]) {
+      const frame = [0x00, 0x02, 0x02, 0x32];
+      expect(why(real, [...first, ...frame], () => stacked(first))).toContain(into);
+    }
+    expect(why(real, [0xff, 0x1e, 0x04, 0x00, 0x00, 0x02, 0x02, 0x32])).toContain(into);
+    expect(why(real, [0x67, 0xff, 0x2c, 0x24, 0x00, 0x02, 0x02, 0x32], (s) => ({ ...s, rsp: 4n }))).toContain(into);
+    expect(why(real, [0x66, 0xea, 0x00, 0x02, 0x00, 0x00, 0x02, 0x32])).toContain(into);
+    // LIDT of a base beyond memory, of one within, and of a table too short.
+    expect(why(real, [0x66, 0x0f, 0x01, 0x1e, 0x06, 0x00, 0x03, 0x02, 0x00, 0x00, 0x00, 0x80])).toContain(away);
+    expect(why(real, [0x66, 0x0f, 0x01, 0x1e, 0x06, 0x00, 0x03, 0x02, 0x00, 0x00, 0x00, 0x00])).toBeUndefined();
+    expect(why(real, [0x0f, 0x01, 0x1e, 0x05, 0x00, 0x07, 0x00, 0x00, 0x00, 0x00, 0x00])).toContain(away);
+  });
 });
 describe('what is looked at', () => {
   const flags = (at: number, entry: bigint): number => {

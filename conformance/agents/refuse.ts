@@ -2,6 +2,7 @@
 // It loads selectors, so hidden parts must be what the guest's own tables give; it lands by the debug registers; it shares the machine's memory.
 
 import type { CpuMachine, CpuState, Segment } from '../../spec/instructions/vocabulary.ts';
+import { lost } from './leave.ts';
 import { compared } from './map.ts';
 
 const is8086 = (mode: CpuMachine['mode']): boolean => mode === 'real' || mode === 'v86';
@@ -88,6 +89,8 @@ export const refusalOf = (machine: CpuMachine, state: CpuState, memory: Uint8Arr
   if (state.idtr.limit < 14 * gate + gate - 1) return 'an IDT that does not reach the page-fault gate';
   const first = firstOf(mode, state, memory);
   if (leavesMode(first, mode, state)) return 'a program that leaves the mode its stops are made for';
+  const why = mode === 'real' ? lost(first, state, memory) : undefined;
+  if (why !== undefined) return why;
   const unpaged = (state.cr0 & (1n << 31n)) === 0n;
   if (unpaged && mode !== 'real' && first.repeated && isString(first) && state.rcx > 0x4000n)
     return 'a repeated string over memory that is the agent’s';

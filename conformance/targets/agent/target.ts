@@ -46,10 +46,12 @@ export interface AgentTarget {
   readonly name: string;
   readonly version: string;
   readonly runner: Runner;
+  /** Programs that are worth one start. */
+  readonly atOnce?: number;
   readonly close: () => Awaitable<void>;
 }
 /** Connects: the first start of the machine asks CPUID. */
-export const agentTarget = async ({ name, version, runner, close }: AgentTarget): Promise<Target> => {
+export const agentTarget = async ({ name, version, runner, atOnce, close }: AgentTarget): Promise<Target> => {
   const facts = await askFacts(runner);
   const hello: Hello = { protocol: 1, name, version, offers };
   let machine: MachineConfig | undefined;
@@ -74,5 +76,5 @@ export const agentTarget = async ({ name, version, runner, close }: AgentTarget)
     const granting = reset(config);
     return 'granted' in granting ? { granted: granting.granted, answers: await runPrograms(runner, config, programs) } : granting;
   };
-  return { hello, reset, apply, runAll, close };
+  return { hello, reset, apply, runAll, close, ...(atOnce === undefined ? {} : { atOnce }) };
 };

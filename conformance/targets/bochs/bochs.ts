@@ -13,12 +13,15 @@ import { agentTarget } from '../agent/target.ts';
 
 const install = 'apt-get install -y --no-install-recommends bochs bochs-term';
 const binary = 'bochs-bin';
-/** One start takes about 100 ms, a case 0.1 ms, one that hangs about 10 ms: a hundred times that on a loaded machine. */
-const deadline = (cases: number): number => 10_000 + 20 * cases;
+/** One start takes about 100 ms, a case 0.1 ms, one that hangs about 10 ms: fifty times that on a loaded machine. */
+const deadline = (cases: number): number => 10_000 + 5 * cases;
 /** The newest processor of Bochs 2.7 with UMIP, SMAP and the rest. */
 const usualModel = 'corei7_icelake_u';
-/** Bytes that a result can have at most is not known before; the file is cut to what the agent says it wrote. */
-const resultRoom = (cases: number): number => Math.min(cases * 4096 + 65_536, 24 << 20);
+/** The debugger writes byte by byte, and what results take is not known before: room for twice what most have, and at least for a few that change much.
+ *  Where that was too little, halves of the cases are run again. */
+const resultRoom = (cases: number): number => Math.min(cases * 1024 + 524_288, 24 << 20);
+/** Half a second of starting, as Bochs counts it, for a quarter of a second of cases. */
+const atOnce = 2048;
 
 /** The agent's variables from `nextCase`: mapped in every program's own page tables, which the debugger reads through. */
 const progressSize = 0x30;
@@ -69,6 +72,8 @@ const runnerOf = (model: string, folder: string): Runner => {
       if (ended.error !== undefined) return { finished: 0, results: undefined, ended: { broke: ended.error } };
       const said = existsSync(at('progress')) ? readFileSync(at('progress')) : undefined;
       const left = said?.length === progressSize ? said.readUInt32LE(vars.casesLeft - vars.nextCase) : undefined;
+      const written = said?.length === progressSize ? said.readUInt32LE(vars.nextResult - vars.nextCase) - results : 0;
+      if (written > resultRoom(cases.length)) return { finished: undefined, results: undefined, ended: 'lines' };
       if (left === 0) return { finished: cases.length, results: readFileSync(at('results')), ended: 'shutdown' };
       const progress = left === undefined ? undefined : cases.length - left;
       const log = existsSync(at('run.log')) ? readFileSync(at('run.log'), 'latin1').trim().split('\n').at(-1) : '';
@@ -92,6 +97,7 @@ export const bochsTarget = async (model: string = usualModel): Promise<Target> =
       name: 'bochs',
       version: `Bochs ${version}, ${model}`,
       runner: runnerOf(model, folder.path),
+      atOnce,
       close: folder.remove,
     });
   } catch (error) {

@@ -134,6 +134,7 @@ export const guestTarget = async (command: string): Promise<Target> => {
         .join(' ')
         .replaceAll(/\/[^\s]*\//g, ''),
       runner: runnerOf(command, folder.path),
+      atOnce: 2048,
       close: folder.remove,
     });
   } catch (error) {
