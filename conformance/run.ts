@@ -75,7 +75,7 @@ const bounded = (suite: Suite, stimuli: number): void => {
 };
 
 /** The target is at work on later steps while earlier ones are judged. */
-const flowing = (flow: NonNullable<Target['flow']>, suite: Suite, program: Program, granted: Granted, judge: Judge | undefined): Played => {
+const flowing = (target: Target, suite: Suite, program: Program, granted: Granted, judge: Judge | undefined): Played => {
   const trace = recording(program.machine, granted, judge);
   const steps: Step[] = [];
   let given = 0;
@@ -88,7 +88,7 @@ const flowing = (flow: NonNullable<Target['flow']>, suite: Suite, program: Progr
     }
   };
   let done = 0;
-  for (const answers of flow(lowering())) {
+  for (const answers of target.flow?.(lowering()) ?? []) {
     const step = steps[done++] as Step;
     trace.plan(step);
     for (const [i, answer] of answers.entries()) {
@@ -107,7 +107,7 @@ export const play = async (target: Target, suite: Suite, program: Program, judge
   if ('unsupported' in granting) return { ...unplayed, refused: granting.unsupported };
   if ('broke' in granting) return { ...unplayed, broke: granting.broke };
   const { granted } = granting;
-  if (suite.oblivious === true && target.flow !== undefined) return flowing(target.flow, suite, program, granted, judge);
+  if (suite.oblivious === true && target.flow !== undefined) return flowing(target, suite, program, granted, judge);
   const trace = recording(program.machine, granted, judge);
   // Steps are judged while the target waits for what it tests, in later steps, and what is left at the end.
   let owed: { readonly step: Step; readonly answers: readonly Answer[] }[] = [];

@@ -25,7 +25,8 @@ const fault = (target: unknown): string | undefined => {
   const { offers } = hello;
   if (!Array.isArray(offers) || !offers.every((o) => typeof o === 'string')) return 'hello.offers is no array of strings';
   for (const verb of ['reset', 'apply', 'close']) if (typeof target[verb] !== 'function') return `the target has no function ${verb}`;
-  if (target['applyAll'] !== undefined && typeof target['applyAll'] !== 'function') return 'applyAll is no function';
+  for (const verb of ['applyAll', 'flow'])
+    if (target[verb] !== undefined && typeof target[verb] !== 'function') return `${verb} is no function`;
   return undefined;
 };
 
