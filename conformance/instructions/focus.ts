@@ -133,7 +133,6 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe, weight
   ],
   [called('RET'), { value: within(4, 4, 2, 3, 5), prefix: 0, size: within(0, 2) }],
   [called('BOUND'), { memory: true, prefix: 0, place: within(0, 0, 1, 3), value: below(24), value2: below(24) }],
-  [topics('alu', 'move', 'shift'), { prefix: 0, memory: false, tweaks: edits(tweak('code', within(6, 7), below(16))) }, 5],
   // Operands.
   [onMemory, { memory: true, prefix: within(0, 5, 7, 8, 9, 10), tweaks: edits(tweak('segment', 0, below(5))) }],
   [
@@ -254,7 +253,6 @@ const recipes: readonly (readonly [from: readonly Form[], recipe: Recipe, weight
     3,
   ],
   // Far transfers and gates.
-  [[...far, ...called('RETF', 'IRET')], { selector: 0, rpl: 0, prefix: 0, place: 0, size: within(1, 1, 0), value: 4, value2: 22 }, 5],
   [far, { level: within(KERNEL, USER, 1), selector: anySelector, rpl: below(4) }, 6],
   [far, { level: within(KERNEL, USER, 1), selector: gates, rpl: below(4), tweaks: edits(tweak('call-gate', below(4), below(16))) }, 6],
   [far, { level: USER, selector: gates, rpl: 0, prefix: 0, tweaks: edits(tweak('tss', below(64))) }],
