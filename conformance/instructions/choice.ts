@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { forms } from '../../spec/instructions/index.ts';
 import type { Choice } from '../program.ts';
 import { loadable, oddSelectors, operands, places } from './edges.ts';
-import { focused } from './focus.ts';
+import { focused, focusedLate } from './focus.ts';
 
 /** One edit: `kind` names it, the numbers say which and how. */
 export interface Tweak {
@@ -107,5 +107,8 @@ export const caseOf: Arbitrary<Case> = fc.oneof(
   { weight: Math.ceil(recipes.reduce((sum, r) => sum + r.weight, 0) / 6), arbitrary: fc.record(fields, { noNullPrototype: true }) },
   ...recipes,
 );
+const only = (c: Arbitrary<Case>): Arbitrary<readonly Case[]> => fc.array(c, { minLength: 1, maxLength: 1 });
 /** A program of one case. */
-export const oneCase: Arbitrary<readonly Case[]> = fc.array(caseOf, { minLength: 1, maxLength: 1 });
+export const oneCase: Arbitrary<readonly Case[]> = only(caseOf);
+/** The same, of the late recipes alone. */
+export const oneLateCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedLate(fields)));

@@ -4,7 +4,7 @@ import { type Form, forms } from '../../spec/instructions/index.ts';
 import type { CpuFeature, CpuMachine } from '../../spec/instructions/vocabulary.ts';
 import type { Granted, MachineConfig } from '../../spec/units.ts';
 import type { Player, Suite } from '../program.ts';
-import { type Case, oneCase, type Tweak } from './choice.ts';
+import { type Case, oneCase, oneLateCase, type Tweak } from './choice.ts';
 import { type Desk, deskOf, put, stimuliOf } from './desk.ts';
 import { places } from './edges.ts';
 import { encode } from './encode.ts';
@@ -92,15 +92,21 @@ const shape = (c: Case): string => {
   return words.join(' ');
 };
 
+/** After so many blocks comes one of late recipes for each machine; then it begins anew. */
+const blockSize = 512;
+const plainBlocks = 47;
+const rounds = plainBlocks + machines.length;
+
 export const instructionsSuite: Suite<Case> = {
   id: 'instructions',
   needs: ['cpu', 'memory.seen'],
   machines,
   choices: oneCase,
+  choicesOf: (block) => (block % rounds < plainBlocks ? oneCase : oneLateCase),
   play,
   shape,
   simpler: lower,
   oblivious: true,
-  block: 512,
-  runs: 24_000,
+  block: blockSize,
+  runs: rounds * blockSize,
 };
