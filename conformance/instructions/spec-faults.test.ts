@@ -7,7 +7,7 @@ import type { CpuState } from '../../spec/instructions/vocabulary.ts';
 import { unusable } from './descriptors.ts';
 import { entryAt } from './furniture.ts';
 import * as at from './layout.ts';
-import { completes, delivers, faults } from './spec-answers.ts';
+import { completes, delivers, type Event, faults } from './spec-answers.ts';
 import { machineOf, type Setting, tell } from './spec-history.ts';
 import { segmentOf } from './state.ts';
 
@@ -127,6 +127,8 @@ const rows: readonly Row[] = [
     [13, 0],
     [[at.data, '0300000000000000']],
   ],
+  ['task.refused', p32, 'ff2b', {}, [10, s.otherTss], [...far(s.otherTss), [at.gdt + s.otherTss, '66']]],
+  ['flag.virtual', { mode: 'v86', paging: '32-bit', level: 3 }, 'fb', (b) => ({ cr4: b.cr4 | 1n, rflags: b.rflags | 0x100000n }), [13, 0]],
   ['debug.de', withFeature(kernel, 'de'), '0f21e0', cr4(3), [6]],
   ['debug.reserved', kernel, '0f23f8', { rax: 1n << 32n }, [13, 0]],
   ['msr.reserved', kernel, '0f30', (b) => ({ rcx: 0xc0000080n, rax: b.efer | 2n, rdx: 0n }), [13, 0]],
@@ -137,6 +139,55 @@ const rows: readonly Row[] = [
   ['call.sysenter', withFeature(kernel, 'sep'), '0f34', { sysenterCs: 0n }, [13, 0]],
   ['cache.invpcid', withFeature(kernel, 'invpcid'), '660f388203', { rax: 4n }, [13, 0]],
   ['cache.nm', kernel, '9b', (b) => ({ cr0: b.cr0 | 0xan }), [7]],
+];
+
+/** Debug exceptions: which of them are traps, what RF is saved as, what DR6 says, and that general detect is switched off for the handler. SDM volume
+ *  3, Debug: Debug Exceptions; Debug Status Register (DR6); Instruction-Breakpoint Exception Condition. DR0 watches with these bits of DR7. */
+const watch =
+  (address: number, control: bigint, more: Partial<CpuState> = {}) =>
+  (b: CpuState): Partial<CpuState> => ({ dr0: BigInt(address), dr7: b.dr7 | control, ...more });
+const debugRows: readonly {
+  readonly rule: string;
+  readonly setting: Setting;
+  readonly code: string;
+  readonly change: (b: CpuState) => Partial<CpuState>;
+  readonly event: (b: CpuState) => Omit<Event, 'vector'>;
+  readonly patches?: Patches;
+}[] = [
+  {
+    rule: 'debug.code',
+    setting: user,
+    code: '90',
+    change: watch(at.code, 1n),
+    event: (b) => ({ rip: b.rip, rflags: b.rflags, after: { dr6: b.dr6 | 1n } }),
+  },
+  {
+    rule: 'debug.data',
+    setting: user,
+    code: '8b00',
+    change: watch(d, 0xf0001n, { rax: BigInt(d) }),
+    event: (b) => ({ rip: b.rip + 2n, rflags: b.rflags, after: { rax: 0x12345678n, dr6: b.dr6 | 1n } }),
+    patches: [[d, '78563412']],
+  },
+  {
+    rule: 'debug.port',
+    setting: withFeature(kernel, 'de'),
+    code: 'e460',
+    change: (b) => watch(0x60, 0x20001n, { cr4: b.cr4 | 8n, rax: 0n })(b),
+    event: (b) => ({
+      rip: b.rip + 2n,
+      rflags: b.rflags,
+      after: { rax: 0xffn, dr6: b.dr6 | 1n },
+      ports: [{ port: 0x60, width: 1, direction: 'in', value: 0xff }],
+    }),
+  },
+  {
+    rule: 'debug.detect',
+    setting: kernel,
+    code: '0f21f8',
+    change: (b) => ({ dr7: b.dr7 | 0x2000n }),
+    event: (b) => ({ rip: b.rip, rflags: b.rflags | 0x10000n, after: { dr6: b.dr6 | 0x2000n, dr7: b.dr7 & ~0x2000n } }),
+  },
 ];
 /** Rules that are told elsewhere: traps and interrupts, and delivery that ends in #DF. */
 const elsewhere = new Set(['step.trap', 'interrupt.taken', 'deliver.stack']);
@@ -162,8 +213,31 @@ describe('rules that demand a fault', () => {
       expect(wrong.findings.filter((f) => f.clause === id).map((f) => f.kind)).toEqual(['error code']);
     }
   });
+  test.each(debugRows)('$rule', ({ rule, setting, code, change, event, patches }) => {
+    const id = `instructions.${rule}`;
+    const kept = tell(setting, code, change, (b) => delivers(setting, b, { vector: 1, ...event(b) }), patches);
+    expect(kept.findings).toEqual([]);
+    expect(kept.kept).toContain(id);
+    // As if nothing were watched; then with nothing said in DR6.
+    const missed = tell(
+      setting,
+      code,
+      change,
+      (b) => completes(setting, b, b.rip + BigInt(code.length / 2), { ports: event(b).ports ?? [] }),
+      patches,
+    );
+    expect(missed.broken).toContain(id);
+    const silent = tell(
+      setting,
+      code,
+      change,
+      (b) => delivers(setting, b, { vector: 1, ...event(b), after: { ...event(b).after, dr6: b.dr6 } }),
+      patches,
+    );
+    expect(silent.broken).toEqual(['instructions.step.dr6']);
+  });
   test('has a row for every rule', () => {
-    const told = new Set(rows.map((r) => `instructions.${r[0]}`));
+    const told = new Set([...rows.map((r) => r[0]), ...debugRows.map((r) => r.rule)].map((rule) => `instructions.${rule}`));
     const owned = instructions.clauses.filter((c) => c.says.includes('#') && !c.id.endsWith('.completes') && !told.has(c.id));
     expect(
       owned
