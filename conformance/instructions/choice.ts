@@ -40,7 +40,9 @@ export const tweakKinds = [
   'redirect',
   'task',
 ] as const;
-export type TweakKind = (typeof tweakKinds)[number];
+/** Edits of late recipes alone: chance does not draw them, so that the programs before those stay as they are. */
+type LateKind = 'wide' | 'task-limit';
+export type TweakKind = (typeof tweakKinds)[number] | LateKind;
 
 export interface Case extends Choice {
   readonly op: 'case';

@@ -4,7 +4,7 @@
 import type { Monitor } from '../../spec/instructions/vocabulary.ts';
 import type { MachineConfig } from '../../spec/units.ts';
 import type { Suite } from '../program.ts';
-import type { Case } from './choice.ts';
+import { type Case, oneCase, oneLateCase } from './choice.ts';
 import { monitored } from './monitor-pairs.ts';
 import { instructionsSuite, machines } from './suite.ts';
 
@@ -12,9 +12,16 @@ const techniques: readonly Monitor[] = ['binary-translation', 'paravirtual'];
 /** Modes of operation once each. */
 const guests: readonly MachineConfig[] = machines.filter((m, i) => machines.findIndex((n) => n.cpu?.mode === m.cpu?.mode) === i);
 
+const pairs = guests.flatMap((g) => techniques.map((t) => monitored(g, t)));
+/** Blocks before the late recipes, of which there is one for each machine. */
+const plainBlocks = 12;
+const blockSize = 512;
+
 export const monitorSuite: Suite<Case> = {
   ...instructionsSuite,
   id: 'instructions.monitor',
-  machines: guests.flatMap((g) => techniques.map((t) => monitored(g, t))),
-  runs: 6144,
+  machines: pairs,
+  choicesOf: (block) => (block % (plainBlocks + pairs.length) < plainBlocks ? oneCase : oneLateCase),
+  block: blockSize,
+  runs: (plainBlocks + pairs.length) * blockSize,
 };

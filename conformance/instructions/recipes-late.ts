@@ -4,7 +4,25 @@
 import fc from 'fast-check';
 import { forms } from '../../spec/instructions/index.ts';
 import { places } from './edges.ts';
-import { anySelector, at, below, called, edits, type Entry, KERNEL, onMemory, topics, tweak, undisturbed, USER, within } from './recipe.ts';
+import {
+  anySelector,
+  at,
+  below,
+  called,
+  edits,
+  type Entry,
+  far,
+  gates,
+  indexOf,
+  KERNEL,
+  named,
+  onMemory,
+  topics,
+  tweak,
+  undisturbed,
+  USER,
+  within,
+} from './recipe.ts';
 
 export const lateRecipes: readonly Entry[] = [
   // Results.
@@ -20,6 +38,59 @@ export const lateRecipes: readonly Entry[] = [
     { prefix: within(2, 3), place: at('before absent', 'into absent', 'page end', 'fresh'), count: within(4, 5, 6, 7) },
     4,
   ],
+  [
+    called('MUL', 'IMUL', 'MULX'),
+    { ...undisturbed, memory: fc.boolean(), size: within(0, 1, 2, 2), value: below(30), value2: below(30) },
+    6,
+  ],
+  [
+    called('DIV', 'IDIV'),
+    { ...undisturbed, memory: fc.boolean(), size: within(0, 1, 2), value: below(30), value2: below(30), imm: below(30) },
+    3,
+  ],
+  [
+    forms.filter((f) => f.map >= 3 || ['ADCX', 'ADOX'].includes(f.mnemonic)),
+    {
+      ...undisturbed,
+      memory: fc.boolean(),
+      size: within(0, 2),
+      value: below(30),
+      value2: below(30),
+      count: below(8),
+      tweaks: edits(tweak('flag', within(7, 10)), tweak('flag', within(7, 8, 9, 10, 11))),
+    },
+    6,
+  ],
+  [topics('alu'), { ...undisturbed, value: below(30), value2: below(30), imm: below(30), tweaks: edits(tweak('flag', within(7, 12))) }, 6],
+  [
+    topics('shift'),
+    { ...undisturbed, size: within(0, 1, 2), value: below(30), count: below(8), tweaks: edits(tweak('flag', within(7, 10))) },
+    6,
+  ],
+  // Counters, pointers and addresses with more above them than the address size looks at.
+  [
+    [...topics('string', 'io'), ...called('JCXZ', 'LOOP', 'LOOPE', 'LOOPNE')],
+    { prefix: 4, size: within(0, 1, 2), count: below(4), place: within(0, 1, 2), tweaks: edits(tweak('wide', below(256), below(6))) },
+    8,
+  ],
+  [
+    [...topics('string'), ...called('JCXZ', 'LOOP', 'LOOPE', 'LOOPNE')],
+    { prefix: within(0, 2, 3), count: below(4), place: 0, tweaks: edits(tweak('wide', within(2, 16, 32, 50), below(6))) },
+    5,
+  ],
+  [onMemory, { memory: true, prefix: 4, place: within(0, 1, 4), tweaks: edits(tweak('wide', below(256), below(6))) }, 4],
+  [topics('stack', 'branch'), { prefix: within(0, 4), tweaks: edits(tweak('wide', within(128, 64, 192, 2), within(3, 4, 5))) }, 4],
+  // A page that is read before it is written, and one that may only be read.
+  [
+    called('MOVS', 'MOVSB', 'CMPS', 'CMPSB', 'STOS', 'STOSB'),
+    { prefix: within(0, 3), place: within(5, 9, 10, 11, 12), reg: 9, imm: within(5, 9, 10, 11, 12), count: within(0, 2, 3, 4) },
+    5,
+  ],
+  [
+    called('PUSH', 'POP', 'CALL'),
+    { prefix: 0, memory: true, place: at('fresh', 'edited page', 'data'), tweaks: edits(tweak('page', within(0, 4, 6), below(12))) },
+    4,
+  ],
   // Fetch: code at each end of a page and of a segment.
   [
     topics('alu', 'move', 'bit', 'stack', 'flag'),
@@ -33,10 +104,124 @@ export const lateRecipes: readonly Entry[] = [
   ],
   // Operands and pages.
   [onMemory, { memory: true, prefix: 0, place: at('second parent'), tweaks: edits(tweak('upper', 1, below(16))) }, 4],
+  [
+    onMemory,
+    {
+      level: within(USER, USER, KERNEL),
+      memory: true,
+      prefix: 0,
+      place: at('second parent'),
+      tweaks: edits(tweak('upper', 1, within(2, 3, 6))),
+    },
+    6,
+  ],
+  [
+    onMemory,
+    {
+      level: within(USER, USER, KERNEL),
+      memory: true,
+      prefix: 0,
+      place: at('read-only', 'into read-only', 'supervisor read-only'),
+      tweaks: fc.oneof(edits(tweak('cr0', 0)), edits()),
+    },
+    5,
+  ],
   [topics('cache'), { prefix: 0, memory: true, place: below(places.length) }, 4],
   // Far transfers and events.
   [called('RETF', 'IRET'), { ...undisturbed, level: KERNEL, size: within(0, 1), value2: within(22, 28) }, 4],
   [called('RETF', 'IRET'), { prefix: 0, level: below(4), selector: anySelector, rpl: below(4), value2: 0 }, 6],
   [topics('far'), { prefix: 0, selector: anySelector, rpl: below(4) }, 4],
+  [
+    called('IRET'),
+    {
+      prefix: 0,
+      level: below(4),
+      selector: 0,
+      rpl: within(0, 0, 3),
+      size: below(3),
+      imm: below(8),
+      value2: 0,
+      count: 0,
+      tweaks: edits(tweak('iopl', below(4)), tweak('flag', below(15)), tweak('flag', below(15))),
+    },
+    6,
+  ],
+  [
+    called('RETF', 'IRET'),
+    {
+      prefix: 0,
+      level: within(KERNEL, 1, 2),
+      selector: 0,
+      rpl: 3,
+      size: within(0, 2),
+      value2: 0,
+      count: 0,
+      tweaks: edits(
+        tweak(
+          'segment',
+          within(...(['kernelData', 'data1', 'data2', 'userData', 'conforming0', 'code1'] as const).map(indexOf)),
+          within(8, 9, 10, 11),
+        ),
+        tweak('segment', within(...(['kernelData', 'data1', 'data2', 'conforming3', 'null'] as const).map(indexOf)), within(8, 9, 10, 11)),
+      ),
+    },
+    5,
+  ],
+  [
+    far,
+    {
+      level: USER,
+      prefix: 0,
+      memory: true,
+      selector: gates,
+      rpl: 0,
+      tweaks: edits(
+        tweak('call-gate', within(0, 2), below(16)),
+        tweak('call-gate', within(0, 2), within(4, 5, 10, 12)),
+        tweak('tss', below(64)),
+      ),
+    },
+    5,
+  ],
+  [
+    called('CALLF'),
+    {
+      level: USER,
+      prefix: 0,
+      memory: true,
+      size: 0,
+      selector: named('callGate3'),
+      rpl: 0,
+      tweaks: edits(
+        tweak('call-gate', 0, within(4, 4, 12)),
+        tweak('tss', within(37, 45, 53, 61, 32, 35)),
+        tweak('task-limit', 0, below(14)),
+      ),
+    },
+    6,
+  ],
+  [
+    [...far, ...called('INT', 'INT3', 'UD2')],
+    { level: USER, prefix: 0, selector: gates, rpl: 0, tweaks: edits(tweak('task-limit', 0, below(14))) },
+    4,
+  ],
+  [
+    [...far, ...called('IRET')],
+    {
+      level: KERNEL,
+      prefix: 0,
+      size: 0,
+      place: 0,
+      selector: named('otherTss', 'taskGate', 'busyTss'),
+      rpl: 0,
+      tweaks: edits(tweak('task', below(64), below(16)), tweak('flag', within(4, 4, 7, 9, 10, 2))),
+    },
+    6,
+  ],
+  [
+    topics('io'),
+    { prefix: 0, level: USER, value: below(13), imm: below(7), tweaks: edits(tweak('task-limit', 0, within(0, 1, 2, 12, 13))) },
+    3,
+  ],
   [called('INT', 'INT3', 'INTO', 'UD2'), { prefix: 0, tweaks: edits(tweak('gate', below(64), below(16))) }, 4],
 ];

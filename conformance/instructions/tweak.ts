@@ -209,6 +209,16 @@ export const late = (d: Desk, { kind, a, b }: Tweak): void => {
       putWord(d, where, pick(a < 32 ? values : more, b), size);
       return;
     }
+    case 'wide': {
+      // High halves that 32-bit addresses, counters and operands have nothing to do with; or 16-bit ones above 16 bits.
+      const names = ['rax', 'rcx', 'rdx', 'rbx', 'rsi', 'rdi', 'rbp', 'rsp'] as const;
+      const high = [1n << 32n, 0xffff_ffff_0000_0000n, 1n << 63n, 0x1_0000n, 0xffff_0000n, 0x8000_0000n];
+      for (const [n, name] of names.entries()) if (((a >> n) & 1) !== 0) s[name] = fit(d, s[name] | pick(high, b));
+      return;
+    }
+    case 'task-limit':
+      s.tr = { ...s.tr, limit: pick([0x67, 0x66, 0x65, 0x64, 0x0b, 0x0a, 0x08, 0x07, 0x05, 0x13, 0x0f, 0x2b, 0x69, 0xe7], b) };
+      return;
     case 'interrupt':
       d.interrupt = { vector: pick([0x20, 0x21, 0x2f, 0x80], a), after: 1 };
       return;

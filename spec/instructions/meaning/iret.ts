@@ -8,7 +8,7 @@ import { dropPrivileged, enter, go8086, isLong, returned, returnedStack, within 
 import { moveStack, peek, setStack } from '../stack.ts';
 import { returnToTask } from '../task.ts';
 import type { Segment } from '../vocabulary.ts';
-import { cpl, flagsOf, gp, ia32e, in64, like8086, low, ofSystem, protectedMode, raise, undecided, v86, type Work } from '../work.ts';
+import { cpl, flagsOf, gp, ia32e, in64, leave, like8086, low, ofSystem, protectedMode, raise, undecided, v86, type Work } from '../work.ts';
 import { takeImage, virtual8086 } from '../virtual-interrupts.ts';
 import { changeable } from './flag.ts';
 import type { Meaning } from './meaning.ts';
@@ -33,6 +33,8 @@ const eightySix = (selector: number): Segment => ({ selector, base: BigInt(selec
 export const IRET: Meaning = (w) => {
   const size = w.i.operandSize;
   const { s } = w;
+  // An image of 16 bits has no RF. IRET is excepted from what clears it, for the sake of images that have.
+  if (size === 2) leave(w, 'rflags', BigInt(flag.RF));
   // Below IOPL 3 IRET's page knows #GP(0) alone; by Class 2 in Virtual-8086 Mode the extensions have it load VIF, as POPF does.
   const extended = protectedMode(s) && virtual8086(w, size);
   if (extended) w.also.push({ vector: 13, error: 0, rule: 'flag.iopl' });
