@@ -39,6 +39,32 @@ const memory = (op: BusOp, at: number): string =>
 const port = (op: BusOp, at: number): string =>
   op.kind === 'read' ? `in${letter[op.width]} ${at}` : `out${letter[op.width]} ${at} ${masked(op)}`;
 
+/** Doublewords stored one after another, as one command: a memory region that does not say otherwise is given four bytes at a time, in order.
+ *  QEMU, docs/devel/memory.rst, MMIO Operations (max_access_size). */
+interface Row {
+  readonly start: number;
+  bytes: Buffer;
+}
+const doubleword = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value >>> 0);
+  return bytes;
+};
+/** Appends the command of an access to memory, or lengthens the last one by it; gives the row that the next may go on with. */
+const append = (commands: string[], op: BusOp, at: number, row: Row | undefined): Row | undefined => {
+  if (op.kind === 'read' || op.width !== 4) {
+    commands.push(memory(op, at));
+    return undefined;
+  }
+  if (row === undefined || at !== row.start + row.bytes.length) {
+    commands.push(memory(op, at));
+    return { start: at, bytes: doubleword(op.value) };
+  }
+  row.bytes = Buffer.concat([row.bytes, doubleword(op.value)]);
+  commands[commands.length - 1] = `write ${row.start} ${row.bytes.length} 0x${row.bytes.toString('hex')}`;
+  return row;
+};
+
 /** A register window of `size` bytes at a fixed address. */
 export function mmioBus(qtest: Qtest, base: number, size: number): QemuBus {
   const lowered = (op: QemuOp): string => {
@@ -61,16 +87,22 @@ export function pciBus(qtest: Qtest, device: number): QemuBus {
   let bases: readonly number[] | undefined;
   const select = (at: number): string => `outl ${ConfigAddress} ${ConfigEnable + (device << 11) + (at & 0xfc)}`;
   const onConfig = (op: BusOp): readonly string[] => [select(op.at), port(op, ConfigData + (op.at & 3))];
-  const onBar = (op: BusOp, base: number, above: number): readonly string[] => {
-    if (base & 1) return [port(op, (base & ~3) + op.at)];
-    const inWindow = base >= windows.memory && base < windows.memory + 6 * windows.stride && (!(base & 4) || above === 0);
-    return inWindow ? [memory(op, ((base & ~0xf) >>> 0) + op.at)] : [];
-  };
+  const inWindow = (base: number, above: number): boolean =>
+    base >= windows.memory && base < windows.memory + 6 * windows.stride && (!(base & 4) || above === 0);
 
   const start: QemuBus['start'] = (ops, results) => {
     let commands: string[] = [];
     let ends: number[] = []; // how many commands there are at the end of each op
     let waiting: QemuOp[] = [];
+    let row: Row | undefined;
+    const onBar = (op: BusOp, base: number, above: number): void => {
+      if (base & 1) commands.push(port(op, (base & ~3) + op.at));
+      else if (inWindow(base, above)) {
+        row = append(commands, op, ((base & ~0xf) >>> 0) + op.at, row);
+        return;
+      }
+      row = undefined;
+    };
     const send = (): (() => void) => {
       const answers: number[] = [];
       const [sentEnds, sent] = [ends, waiting];
@@ -85,7 +117,7 @@ export function pciBus(qtest: Qtest, device: number): QemuBus {
           for (const [i, op] of sent.entries()) {
             const end = sentEnds[i] ?? 0;
             if (end > answers.length) break;
-            const reached = end > (sentEnds[i - 1] ?? 0);
+            const reached = end > (sentEnds[i - 1] ?? 0); // or went with the command before it, or reached nothing
             results.push(reached ? (answers[end - 1] ?? 0) : op.kind === 'read' ? ones[op.width] : 0);
           }
         }
@@ -93,12 +125,14 @@ export function pciBus(qtest: Qtest, device: number): QemuBus {
     };
     for (const op of ops) {
       if (op.kind === 'store') {
+        row = undefined;
         commands.push(store(op));
         ends.push(commands.length);
         waiting.push(op);
         continue;
       }
       if (op.space === 'bar' && bases === undefined) {
+        row = undefined;
         send()();
         const answers: number[] = [];
         const registers = Array.from({ length: 6 }, (_, bar) => BaseAddress + 4 * bar);
@@ -110,7 +144,11 @@ export function pciBus(qtest: Qtest, device: number): QemuBus {
       }
       if (op.kind === 'write' && op.space === 'pci-config' && op.at < BaseAddress + 24 && op.at + op.width > BaseAddress) bases = undefined;
       if (op.space === 'mmio') throw new Error('no MMIO window on PCI');
-      commands.push(...(op.space === 'bar' ? onBar(op, bases?.[op.bar] ?? 0, bases?.[op.bar + 1] ?? 0) : onConfig(op)));
+      if (op.space === 'bar') onBar(op, bases?.[op.bar] ?? 0, bases?.[op.bar + 1] ?? 0);
+      else {
+        row = undefined;
+        commands.push(...onConfig(op));
+      }
       ends.push(commands.length);
       waiting.push(op);
     }
