@@ -67,6 +67,26 @@ export const lateRecipes: readonly Entry[] = [
     { ...undisturbed, size: within(0, 1, 2), value: below(30), count: below(8), tweaks: edits(tweak('flag', within(7, 10))) },
     6,
   ],
+  // Operands of 64 bits: two machines in nine have them, and of their programs one in three.
+  [
+    topics('alu', 'shift', 'bit', 'move', 'multiply'),
+    { ...undisturbed, memory: fc.boolean(), size: 2, value: below(30), value2: below(30), imm: below(30), count: below(8) },
+    16,
+  ],
+  [topics('shift'), { ...undisturbed, memory: fc.boolean(), size: 2, value: below(30), imm: below(10), count: below(8) }, 10],
+  [called('BSF', 'BSR', 'TZCNT', 'LZCNT', 'POPCNT', 'IMUL', 'MUL'), { ...undisturbed, size: 2, value: below(30), value2: below(30) }, 5],
+  [topics('string', 'stack'), { ...undisturbed, prefix: within(0, 3), size: 2, value: below(30), value2: below(30), count: below(8) }, 4],
+  [
+    called('DAA', 'DAS', 'AAA', 'AAS', 'AAM', 'AAD'),
+    {
+      ...undisturbed,
+      value2: below(30),
+      imm: within(0, 2, 5, 8, 9),
+      tweaks: edits(tweak('flag', within(7, 12)), tweak('flag', within(7, 12, 8))),
+    },
+    5,
+  ],
+  [called('ENTER', 'LEAVE', 'PUSHA', 'POPA', 'CBW', 'CWD'), { ...undisturbed, size: below(3), count: below(8), value2: below(30) }, 5],
   // Counters, pointers and addresses with more above them than the address size looks at.
   [
     [...topics('string', 'io'), ...called('JCXZ', 'LOOP', 'LOOPE', 'LOOPNE')],
@@ -126,11 +146,63 @@ export const lateRecipes: readonly Entry[] = [
     },
     5,
   ],
+  [onMemory, { memory: true, prefix: 0, place: at('large page'), tweaks: edits(tweak('upper', 0, below(16))) }, 3],
+  [onMemory, { memory: true, prefix: 0, place: at('gigabyte page'), tweaks: edits(tweak('upper', 2, below(16))) }, 3],
+  // System instructions that few forms are of.
+  [
+    called('PUSHF', 'POPF', 'IRET', 'INT', 'CLI', 'STI'),
+    {
+      prefix: 0,
+      level: USER,
+      size: within(0, 0, 1),
+      value: below(14),
+      imm: below(13),
+      tweaks: edits(
+        tweak('cr4', within(6, 6, 7)),
+        tweak('iopl', within(0, 0, 1, 3)),
+        tweak('redirect', below(13), below(16)),
+        tweak('flag', within(13, 14, 1, 0, 4)),
+      ),
+    },
+    6,
+  ],
+  [called('STAC', 'CLAC'), { prefix: 0, level: within(KERNEL, KERNEL, USER), tweaks: edits(tweak('cr4', 4), tweak('flag', within(3, 1))) }],
+  [called('SWAPGS'), { ...undisturbed, level: within(KERNEL, KERNEL, USER) }],
+  [called('INVPCID'), { ...undisturbed, level: KERNEL, value: below(4), value2: below(8) }, 4],
+  [called('SYSRET', 'SYSEXIT', 'SYSCALL', 'SYSENTER'), { ...undisturbed, level: KERNEL, size: within(0, 2), value: within(0, 1, 4) }, 4],
+  [called('MONITOR', 'MWAIT'), { prefix: 0, level: KERNEL, tweaks: edits(tweak('register', within(0, 1), below(7))) }],
+  [called('LAR', 'LSL', 'VERR', 'VERW'), { ...undisturbed, memory: false, selector: anySelector, rpl: below(4) }, 4],
+  [
+    called('LLDT', 'LTR', 'LAR', 'LSL'),
+    {
+      prefix: 0,
+      level: KERNEL,
+      memory: false,
+      selector: named('otherTss', 'ldt', 'callGate3'),
+      rpl: 0,
+      tweaks: edits(tweak('descriptor', within(...(['otherTss', 'ldt', 'callGate3'] as const).map(indexOf)), below(14))),
+    },
+    4,
+  ],
   [topics('cache'), { prefix: 0, memory: true, place: below(places.length) }, 4],
   // Far transfers and events.
   [called('RETF', 'IRET'), { ...undisturbed, level: KERNEL, size: within(0, 1), value2: within(22, 28) }, 4],
   [called('RETF', 'IRET'), { prefix: 0, level: below(4), selector: anySelector, rpl: below(4), value2: 0 }, 6],
   [topics('far'), { prefix: 0, selector: anySelector, rpl: below(4) }, 4],
+  [
+    called('RETF', 'IRET'),
+    {
+      prefix: 0,
+      level: KERNEL,
+      selector: named('code1', 'code2'),
+      rpl: within(1, 2),
+      size: within(0, 2),
+      value2: 0,
+      count: 0,
+      tweaks: edits(tweak('frame', within(3, 4), within(0, 1, 2)), tweak('frame', within(33, 34, 38, 39), within(3, 9))),
+    },
+    3,
+  ],
   [
     called('IRET'),
     {
