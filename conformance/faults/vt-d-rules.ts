@@ -222,6 +222,28 @@ export const vtdRuleFaults: readonly Fault[] = [
     'store32(unit.memory, at, before | (flags & ~ACCESSED));',
     'the accessed flag is never set',
   ),
+  against(
+    'walk.second-accessed',
+    'second-stage.ts',
+    'store32(unit.memory, at, before | flags);',
+    'store32(unit.memory, at, before | (flags & ~ACCESSED));',
+    'the accessed flag of the second stage is never set',
+  ),
+  against(
+    'walk.second-dirty',
+    'second-stage.ts',
+    'level === leaf && dirty ? ACCESSED | DIRTY_FLAG : ACCESSED',
+    'ACCESSED',
+    'a write leaves the leaf of the second stage clean',
+  ),
+  against('function.vendor', 'functions.ts', 'isVirtual ? 0xffff : 0x1b36', '0xffff', 'a function that exists has no vendor ID'),
+  against(
+    'function.command',
+    'functions.ts',
+    '? space.bytes.getUint8(at + i) :',
+    '? space.bytes.getUint8(at + i) & (at + i === COMMAND ? ~BUS_MASTER : 0xff) :',
+    'Bus Master Enable reads as 0',
+  ),
   against('pmr.status', 'commands.ts', '& ~1) | ((get(registers, PMEN_REG) >>> 31) & 1));', '& ~1));', 'PRS stays 0'),
   against('pmr.protected', 'dma.ts', '|| isProtected(unit, page)) return -1;', ') return -1;', 'protected memory is not protected'),
   against(

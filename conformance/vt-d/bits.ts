@@ -58,6 +58,7 @@ export interface Facts {
   readonly maximumMask: number;
   readonly writeBuffers: boolean;
   readonly lowProtected: boolean;
+  readonly highProtected: boolean;
   readonly faultAt: number;
   readonly faultRecords: number;
   readonly invalidateAt: number;
@@ -97,6 +98,7 @@ export const factsOf = (cap: bigint, ecap: bigint, hostAddressWidth: number): Fa
     maximumMask: field(cap, 48, 6),
     writeBuffers: c(4),
     lowProtected: c(5),
+    highProtected: c(6),
     faultAt: 16 * field(cap, 24, 10),
     faultRecords: field(cap, 40, 8) + 1,
     invalidateAt: 16 * field(ecap, 8, 10),

@@ -40,6 +40,7 @@ const bothWays = (sw: Software, d: Device, n: number): void => {
     ask(sw, d, PLACE);
     tell(sw);
   }
+  if (has(d, 'atomic')) sw.out.push({ do: 'dma.atomic', requester: d.index, at: PLACE as Iova, width: 4, operand: 1n });
 };
 /** Translations asked for, and used by nobody: one that will be written through and one that will not, of pages with and without the right. */
 const asked = (sw: Software, d: Device, n: number): void => {
@@ -138,6 +139,7 @@ const reserved: readonly (readonly number[])[] = [
   [8, ...span(31, 12), 64, 65],
   [...span(8, 6), ...span(15, 12), 52, 57, 63, ...span(75, 71)],
   [...span(8, 6), ...span(15, 12), 52, 57, 63, ...span(127, 64)],
+  span(74, 65),
 ];
 /** Descriptors that are right but for one reserved bit, each between two waits. */
 export const reservedBits = (sw: Software, n: number): void => {
@@ -155,10 +157,13 @@ export const reservedBits = (sw: Software, n: number): void => {
     waiting(sw, true, false),
     sw.scalable ? descriptor(sw, { what: 'pasid-iotlb', grain: 3, domain, pasid: 1, at }) : undefined,
     sw.scalable ? descriptor(sw, { what: 'pasid', grain: 1, domain, pasid: 1 }) : undefined,
+    sw.scalable && facts.deviceTlb && has(device, 'ats')
+      ? descriptor(sw, { what: 'pasid-device', source, at, sized: false, pasid: 1, every: false, physical: source })
+      : undefined,
   ];
   for (const [type, words] of right.entries()) {
     if (words === undefined || (type + n) % 2 === 1) continue;
-    const bits = [...(reserved[type] ?? []), ...(type === 2 && !facts.throttle ? [...span(15, 12), ...span(63, 52)] : [])];
+    const bits = [...(reserved[type] ?? []), ...((type === 2 || type === 7) && !facts.throttle ? [...span(15, 12), ...span(63, 52)] : [])];
     const place = bits[(sw.counter * 7 + n) % bits.length] ?? 8;
     if (type === 1 && !facts.pageSelective && place >= 64) continue;
     resume(sw);

@@ -157,9 +157,12 @@ export const interruptScene = (sw: Software, what: Scene, n: number): boolean =>
     case 'posted-reserved':
       return run((d) => {
         if (!sw.facts.posted) return;
-        const reserved = what === 'posted' ? 0n : n === 3 ? bit(24) : bit(2 + n);
+        const k = sw.counter % 8;
+        const reserved = what === 'posted' ? 0n : n === 3 ? bit(24 + k) : n === 2 ? bit(2 + k) : bit(sw.counter % 64);
+        const at = n > 1 ? 0 : 1 + (sw.counter % 3);
+        const word = (i: number): bigint => (i === at ? reserved : 0n);
         // What follows is no part of it.
-        poke(sw, Number(posted), 0n, 0n, 0n, 0n, (0xe2n << 16n) | reserved, 0n, 0n, 0n, 0xffn);
+        poke(sw, Number(posted), 0n, 0n, 0n, 0n, (0xe2n << 16n) | word(0), word(1), word(2), word(3), 0xffn);
         byEntry(sw, d, postedTo(posted, 0x64 + n));
         if (reserved !== 0n) return;
         // Suppressed, and not urgent: no notification, and none outstanding.

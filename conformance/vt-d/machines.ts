@@ -8,7 +8,7 @@ const bit = (n: number): bigint => 1n << BigInt(n);
 const field = (value: number, low: number): bigint => BigInt(value) << BigInt(low);
 
 /** A machine of 256 KiB of zeros: every table starts empty. */
-const machine = (vtd: VtdMachine): MachineConfig => ({ memory: 0x4_0000, fill: 0, bus: 'none', vtd });
+const machine = (vtd: VtdMachine, memory = 0x4_0000): MachineConfig => ({ memory, fill: 0, bus: 'none', vtd });
 
 const bus: readonly RequesterAbility[] = ['read', 'read.bytes', 'write', 'msi'];
 /** A bridge, a function that only writes, a function that raises no messages. Each more makes QEMU slower at every reset and change of translation. */
@@ -71,12 +71,13 @@ interface Wish {
   readonly cap?: bigint;
   readonly ecap?: bigint;
   readonly haw?: number;
+  readonly memory?: number;
 }
 /** FRO 400H, IRO 500H: away from everything, so that offsets that are guessed meet nothing. */
 const unit = (w: Wish, requesters: readonly Requester[]): MachineConfig => {
   const sagaw = w.levels.reduce((set, levels) => set | (1 << (levels - 2)), 0);
   const mask = w.mask === 'none' ? 0n : bit(39) | field(w.mask ?? 9, 48);
-  return machine({
+  const vtd: VtdMachine = {
     cap:
       field(w.domains ?? 6, 0) |
       field(sagaw, 8) |
@@ -92,7 +93,8 @@ const unit = (w: Wish, requesters: readonly Requester[]): MachineConfig => {
     ecap: field(0x50, 8) | (w.ecap ?? 0n),
     hostAddressWidth: w.haw ?? Math.min(w.width, 46),
     requesters,
-  });
+  };
+  return machine(vtd, w.memory);
 };
 const QI = bit(1);
 const PT = bit(6);
@@ -112,6 +114,9 @@ const ESRTPS = bit(63);
 const ESIRTPS = bit(62);
 const RWBF = bit(4);
 const PLMR = bit(5);
+const PHMR = bit(6);
+const SLADS = bit(45);
+const RPRIVS = bit(53);
 const DIT = bit(41);
 const RPS = bit(49);
 const ADMS = bit(52);
@@ -133,7 +138,14 @@ export const vtdMachines: readonly MachineConfig[] = [
   unit({ width: 48, levels: [3, 4], records: 4, mask: 18, ecap: remaps | PT | SMTS | SSTS | PASID | DT | ADMS }, rich),
   unit({ width: 48, levels: [4], records: 4, mask: 18, ecap: remaps | PT | EIM | SMTS | FSTS | PASID | attributes, cap: FL1GP | PI }, rich),
   unit(
-    { width: 57, levels: [4, 5], records: 2, mask: 9, ecap: remaps | SMTS | FSTS | SSTS | NEST | PASID | attributes | PT, cap: FL5LP },
+    {
+      width: 57,
+      levels: [4, 5],
+      records: 2,
+      mask: 9,
+      ecap: remaps | SMTS | FSTS | SSTS | NEST | PASID | SLADS | attributes | PT,
+      cap: FL5LP,
+    },
     rich,
   ),
   unit(
@@ -146,6 +158,13 @@ export const vtdMachines: readonly MachineConfig[] = [
       cap: PI | ESRTPS,
     },
     functions,
+  ),
+  // Memory on both sides of 2 MiB, which protected regions are as coarse as.
+  unit({ width: 48, levels: [3, 4], records: 2, mask: 9, ecap: remaps | PT, cap: PHMR, memory: 0x40_0000 }, rich),
+  unit({ width: 39, levels: [3], records: 2, mask: 9, ecap: QI, cap: PLMR, memory: 0x40_0000 }, rich),
+  unit(
+    { width: 48, levels: [4], records: 4, mask: 9, ecap: remaps | PT | SMTS | FSTS | SSTS | NEST | PASID | SLADS | RPRIVS | attributes },
+    rich,
   ),
   unit({ width: 48, levels: [4], records: 1, mask: 18, ecap: remaps | SMTS | SSTS | FSTS | PASID | DT | RPS | ADMS, cap: CM }, functions),
 ];

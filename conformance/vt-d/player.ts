@@ -168,7 +168,7 @@ function invalidation(sw: Software, c: Extract<VtdChoice, { op: 'invalidate' }>)
           : { what: 'iotlb', grain: 2, domain };
     }
   })();
-  if (c.what === 9 && device.requester.can.includes('ats')) return forget(sw, device, near, c.mask % 2 === 1, 0);
+  if (c.what === 9 && device.requester.can.includes('ats')) return forget(sw, device, near, c.mask % 2 === 1, c.space % 3);
   if (one !== undefined) invalidate(sw, [one]);
 }
 

@@ -35,7 +35,7 @@ export const look = (sw: Software, at: Look): void => {
       read(sw, REG.GSTS, 4);
       for (const r of [REG.CCMD, facts.invalidateAt, facts.invalidateAt + 8]) read(sw, r, 8);
       if (facts.pageRequests) read(sw, REG.PRS, 4);
-      if (facts.lowProtected) read(sw, REG.PMEN, 4);
+      if (facts.lowProtected || facts.highProtected) read(sw, REG.PMEN, 4);
       return;
     case 'events':
       for (const r of [REG.FECTL, REG.FEDATA, REG.FEADDR]) read(sw, r, 4);

@@ -62,6 +62,17 @@ export const SCENES = [
   'translation',
   'descriptor-reserved',
   'large-page',
+  'flags',
+  'nested-flags',
+  'entry-bits',
+  'large-reserved',
+  'first-large',
+  'execute-anyway',
+  'write-protect',
+  'masked',
+  'function-reset',
+  'device-forgets',
+  'wait-nowhere',
 ] as const;
 /** Only a few machines have what these need: they are drawn more often. */
 export const RARE = [
@@ -79,5 +90,9 @@ export const RARE = [
   'translation',
   'first-smep',
   'descriptor-reserved',
+  'flags',
+  'nested-flags',
+  'protected',
+  'device-forgets',
 ] as const;
 export type Scene = (typeof SCENES)[number];

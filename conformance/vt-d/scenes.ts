@@ -6,6 +6,7 @@ import { bit, REG, words } from './bits.ts';
 import type { Scene } from './scene-names.ts';
 import { answered, interruptScene, overflow, pageEvent } from './interrupt-scenes.ts';
 import { deepScenes, reservedBits } from './deep-scenes.ts';
+import { pagingScenes } from './paging-scenes.ts';
 import { everything, refusedCommand, resume } from './invalidate.ts';
 import { setRoot } from './registers.ts';
 import {
@@ -26,7 +27,7 @@ import {
   write,
 } from './software.ts';
 import { entryGone, rootAnew, used } from './stale-scenes.ts';
-import { protect, unanswered, withoutFunctions } from './unit-scenes.ts';
+import { deviceForgets, nowhereStatus, protect, resetFunction, unanswered, withoutFunctions } from './unit-scenes.ts';
 
 /** No memory stands there, and every unit's host address width reaches it. */
 const nowhere = 0x4000_0000n;
@@ -52,8 +53,9 @@ export interface Change {
   readonly directoryFlip?: bigint;
   readonly entry?: bigint;
   readonly entryFlip?: bigint;
-  /** ERE and SRE. */
+  /** ERE and SRE; and bits of the same word to turn over: WPE, NXE. */
   readonly enable?: bigint;
+  readonly enableFlip?: bigint;
   readonly stage?: bigint;
   readonly top?: bigint;
   readonly topFlip?: bigint;
@@ -61,6 +63,8 @@ export interface Change {
   readonly middle?: bigint;
   /** Nested: what the second stage allows, everything at its own address. */
   readonly under?: bigint;
+  /** The same for the second GiB, if otherwise. */
+  readonly underData?: bigint;
   readonly leaf?: bigint;
   readonly leafFlip?: bigint;
   readonly ask?: (sw: Software, device: Device, n: number) => void;
@@ -84,7 +88,7 @@ export const tell = (sw: Software): void => {
 export const master = (sw: Software, device: Device): void => {
   if (has(device, 'config')) sw.out.push({ do: 'function.config.write', requester: device.index, at: 4, width: 2, value: 4 });
 };
-const levelsOf = (sw: Software): number => Math.min(...sw.facts.levels);
+export const levelsOf = (sw: Software): number => Math.min(...sw.facts.levels);
 
 const tables = (sw: Software, base: number, device: Device, c: Change): void => {
   const page = (i: number): bigint => BigInt(addressOf(base + i));
@@ -108,7 +112,7 @@ const tables = (sw: Software, base: number, device: Device, c: Change): void => 
       Number(page(3)) + 64 * (c.pasid ?? 0),
       low ^ (c.entryFlip ?? 0n),
       DOMAIN,
-      c.first === true ? stage | bit(4) | bit(5) | (c.enable ?? 0n) : 0n,
+      c.first === true ? (stage | bit(4) | bit(5) | (c.enable ?? 0n)) ^ (c.enableFlip ?? 0n) : 0n,
       0n,
     );
   } else
@@ -128,7 +132,7 @@ const tables = (sw: Software, base: number, device: Device, c: Change): void => 
     );
   if (c.under !== undefined) {
     put(sw, Number(page(8)), page(9) | 3n);
-    put(sw, Number(page(9)), c.under | bit(7), c.under | bit(7));
+    put(sw, Number(page(9)), c.under | bit(7), (c.underData ?? c.under) | bit(7));
   }
   const to = c.leaf ?? BigInt(addressOf(dataPage(sw, 1)));
   put(sw, Number(page(7)) + 8, (to | rights) ^ (c.leafFlip ?? 0n));
@@ -184,7 +188,9 @@ const contextReserved = (sw: Software, n: number): Change => {
   const spread = sw.counter % 43;
   if (n === 1) return { contextHigh: bit(21 + spread) };
   if (n === 2) return { contextRest: spread % 2 === 0 ? [bit(spread), 0n] : [0n, bit(63 - spread)] };
-  return { contextFlip: n === 3 && !sw.facts.pageRequests ? bit(4) : bit(5 + (spread % 4)) };
+  const { deviceTlb, pasid, pageRequests } = sw.facts;
+  const lacking = [...(deviceTlb ? [] : [2]), ...(pasid ? [] : [3]), ...(pageRequests ? [] : [4])];
+  return { contextFlip: bit(n === 3 && lacking.length > 0 ? (lacking[spread % lacking.length] ?? 4) : 5 + (spread % 4)) };
 };
 const pageAsked: Change['ask'] = (sw, device) => {
   if (!has(device, 'pri')) return;
@@ -263,7 +269,12 @@ const deviceFor = (sw: Software, what: Scene, n: number): Device | undefined => 
         ? 'translated'
         : what === 'translation'
           ? 'ats'
-          : what === 'first-smep' || what === 'first-execute' || what === 'execute-enable' || what === 'supervisor-enable'
+          : what === 'first-smep' ||
+              what === 'first-execute' ||
+              what === 'execute-enable' ||
+              what === 'supervisor-enable' ||
+              what === 'execute-anyway' ||
+              what === 'write-protect'
             ? 'execute'
             : 'write';
   return pick(
@@ -276,11 +287,14 @@ export const scene = (sw: Software, what: Scene, n: number): void => {
   if (!sw.rich) return;
   if (what === 'protected') return protect(sw, n);
   if (what === 'functions') return withoutFunctions(sw);
+  if (what === 'function-reset') return resetFunction(sw, n);
+  if (what === 'device-forgets') return deviceForgets(sw, n);
+  if (what === 'wait-nowhere') return nowhereStatus(sw);
   if (what === 'unanswered') return unanswered(sw, n);
   if (what === 'granularity') return refusedCommand(sw, n);
   if (interruptScene(sw, what, n)) return;
   if (what === 'descriptor-reserved') return reservedBits(sw, n);
-  const change = (changes[what] ?? deepScenes[what])?.(sw, n);
+  const change = (changes[what] ?? deepScenes[what] ?? pagingScenes[what])?.(sw, n);
   const device = deviceFor(sw, what, n);
   if (change !== undefined && device !== undefined) perform(sw, device, change, n);
 };

@@ -63,9 +63,7 @@ const flags = (g: VtdGhost, memory: Memory, at: bigint): boolean => {
   const before = page.words[Number((word >> 3n) & 511n)] as bigint;
   for (const t of g.touched) {
     if (t.at !== word) continue;
-    let may = t.stage === 1 ? (1n << 5n) | (1n << 10n) : g.a.slads ? 1n << 8n : 0n;
-    if (t.write) may |= t.stage === 1 ? 1n << 6n : g.a.slads ? 1n << 9n : 0n;
-    if ((now & before) === before && ((now ^ before) & ~may) === 0n) return true;
+    if ((now & before) === before && ((now ^ before) & ~t.may) === 0n) return true;
   }
   return false;
 };
@@ -145,17 +143,19 @@ const flagChecks = (g: VtdGhost, memory: Memory): readonly VtdCheck[] => {
       p.told !== 'completed' ||
       p.unknown !== undefined ||
       p.chunks.length !== 1 ||
-      c?.reaches.length !== 1 ||
+      c?.ways !== 1 ||
       c.blocks.length > 0 ||
-      c.excluded.length > 0
+      c.excluded.some((o) => o.kind === 'reach' && o.at === c.reaches[0]?.at)
     )
       continue;
     for (const t of p.touched) {
       const word = memory.u64(t.at);
-      if (t.stage !== 1 || word === undefined || !untouched(g, t.at, 8, p.time)) continue;
-      if (t.fresh) checks.push({ rule: 'vt-d.walk.accessed', ok: (word & 0x20n) !== 0n, expected: 'A set', got: hex(word) });
-      if (t.leaf && t.clean && p.event.do !== 'dma.read')
-        checks.push({ rule: 'vt-d.walk.dirty', ok: (word & 0x40n) !== 0n, expected: 'D set', got: hex(word) });
+      if (!t.used || word === undefined || !untouched(g, t.at, 8, p.time)) continue;
+      const name = t.stage === 1 ? '' : 'second-';
+      if (t.fresh && t.accessed !== 0n)
+        checks.push({ rule: `vt-d.walk.${name}accessed`, ok: (word & t.accessed) !== 0n, expected: 'A set', got: hex(word) });
+      if (t.leaf && t.clean && t.dirty !== 0n && p.event.do !== 'dma.read')
+        checks.push({ rule: `vt-d.walk.${name}dirty`, ok: (word & t.dirty) !== 0n, expected: 'D set', got: hex(word) });
     }
   }
   return checks;

@@ -3,11 +3,12 @@
 
 import type { Clause, Judged } from '../clause.ts';
 import { clauseOf } from '../clause.ts';
+import { cacheRules } from './cache-rules.ts';
 import { vtd } from '../sources.ts';
 import type { EventOf } from '../vocabulary.ts';
 import type { VtdGhost } from './ghost.ts';
 import { interruptReasons, memoryReasons } from './reasons.ts';
-import { cacheRules, statusRules } from './rules.ts';
+import { statusRules } from './rules.ts';
 
 const clause = clauseOf<VtdGhost>();
 const scope = (): string => 'vtd';
@@ -196,7 +197,7 @@ const status: readonly Clause<VtdGhost>[] = statusRules.map(([id, level, harm, s
     id,
     cite: vtd(section),
     level,
-    binds: id.startsWith('vt-d.sriov') ? 'device' : 'iommu',
+    binds: /^vt-d\.(sriov|function)/.test(id) ? 'device' : 'iommu',
     says,
     on: ['vtd.status'],
     harm,

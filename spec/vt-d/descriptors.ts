@@ -37,6 +37,7 @@ const RESERVED_BITS: Readonly<Record<number, readonly [bigint, bigint]>> = {
   5: [mask(8, 8) | mask(31, 12), mask(1, 0)],
   6: [mask(8, 6) | mask(15, 12) | mask(63, 52), mask(11, 7)],
   7: [mask(8, 6) | mask(15, 12) | mask(63, 52), mask(63, 0)],
+  8: [0n, mask(10, 1)],
 };
 const pagesOf = (at: bigint, sized: boolean): { readonly at: bigint; readonly pages: bigint } => {
   const page = at >> 12n;
@@ -156,6 +157,7 @@ export const descriptor = (a: Abilities, words: readonly bigint[], scalable: boo
       return pasidCache(lo);
     case 8: {
       if (!a.dt) return unclear('a device-TLB invalidation without device TLBs');
+      if (!a.dit && (lo & (mask(15, 12) | mask(63, 52))) !== 0n) return reserved;
       const where = pagesOf(hi & mask(63, 12), bit(hi, 11));
       return { is: 'device', sourceId: field(lo, 31, 16), ...where, ...(bit(hi, 0) ? {} : { pasid: field(lo, 51, 32) }) };
     }

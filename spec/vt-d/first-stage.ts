@@ -17,6 +17,8 @@ export interface FirstStage {
   readonly wpe: boolean;
   readonly nxe: boolean;
   readonly smep: boolean;
+  /** Extended accessed flags are updated too. */
+  readonly eafe: boolean;
   readonly since: (leaf: boolean) => Since;
   readonly killer: Kind | undefined;
   /** Nested: translates an address of a table or of data by the second stage; its blocks are reported by itself. */
@@ -32,6 +34,9 @@ interface State {
 }
 type Blocked = (reasons: readonly number[], killer: Kind | undefined) => void;
 
+const A = 1n << 5n;
+const D = 1n << 6n;
+const EA = 1n << 10n;
 /** Whether bits 63 down to the highest translated bit are alike. */
 export const canonical = (at: bigint, levels: 4 | 5): boolean => {
   const width = levels === 5 ? 57 : 48;
@@ -57,8 +62,8 @@ const denials = (w: FirstStage, s: State, leaf: boolean): readonly (readonly num
   if (leaf && q.execute && w.privileged && s.user && w.smep) list.push([0x82, 0x86]);
   return list;
 };
-const physical = (w: FirstStage, at: bigint, top: boolean, killer: Kind | undefined): readonly Pick<Leaf, 'at' | 'killer'>[] =>
-  w.through === undefined ? [{ at, killer }] : w.through(at, top ? 'top' : 'table', killer);
+const physical = (w: FirstStage, at: bigint, top: boolean, killer: Kind | undefined): readonly Pick<Leaf, 'at' | 'killer' | 'write'>[] =>
+  w.through === undefined ? [{ at, killer, write: true }] : w.through(at, top ? 'top' : 'table', killer);
 
 export const firstStage = (u: Unit, w: FirstStage, r: Result, blocked: Blocked): readonly Leaf[] => {
   const { request: q } = w;
@@ -86,6 +91,8 @@ export const firstStage = (u: Unit, w: FirstStage, r: Result, blocked: Blocked):
         let accessed = false;
         let dirty = false;
         let isLeaf = false;
+        let mayLeaf = false;
+        let used = false;
         for (const v of list) {
           const e = v.words[0] as bigint;
           const leaf = level === 1 || (level <= 3 && bit(e, 7));
@@ -95,7 +102,9 @@ export const firstStage = (u: Unit, w: FirstStage, r: Result, blocked: Blocked):
             blocked([0x71], where.killer ?? killedFault(u, v, since));
             continue;
           }
+          mayLeaf ||= leaf;
           if (alive === undefined) {
+            used = true;
             isLeaf ||= leaf;
             accessed ||= bit(e, 5);
             dirty ||= bit(e, 6);
@@ -109,7 +118,8 @@ export const firstStage = (u: Unit, w: FirstStage, r: Result, blocked: Blocked):
             write: s.write && bit(e, 1),
             user: s.user && bit(e, 2),
             xd: s.xd || bit(e, 63),
-            denied: s.denied,
+            // A flag that is still clear must be set, and the second stage lets no walk write there.
+            denied: s.denied || (!where.write && !(bit(e, 5) && (!leaf || !q.write || bit(e, 6)))),
             killer: alive,
           };
           const refused = denials(w, state, leaf);
@@ -118,23 +128,40 @@ export const firstStage = (u: Unit, w: FirstStage, r: Result, blocked: Blocked):
           if (!leaf) {
             if (
               !next.some(
-                (n) => n.base === now.base && n.write === now.write && n.user === now.user && n.xd === now.xd && n.killer === alive,
+                (n) =>
+                  n.base === now.base &&
+                  n.write === now.write &&
+                  n.user === now.user &&
+                  n.xd === now.xd &&
+                  n.denied === now.denied &&
+                  n.killer === alive,
               )
             )
               next.push(now);
             continue;
           }
-          if (now.denied) continue;
           const size = 1n << shift;
           const out = (address & ~(size - 1n)) | (q.at & (size - 1n));
           const write = now.write || (w.privileged && !w.wpe);
           if (w.through !== undefined) {
             for (const l of w.through(out, 'data', alive))
-              leaves.push({ at: l.at, size: l.size < size ? l.size : size, read: l.read, write: write && l.write, killer: l.killer });
-          } else if (interruptRange(out)) blocked([0x87], alive);
+              if (!now.denied)
+                leaves.push({ at: l.at, size: l.size < size ? l.size : size, read: l.read, write: write && l.write, killer: l.killer });
+          } else if (now.denied) continue;
+          else if (interruptRange(out)) blocked([0x87], alive);
           else leaves.push({ at: out, size, read: true, write, killer: alive });
         }
-        r.touched.push({ at: where.at, stage: 1, leaf: isLeaf, fresh: !accessed, clean: !dirty });
+        r.touched.push({
+          at: where.at,
+          stage: 1,
+          leaf: isLeaf,
+          used,
+          fresh: !accessed,
+          clean: !dirty,
+          accessed: A,
+          also: w.eafe ? EA : 0n,
+          dirty: mayLeaf ? D : 0n,
+        });
       }
     }
     if (next.length > statesKept) r.unknown ??= 'which of many former table entries is cached';

@@ -115,6 +115,14 @@ const half = (e: Read, from: number, at: number): number | undefined => {
 const check = (rule: string, expected: string, got: string, ok: boolean): VtdCheck => ({ rule, expected, got, ok });
 const hex = (n: number): string => `0x${(n >>> 0).toString(16)}`;
 
+/** Bus Master Enable, where it is known what was written. */
+const commandRead = (f: Functions, e: Read): readonly VtdCheck[] => {
+  const command = half(e, e.at, 4);
+  const master = f.master.get(e.requester);
+  if (command === undefined || master === undefined) return [];
+  return [check('vt-d.function.command', `bit 2 ${master ? 'set' : 'clear'}`, hex(command), ((command & 4) !== 0) === master)];
+};
+
 /** What a read of configuration space shows, and what it must be. */
 export const configRead = (f: Functions, machine: VtdMachine, e: Read): readonly VtdCheck[] => {
   const checks: VtdCheck[] = [];
@@ -129,10 +137,14 @@ export const configRead = (f: Functions, machine: VtdMachine, e: Read): readonly
     if (vendor !== undefined) checks.push(check('vt-d.sriov.vendor', '0xffff', hex(vendor), vendor === 0xffff));
     const device = half(e, e.at, 2);
     if (device !== undefined) checks.push(check('vt-d.sriov.vendor', '0xffff', hex(device), device === 0xffff));
+    checks.push(...commandRead(f, e));
     const command = half(e, e.at, 4);
     if (command !== undefined) checks.push(check('vt-d.sriov.command', 'memory space bit clear', hex(command), (command & 2) === 0));
     return checks;
   }
+  const vendor = half(e, e.at, 0);
+  if (vendor !== undefined) checks.push(check('vt-d.function.vendor', 'not 0xffff', hex(vendor), vendor !== 0xffff));
+  checks.push(...commandRead(f, e));
   const p = physicalOf(f, e.requester);
   // An extended capability header: the identifier in the low half.
   if (e.at >= 0x100 && e.width === 4 && (e.value & 0xffff) === 0x0010 && ((e.value >>> 16) & 0xf) === 1 && p.at === undefined) p.at = e.at;

@@ -98,7 +98,7 @@ export interface VtdGhost {
   /** Requests whose effects may still show. */
   open: Open[];
   /** Table entries that walks may have flagged since memory was last compared. */
-  touched: { readonly at: bigint; readonly stage: 1 | 2; readonly write: boolean }[];
+  touched: { readonly at: bigint; readonly may: bigint }[];
   /** Memory changes are told by comparing, so that one may be told late. */
   readonly compared: boolean;
   expected: Expected[];

@@ -145,7 +145,7 @@ const stimulus = (g: VtdGhost, m: Moment<VtdGhost>): readonly Event[] => {
       const p = prepare(g, m.memory, e);
       g.pending = p;
       g.open.push({ pending: p, wrote: false });
-      for (const t of p.touched) g.touched.push({ at: t.at, stage: t.stage, write: e.do !== 'dma.read' });
+      for (const t of p.touched) g.touched.push({ at: t.at, may: t.accessed | t.also | (e.do === 'dma.read' ? 0n : t.dirty) });
       expectWrites(g, m.memory, p);
       // A write to interrupt addresses is an interrupt request, if it has the size of one.
       if (e.do === 'dma.write' && p.chunks.some((c) => interruptRange(c.at))) g.sent.push(unknownMessage(e.requester));

@@ -67,17 +67,25 @@ export interface Touched {
   readonly at: bigint;
   readonly stage: 1 | 2;
   readonly leaf: boolean;
+  /** Some version of it is in use, and not only in a cache that was to forget it. */
+  readonly used: boolean;
   /** No version of the entry that may be in use has the accessed flag set; the same for the dirty flag. */
   readonly fresh: boolean;
   readonly clean: boolean;
+  /** Flags that use sets; those that use may set beside them; those that a write sets. 0: none. */
+  readonly accessed: bigint;
+  readonly also: bigint;
+  readonly dirty: bigint;
 }
 export interface Result {
   readonly outcomes: Outcome[];
   readonly touched: Touched[];
+  /** Permitted ways to reach something, also where several reach the same. */
+  ways: number;
   /** Why the set is not known. */
   unknown: string | undefined;
 }
-export const newResult = (): Result => ({ outcomes: [], touched: [], unknown: undefined });
+export const newResult = (): Result => ({ outcomes: [], touched: [], ways: 0, unknown: undefined });
 
 /** An entry is gone once invalidated in its own cache, and in the one that combines it with others if there is one. */
 export const killed = (until: number, since: Since, combined?: Since): Kind | undefined =>
@@ -90,6 +98,7 @@ const same = (a: Outcome, b: Outcome): boolean =>
     ? b.kind === 'reach' && a.at === b.at && a.size === b.size && a.read === b.read && a.write === b.write && a.killer === b.killer
     : b.kind === 'block' && a.reason === b.reason && a.fpd === b.fpd && a.killer === b.killer;
 export const put = (r: Result, o: Outcome): void => {
+  if (o.kind === 'reach' && o.killer === undefined) r.ways++;
   for (const p of r.outcomes) if (same(p, o)) return;
   if (r.outcomes.length >= outcomesKept) r.unknown ??= 'which of many former translations is cached';
   else r.outcomes.push(o);

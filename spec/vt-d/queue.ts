@@ -99,6 +99,12 @@ export const run = (g: VtdGhost, memory: Memory): void => {
     if (words.length * 8 < q.width) d = { is: 'error', rule: 'vt-d.queue.fetch', codes: [0, 2] };
     else if (!memory.known(at, q.width) || g.tables.unsure.has(Number(at >> 12n))) d = { is: 'unclear', why: 'what stands in the queue' };
     else d = descriptor(g.a, words, scalableMode(g));
+    // Nobody says what a status write comes to where no memory is; but nothing is left to be done for it.
+    if (d.is === 'wait' && d.status !== undefined && d.status.at + 4n > BigInt(memory.size)) {
+      carryOut(g, { is: 'unclear', why: 'a wait whose status lies where no memory is' });
+      q.head = q.tail;
+      return;
+    }
     if (!carryOut(g, d)) return;
     q.head = (q.head + 1) % q.size;
   }

@@ -170,6 +170,20 @@ export const statusRules: readonly Rule[] = [
     'a first-stage walk sets the dirty flag of the page a write goes to',
     'First-Stage Paging Entries',
   ],
+  [
+    'vt-d.walk.second-accessed',
+    'must',
+    'wrong-data',
+    'where SLADE is set a second-stage walk sets the accessed flag of the entries it uses',
+    'Second-Stage Paging Entries',
+  ],
+  [
+    'vt-d.walk.second-dirty',
+    'must',
+    'wrong-data',
+    'where SLADE is set a second-stage walk sets the dirty flag of the page a write goes to',
+    'Second-Stage Paging Entries',
+  ],
   ['vt-d.ats.refused', 'must', 'stray-write', 'a translation request gets no right that the tables do not give', 'Translation Requests'],
   ['vt-d.ats.granted', 'must', 'self-stuck', 'a translation request that the tables translate succeeds', 'Translation Requests'],
   ['vt-d.ats.count', 'must', 'interop', 'a translation completion has no more translations than were asked for', 'Translation Requests'],
@@ -225,6 +239,20 @@ export const statusRules: readonly Rule[] = [
   ['vt-d.pri.event-sent', 'must', 'self-stuck', 'an unmasked page request event is sent', 'Page Request Event Control Register'],
   ['vt-d.pmr.status', 'must', 'interop', 'PRS follows EPM', 'Protected Memory Enable Register'],
   [
+    'vt-d.function.vendor',
+    'must',
+    'all-stuck',
+    'a function that exists has a vendor ID other than FFFFh',
+    'Vendor ID Register in PCI Express Base, Type 0/1 Common Configuration Space',
+  ],
+  [
+    'vt-d.function.command',
+    'must',
+    'self-stuck',
+    'Bus Master Enable reads as written, and is clear after a reset of the function',
+    'Command Register in PCI Express Base, Type 0/1 Common Configuration Space',
+  ],
+  [
     'vt-d.sriov.absent',
     'must',
     'interop',
@@ -259,36 +287,5 @@ export const statusRules: readonly Rule[] = [
     'stray-write',
     'a virtual function is the requester that offset and stride make it',
     'SR-IOV in PCI Express Base, First VF Offset',
-  ],
-];
-/** What drops a cached entry, by the kind that the walk names. */
-export const cacheRules: readonly (readonly [kind: string, says: string, section: string])[] = [
-  ['not-cached', 'an entry that is not present or erroneous is read anew each time when caching mode is off', 'Caching Mode'],
-  ['root-pointer', 'with ESRTPS, setting the root pointer drops what was cached', 'Set Root Table Pointer'],
-  ['context-global', 'a global context-cache invalidation drops every context entry', 'Context-Cache Invalidation'],
-  ['context-domain', 'a domain-selective context-cache invalidation drops the context entries of its domain', 'Context-Cache Invalidation'],
-  [
-    'context-device',
-    'a device-selective context-cache invalidation drops the context entries of its functions',
-    'Context-Cache Invalidation',
-  ],
-  ['pasid-global', 'a global PASID-cache invalidation drops every PASID entry', 'PASID-Cache Invalidation'],
-  ['pasid-domain', 'a domain-selective PASID-cache invalidation drops the PASID entries of its domain', 'PASID-Cache Invalidation'],
-  ['pasid-selective', 'a PASID-selective PASID-cache invalidation drops the entries of its PASID', 'PASID-Cache Invalidation'],
-  ['iotlb-global', 'a global IOTLB invalidation drops every translation', 'IOTLB Invalidation'],
-  ['iotlb-domain', 'a domain-selective IOTLB invalidation drops the translations of its domain', 'IOTLB Invalidation'],
-  ['iotlb-page', 'a page-selective IOTLB invalidation drops the translations of the pages its mask covers', 'IOTLB Invalidation'],
-  [
-    'piotlb-pasid',
-    'a PASID-selective PASID-based IOTLB invalidation drops the translations of its PASID',
-    'PASID-Based-IOTLB Invalidation',
-  ],
-  ['piotlb-page', 'a page-selective PASID-based IOTLB invalidation drops the translations of its pages', 'PASID-Based-IOTLB Invalidation'],
-  ['interrupt-pointer', 'with ESIRTPS, setting the interrupt table pointer drops what was cached', 'Set Interrupt Remap Table Pointer'],
-  ['interrupt-global', 'a global interrupt-entry-cache invalidation drops every entry', 'Interrupt Entry Cache Invalidation'],
-  [
-    'interrupt-index',
-    'an index-selective interrupt-entry-cache invalidation drops the entries its mask covers',
-    'Interrupt Entry Cache Invalidation',
   ],
 ];

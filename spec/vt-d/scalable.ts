@@ -89,8 +89,11 @@ const context = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[
     block(r, [0x42], fpd, faulty);
     return;
   }
-  // What a capability does not offer is an invalid setting or a reserved bit, by edition.
-  if ((bit(lo, 2) && !a.dt) || (bit(lo, 3) && !a.pasid) || (bit(lo, 4) && !a.prs)) block(r, [0x42, 0x43], fpd, faulty);
+  // What a capability does not offer is an invalid setting or a reserved bit, by edition: refused either way.
+  if ((bit(lo, 2) && !a.dt) || (bit(lo, 3) && !a.pasid) || (bit(lo, 4) && !a.prs)) {
+    block(r, [0x42, 0x43], fpd, faulty);
+    return;
+  }
   if (bit(hi, 20)) {
     block(r, [0x42, 0x43], fpd, faulty);
     r.unknown ??= 'privilege of requests without PASID';

@@ -38,6 +38,8 @@ export interface SecondStage {
   readonly killer: Kind | undefined;
   /** The output is an address of a table, not of data: the interrupt range is not asked about. */
   readonly table?: true;
+  /** The tables have accessed and dirty flags. */
+  readonly flags?: boolean;
 }
 export interface Leaf {
   readonly at: bigint;
@@ -56,6 +58,8 @@ interface State {
 const ignored = mask(61, 52) | mask(63, 63);
 const SNP = 1n << 11n;
 const TM = 1n << 62n;
+const A = 1n << 8n;
+const D = 1n << 9n;
 /** Reserved bits of an entry: 'yes', 'no', or 'unclear' where editions differ. */
 const reserved = (u: Unit, e: bigint, level: number, leaf: boolean, scalable: boolean): 'yes' | 'no' | 'unclear' => {
   const { a } = u;
@@ -95,6 +99,8 @@ export const secondStage = (
       let accessed = false;
       let dirty = false;
       let isLeaf = false;
+      let mayLeaf = false;
+      let used = false;
       for (const v of list) {
         const e = v.words[0] as bigint;
         const leaf = level === 1 || (level <= 3 && bit(e, 7));
@@ -107,7 +113,9 @@ export const secondStage = (
           if (w.write && w.read) blocked(w.reasons.write, s.killer ?? killedFault(u, v, since));
           continue;
         }
+        mayLeaf ||= leaf;
         if (alive === undefined) {
+          used = true;
           isLeaf ||= leaf;
           accessed ||= bit(e, 8);
           dirty ||= bit(e, 9);
@@ -148,7 +156,20 @@ export const secondStage = (
         }
         if (!denied) leaves.push({ at: out, size, read: state.read, write: state.write, killer: alive });
       }
-      r.touched.push({ at, stage: 2, leaf: isLeaf, fresh: !accessed, clean: !dirty });
+      const on = w.flags === true;
+      const dirtied = on && mayLeaf ? D : 0n;
+      r.touched.push({
+        at,
+        stage: 2,
+        leaf: isLeaf,
+        used,
+        fresh: !accessed,
+        clean: !dirty,
+        accessed: on ? A : 0n,
+        // Flags of a first-stage entry are written by way of the page that holds it.
+        also: w.table === undefined ? 0n : dirtied,
+        dirty: w.table === undefined ? dirtied : 0n,
+      });
     }
     states = next.length > statesKept ? [] : next;
     if (next.length > statesKept) r.unknown ??= 'which of many former table entries is cached';

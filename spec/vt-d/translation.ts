@@ -56,7 +56,8 @@ export const translationAsked = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): re
       kind: 'translation',
     });
     unknown ??= r.unknown;
-    for (const t of r.touched) g.touched.push({ at: t.at, stage: t.stage, write: e.noWrite !== true || !bit(g.a.ecap, 33) });
+    for (const t of r.touched)
+      g.touched.push({ at: t.at, may: t.accessed | t.also | (e.noWrite !== true || !bit(g.a.ecap, 33) ? t.dirty : 0n) });
     const list = { at, reaches: [] as Reach[], blocks: [] as Block[], excluded: [] as Outcome[] };
     for (const o of r.outcomes) {
       if (o.killer !== undefined) list.excluded.push(o);
