@@ -1,11 +1,13 @@
 // Speed, as ratios of interleaved runs: the same programs judged and not judged, on each target that this machine can run;
 // the judge over a long trace; two shards side by side against one; memory by the minute. Nothing here is asserted by tests.
+// It runs what is published, built: the loader of the sources makes every inner function slower.
 // npm run bench [-- NAME…] [--minutes N]: names of targets, vt-d, processor, trace, shards, check, memory; none: all but memory, which N adds.
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { areas } from '../conformance/areas.ts';
 import { connect, probes } from '../conformance/connect.ts';
 import { explore } from '../conformance/explore.ts';
@@ -20,6 +22,8 @@ import type { BlkChoice } from '../conformance/virtio/blk-choices.ts';
 import { judgedSpeeds, walkSpeed } from '../conformance/vt-d/bench.ts';
 import type { MachineConfig } from '../spec/units.ts';
 
+/** A file of what runs now: the built package, which is what users run. */
+const own = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const rounds = 5;
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 const print = (text: string): void => {
@@ -157,7 +161,7 @@ const timed = (args: readonly (readonly string[])[]): Promise<number> =>
     const began = performance.now();
     let left = args.length;
     for (const a of args) {
-      const child = spawn(process.execPath, ['--import', 'tsx', 'scripts/vmmc.ts', ...a], { stdio: 'ignore', timeout: 300_000 });
+      const child = spawn(process.execPath, [own('vmmc.js'), ...a], { stdio: 'ignore', timeout: 300_000 });
       child.on('error', reject);
       child.on('exit', () => {
         if (--left === 0) resolve(performance.now() - began);
@@ -170,7 +174,7 @@ const sharded = 30_000;
 const processor = async (): Promise<void> => {
   for (const [file, ...args] of [['bench'], ['bochs-bench'], ['check-bench', 'ref', '16000'], ['monitor-bench']] as const)
     await new Promise<void>((resolve, reject) => {
-      const child = spawn(process.execPath, ['--import', 'tsx', `conformance/instructions/${file}.ts`, ...args], {
+      const child = spawn(process.execPath, [own(`../conformance/instructions/${file}.js`), ...args], {
         stdio: ['ignore', 'inherit', 'inherit'],
         timeout: 300_000,
       });
