@@ -12,11 +12,13 @@ export interface JudgedMemory extends Memory {
 /** Largest guest memory a judge keeps, bytes. A trace that declares more is refused by its reader. */
 export const memoryLimit: number = 64 * 1024 * 1024;
 
-/** Number() of a 64-bit address, without the call out of compiled code. */
+/** Number() of an address, without the call out of compiled code; past 64 bits there is no memory. */
 const address = new BigUint64Array(1);
 const halves = new Uint32Array(address.buffer);
 const LOW = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? 0 : 1;
+const top = 1n << 64n;
 const numberOf = (at: bigint): number => {
+  if (at < 0n || at >= top) return Number.MAX_VALUE;
   address[0] = at;
   return (halves[1 - LOW] as number) * 0x1_0000_0000 + (halves[LOW] as number);
 };

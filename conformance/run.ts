@@ -74,11 +74,14 @@ const bounded = (suite: Suite, stimuli: number): void => {
   if (stimuli > stimuliLimit) throw new Error(`a ${suite.id} program went past ${stimuliLimit} stimuli`);
 };
 
+const silent = 'the target stopped answering in this program';
+
 /** The target is at work on later steps while earlier ones are judged. */
 const flowing = (target: Target, suite: Suite, program: Program, granted: Granted, judge: Judge | undefined): Played => {
   const trace = recording(program.machine, granted, judge);
   const steps: Step[] = [];
   let given = 0;
+  let whole = false;
   const lowering = function* (): Generator<readonly Stimulus[]> {
     const player = suite.play(program.choices, granted, program.machine);
     for (let step = player.next(); !step.done; step = player.next([])) {
@@ -86,17 +89,19 @@ const flowing = (target: Target, suite: Suite, program: Program, granted: Grante
       steps.push(step.value);
       yield step.value.do;
     }
+    whole = true;
   };
   let done = 0;
   for (const answers of target.flow?.(lowering()) ?? []) {
-    const step = steps[done++] as Step;
+    const step = steps[done++];
+    if (step === undefined) break;
     trace.plan(step);
-    for (const [i, answer] of answers.entries()) {
-      const broke = trace.answered(step.do[i] as Stimulus, answer);
+    for (const [i, stimulus] of step.do.entries()) {
+      const broke = trace.answered(stimulus, answers[i] ?? { broke: silent });
       if (broke !== undefined) return trace.played(broke);
     }
   }
-  return trace.played();
+  return trace.played(whole && done === steps.length ? undefined : silent);
 };
 
 /** Plays `program`; with `judge` undefined it only plays (for measuring). */
@@ -134,8 +139,7 @@ export const play = async (target: Target, suite: Suite, program: Program, judge
     const given = target.applyAll?.(wanted, meanwhile) ?? applyAll(target, wanted);
     const answers = given instanceof Promise ? await given : given;
     owed.push({ step: step.value, answers });
-    const last = answers.at(-1);
-    if (last !== undefined && 'broke' in last) break;
+    if (answers.some((a) => 'broke' in a)) break;
     bounded(suite, (stimuli += wanted.length));
     step = player.next(answers);
   }
@@ -145,8 +149,12 @@ export const play = async (target: Target, suite: Suite, program: Program, judge
 /** What an oblivious player would do whatever came back. */
 const lowered = (suite: Suite, program: Program, granted: Granted): readonly Step[] => {
   const steps: Step[] = [];
+  let given = 0;
   const player = suite.play(program.choices, granted, program.machine);
-  for (let step = player.next(); !step.done; step = player.next([])) steps.push(step.value);
+  for (let step = player.next(); !step.done; step = player.next([])) {
+    bounded(suite, (given += step.value.do.length));
+    steps.push(step.value);
+  }
   return steps;
 };
 /** Judges what was answered to stimuli that were all given at once. The player is not asked again: it never looks at an answer. */
@@ -161,7 +169,7 @@ export const judged = (
   for (const step of steps) {
     trace.plan(step);
     for (const stimulus of step.do) {
-      const broke = trace.answered(stimulus, answers[trace.stimuli()] ?? { broke: 'the target stopped answering in this program' });
+      const broke = trace.answered(stimulus, answers[trace.stimuli()] ?? { broke: silent });
       if (broke !== undefined) return trace.played(broke);
     }
   }
@@ -184,7 +192,6 @@ const ran = (target: Target, suite: Suite, program: Program): Ran | undefined =>
   const answers: Answer[] = [];
   for (const step of steps)
     for (const stimulus of step.do) {
-      bounded(suite, answers.length + 1);
       const answer = target.apply(stimulus) as Answer;
       answers.push(answer);
       if ('broke' in answer) return { granted, steps, answers };
@@ -193,12 +200,18 @@ const ran = (target: Target, suite: Suite, program: Program): Ran | undefined =>
 };
 function* playAhead(target: Target, suite: Suite, programs: readonly Program[], judge: Judge | undefined): Generator<InBlock | Program> {
   for (let i = 0; i < programs.length; i += ahead) {
-    const some = programs.slice(i, i + ahead);
-    const runs = some.map((program) => ran(target, suite, program));
-    for (const [k, program] of some.entries()) {
-      const run = runs[k];
+    const some: { readonly program: Program; readonly run: Ran | undefined }[] = [];
+    let mistake: { readonly error: unknown } | undefined;
+    for (const program of programs.slice(i, i + ahead))
+      try {
+        some.push({ program, run: ran(target, suite, program) });
+      } catch (error) {
+        mistake = { error }; // thrown once those before it are judged
+        break;
+      }
+    for (const { program, run } of some)
       yield run === undefined ? program : { program, played: judged(program.machine, run.granted, run.steps, run.answers, judge) };
-    }
+    if (mistake !== undefined) throw mistake.error;
   }
 }
 interface InBlock {

@@ -3,6 +3,11 @@
 
 import { main } from './program.ts';
 
+// Whoever read us has gone: as a shell sees it, 128 + SIGPIPE.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(141);
+});
 const status = await main(process.argv.slice(2));
 // Adapters may leave worker threads behind them; what is owed to the user has been printed.
 process.exit(status);

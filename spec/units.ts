@@ -95,10 +95,10 @@ export interface Target {
   /** The same as apply in order; a chance to pipeline. Stops at the first `broke`, so it may return fewer answers. A target that has to wait for what it
    *  tests may call `meanwhile`, which does what the caller has to do anyway; it asks nothing of the target. */
   applyAll?(stimuli: readonly Stimulus[], meanwhile?: () => void): Awaitable<readonly Answer[]>;
-  /** Whole programs at once, each on a fresh machine: for targets where coming and going costs more than a program. Same meaning as reset, then
-   *  applyAll, for each. Asked only for programs that never look at an answer. */
   /** Programs that are worth one start, where starting costs as much as many of them: runAll is then given more than it is asked the judgement of. */
   readonly atOnce?: number;
+  /** Whole programs at once, each on a fresh machine: for targets where coming and going costs more than a program. Same meaning as reset, then
+   *  applyAll, for each. Asked only for programs that never look at an answer. */
   runAll?(machine: MachineConfig, programs: readonly (readonly Stimulus[])[]): Awaitable<WholeRun>;
   /** The same as applyAll for each step in order, while the target is already at work on those that follow; it ends at the first `broke`. Asked only for
    *  programs that never look at an answer. */

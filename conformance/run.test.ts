@@ -1,0 +1,77 @@
+// What a program becomes where the target breaks, falls silent or is never done: the trace ends there, and says so.
+
+import { expect, test } from 'vitest';
+import type { Answer, Granted, MachineConfig, Target } from '../spec/units.ts';
+import type { Stimulus } from '../spec/vocabulary.ts';
+import { areas } from './areas.ts';
+import { createJudge } from './judge.ts';
+import { judgedMemory } from './memory.ts';
+import type { Program, Suite } from './program.ts';
+import { play, playBlock, stimuliLimit } from './run.ts';
+
+const machine: MachineConfig = { memory: 4096, fill: 0, bus: 'none' };
+const granted: Granted = { memory: { size: 4096, fill: 0, seen: 'compared' }, level: 'queue', reset: 'device', offers: [] };
+const settle: Stimulus = { do: 'settle' };
+const rest: Answer = { saw: [{ saw: 'settled', by: 'sync' }] };
+const target = (more: Partial<Target>): Target => ({
+  hello: { protocol: 1, name: 'fake', version: '1', offers: [] },
+  reset: () => ({ granted }),
+  apply: () => rest,
+  close: () => undefined,
+  ...more,
+});
+/** So many steps of two stimuli; Infinity: never done. */
+const suite = (steps: number): Suite => ({
+  id: 'fake',
+  needs: [],
+  machines: [machine],
+  choices: undefined as never,
+  *play() {
+    for (let i = 0; i < steps; i++) yield { do: [settle, settle] };
+  },
+  shape: () => '',
+  simpler: () => [],
+  oblivious: true,
+  runs: 1,
+});
+const program: Program = { suite: 'fake', machine, choices: [] };
+
+test('a target that breaks in the middle of a step is asked no more', async () => {
+  let asked = 0;
+  const breaks = target({
+    applyAll: () => {
+      asked++;
+      return [{ broke: 'it died' }, rest];
+    },
+  });
+  const played = await play(breaks, suite(3), program, createJudge(areas));
+  expect(played).toMatchObject({ broke: 'it died', stimuli: 1 });
+  expect(asked).toBe(1);
+});
+test.each([
+  ['ends early', [[rest, rest]]],
+  ['answers too little', [[rest, rest], [rest]]],
+])('a flow that %s is a target that stopped answering', async (_, answers) => {
+  const flow = (steps: Iterable<readonly Stimulus[]>): Iterable<readonly Answer[]> => {
+    const all = [...steps];
+    return answers.slice(0, all.length);
+  };
+  const played = await play(target({ flow }), suite(2), program, createJudge(areas));
+  expect(played.broke).toMatch(/stopped answering/);
+});
+test('a player that is never done is stopped, and what ran before it is judged', async () => {
+  const prompt = target({ prompt: true });
+  const mixed: Suite = { ...suite(1), play: (choices) => suite(choices.length > 0 ? Infinity : 1).play([], granted, machine) };
+  const endless: Program = { ...program, choices: [{ op: 'endless' }] };
+  const seen: number[] = [];
+  await expect(async () => {
+    for await (const { played } of playBlock(prompt, mixed, [program, endless], createJudge(areas))) seen.push(played.stimuli);
+  }).rejects.toThrow(`past ${stimuliLimit} stimuli`);
+  expect(seen).toEqual([2]);
+});
+test('there is no memory past 64 bits of address', () => {
+  const memory = judgedMemory();
+  memory.reset(granted.memory);
+  expect(memory.u8((1n << 64n) + 5n)).toBeUndefined();
+  expect(memory.u8(5n)).toBe(0);
+});
