@@ -1,6 +1,7 @@
 // What becomes of a known deviation whose trace shows nothing: gone is a failure, unless the entry says that it does not show each time.
+// And that each deviation of this project is shown by a recording of the very target that it is told of.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { expect, test } from 'vitest';
@@ -30,4 +31,28 @@ test.each([
     await target.close();
     rmSync(folder, { recursive: true });
   }
+});
+
+const folder = join(import.meta.dirname, 'deviations');
+const told = readdirSync(folder).map((file) => file.replace('.json', ''));
+const entriesOf = (name: string): readonly { readonly signature: string; readonly also?: readonly string[]; readonly trace: string }[] =>
+  JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8'));
+/** Named by no entry: a recording that nothing is said of. */
+const recordings = (name: string): readonly string[] => readdirSync(resolve(import.meta.dirname, '../traces/deviations', name));
+
+test.each(told)('each deviation of %s is shown by a recording of it, and each recording shows one', (name) => {
+  const entries = entriesOf(name);
+  expect(entries.length).toBeGreaterThan(0);
+  const files = entries.map((e) => resolve(folder, e.trace));
+  const names = files.map((file): unknown => JSON.parse(readFileSync(file, 'utf8').split('\n', 1)[0] ?? '').target?.name);
+  expect(files.filter((_, i) => names[i] !== name)).toEqual([]);
+  expect([...new Set(files)].sort()).toEqual(
+    recordings(name)
+      .map((file) => resolve(import.meta.dirname, '../traces/deviations', name, file))
+      .sort(),
+  );
+});
+test.each(told)('no signature of %s stands in two entries, or twice in one', (name) => {
+  const all = entriesOf(name).flatMap((e) => [e.signature, ...(e.also ?? [])]);
+  expect(all.filter((s, i) => all.indexOf(s) !== i)).toEqual([]);
 });
