@@ -13,8 +13,8 @@ import { agentTarget } from '../agent/target.ts';
 
 const install = 'apt-get install -y --no-install-recommends bochs bochs-term';
 const binary = 'bochs-bin';
-/** One start takes about 100 ms, a case 0.1 ms, one that hangs about 10 ms: fifty times that on a loaded machine. */
-const deadline = (cases: number): number => 10_000 + 5 * cases;
+/** One start takes about 100 ms, a case 0.1 ms, one that hangs about 10 ms: twice that for each, were they all to hang. */
+const deadline = (cases: number): number => 10_000 + 20 * cases;
 /** The newest processor of Bochs 2.7 with UMIP, SMAP and the rest. */
 const usualModel = 'corei7_icelake_u';
 /** The debugger writes byte by byte, and what results take is not known before: room for twice what most have, and at least for a few that change much.

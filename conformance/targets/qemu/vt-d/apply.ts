@@ -107,7 +107,15 @@ export function* flowVtd(machine: VtdQemu, steps: Iterable<readonly Stimulus[]>)
   const flush = (look: boolean, interrupts: boolean): void => {
     const before = sent;
     before?.take();
-    const collect = machine.qtest.begin(interrupts ? [...commands, ...machine.interrupts.barrier()] : commands);
+    let collect: () => readonly string[];
+    try {
+      collect = machine.qtest.begin(interrupts ? [...commands, ...machine.interrupts.barrier()] : commands);
+    } catch (error) {
+      // What was sent before is answered, all of it.
+      before?.tell();
+      sent = undefined;
+      throw error;
+    }
     // The copy that was taken is compared while QEMU is already at work.
     before?.tell();
     sent = sending(collect, pending, look, interrupts);
