@@ -85,6 +85,15 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
       if (bell !== undefined) started.set(queue, bell);
     }
   };
+  /** What a reset does to the writeback field: no message of vhost-user resets configuration, so that the front end writes what it read first. */
+  const restore = (): void => {
+    if (original === undefined) return;
+    if (config(writeback.size)?.[writeback.at] !== original) {
+      connected().connection.post([setConfig(writeback.at, Uint8Array.of(original))]);
+      connected().connection.roundTrip();
+    }
+    original = undefined;
+  };
   const stop = (): void => {
     live = false;
     rings.clear();
@@ -98,6 +107,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     started.clear();
     if (cure) drop();
     connected();
+    restore();
   };
   const config = (size: number): Buffer | undefined => {
     const to = connected();
@@ -164,13 +174,6 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     mask = offered;
     sizeMax = largest;
     stop();
-    if (original !== undefined) {
-      if (config(writeback.size)?.[writeback.at] !== original) {
-        connected().connection.post([setConfig(writeback.at, Uint8Array.of(original))]);
-        connected().connection.roundTrip();
-      }
-      original = undefined;
-    }
     held().fill(wanted.fill);
   };
 

@@ -138,6 +138,13 @@ describe.skipIf(!probe.available)('qsd', () => {
     expect(last(target, [...setUp(), { do: 'virtio.config.read', at: 32, width: 1 }])).toMatchObject([{ bytes: Uint8Array.of(0) }]);
     expect(bytesAt(last(target, readSector(2)), data, 4)).toEqual([0, 2, 1, 2]);
   });
+  it('restores the write cache at a reset inside a program', async () => {
+    await target.reset(machine());
+    const cache = { do: 'virtio.config.read', at: 32, width: 1 } as const;
+    last(target, [...setUp(), { do: 'virtio.config.write', at: 32, bytes: Uint8Array.of(1) }]);
+    expect(last(target, [cache])).toMatchObject([{ bytes: Uint8Array.of(1) }]);
+    expect(last(target, [{ do: 'virtio.status.write', value: 0 }, cache])).toMatchObject([{ bytes: Uint8Array.of(0) }]);
+  });
   it('proves silence, and leaves no interrupt from set-up', async () => {
     await target.reset(machine());
     expect(how(last(target, [...setUp(), { do: 'settle' }]))).toBe('idle');
