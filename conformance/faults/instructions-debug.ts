@@ -1,4 +1,5 @@
-// Seeded faults of virtual interrupts, breakpoints in the debug registers, and task switches. One for each rule.
+// Seeded faults of virtual interrupts, breakpoints in the debug registers, and task switches.
+// One for each rule, from the rules alone.
 
 import type { Fault } from './fault.ts';
 

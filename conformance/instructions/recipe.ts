@@ -1,4 +1,5 @@
 // The words that recipes of cases are written in: the fields that they fix, and the forms that they are about.
+// What a recipe does not fix is drawn as in any case.
 
 import type { Arbitrary } from 'fast-check';
 import fc from 'fast-check';

@@ -103,7 +103,8 @@ export const switchTask = (c: Cpu, selector: number, how: How, event?: TaskEvent
     c.cr3 = BigInt(cr3 >>> 0);
     flushTlb(c, false);
   }
-  c.dr7 &= ~0x155;
+  // L0 to L3.
+  c.dr7 &= ~0x55;
   writeFlags(c, (l.word === 2 ? flags & 0xffff : flags & 0x3f_7fd7) | (nested ? NT : 0));
   for (let i = 0; i < 8; i++) {
     if (l.word === 4) c.r[2 * i] = registers[i]!;

@@ -28,6 +28,8 @@ export interface Watch {
   /** Bits of DR6 of enabled breakpoints; of those met so far. */
   readonly enabled: number;
   met: number;
+  /** Memory met one of them, not a port alone. */
+  memory: boolean;
   /** The instruction is over: what is accessed now is delivery's. */
   over: boolean;
 }
@@ -47,7 +49,7 @@ export const watchOf = (s: CpuState): Watch | undefined => {
     // The low bits of the address are masked by the length.
     ranges.push({ bit: 1 << n, kind, at: address & ~(length - 1n), length });
   }
-  return { ranges, enabled, met: 0, over: false };
+  return { ranges, enabled, met: 0, memory: false, over: false };
 };
 const overlaps = (r: Range, at: bigint, size: number): boolean => at < r.at + r.length && r.at < at + BigInt(size);
 /** An access of the instruction to memory. What tables of its own the processor reads, and what delivery writes, no page says to be watched. */
@@ -56,8 +58,17 @@ export const accessed = (watch: Watch, linear: bigint, size: number, write: bool
     if ((r.kind !== ANY && !(r.kind === WRITE && write)) || !overlaps(r, linear, size)) continue;
     if (implicit || watch.over) undecided('a breakpoint on what the processor accesses of itself');
     watch.met |= r.bit;
+    watch.memory = true;
   }
 };
+/** An access of which no page says whether a breakpoint sees it: undecided where it meets one that nothing before it has met. */
+export const perhapsSeen = (w: Work, why: string, access: () => unknown): void => {
+  const met = w.watch?.met;
+  access();
+  if (w.watch?.met !== met) undecided(why);
+};
+/** A breakpoint on writes alone has been met. */
+export const metByWrite = ({ watch }: Work): boolean => watch?.ranges.some((r) => r.kind === WRITE && (watch.met & r.bit) !== 0) === true;
 export const portAccessed = (watch: Watch, port: number, size: number): void => {
   for (const r of watch.ranges) if (r.kind === PORT && overlaps({ ...r, at: r.at & 0xffffn }, BigInt(port), size)) watch.met |= r.bit;
 };

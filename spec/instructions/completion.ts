@@ -17,9 +17,14 @@ const unwatched = new Set(['BT', 'BTS', 'BTR', 'BTC', 'ARPL', 'INT', 'INT3', 'IN
 const systemCalls = new Set(['SYSCALL', 'SYSRET', 'SYSENTER', 'SYSEXIT']);
 const noBytes: ReadonlyMap<number, number> = new Map();
 
-/** SYSRET that sets TF: whether the trap comes after it, or after the next instruction, is open. */
-export const trapsPerhaps = ({ s, before, i }: Work): boolean =>
-  i.form.mnemonic === 'SYSRET' && (flagsOf(before) & flag.TF) === 0 && (flagsOf(s) & flag.TF) !== 0;
+/** TF was set before a switch of tasks, or before INT n that went to virtual-8086 mode's own handler: neither is said to be followed by a trap, nor not to be. */
+const stepsPerhaps = ({ s, before, i, event }: Work): boolean =>
+  (flagsOf(before) & flag.TF) !== 0 &&
+  event === undefined &&
+  (i.form.mnemonic === 'INT' || (s.tr !== before.tr && i.form.mnemonic !== 'LTR'));
+/** Besides these, SYSRET that sets TF: whether the trap comes after it, or after the next instruction, is open. */
+export const trapsPerhaps = (w: Work): boolean =>
+  stepsPerhaps(w) || (w.i.form.mnemonic === 'SYSRET' && (flagsOf(w.before) & flag.TF) === 0 && (flagsOf(w.s) & flag.TF) !== 0);
 /** `trapped`: with the trap that only perhaps comes. */
 export const complete = (w: Work, run: CpuStimulus, trapped = false): Ending => {
   const { s, before, i } = w;
@@ -45,7 +50,7 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false): Ending => 
   }
   if (mnemonic !== 'IRET' && mnemonic !== 'SYSRET') s.rflags &= ~BigInt(flag.RF);
   if (s.shadow === before.shadow && mnemonic !== 'STI' && !loadsSs(w)) s.shadow = 'none';
-  const stepping = (flagsOf(before) & flag.TF) !== 0;
+  const stepping = (flagsOf(before) & flag.TF) !== 0 && !stepsPerhaps(w);
   if (stepping && systemCalls.has(mnemonic)) {
     // SYSCALL that masks TF is followed by no trap; what happens where TF stays set, or was set, is left open.
     if (mnemonic !== 'SYSCALL' || (flagsOf(s) & flag.TF) !== 0) undecided('single-stepping a fast system call');
@@ -58,7 +63,7 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false): Ending => 
       { vector: 1, software: false, rip: s.rip, flags: w.between ? flagsOf(s) | flag.RF : flagsOf(s) },
       {
         ...told,
-        rule: met === 0 ? 'step.trap' : i.form.topic === 'io' && w.stores.size === 0 && w.ports.length > 0 ? 'debug.port' : 'debug.data',
+        rule: met === 0 ? 'step.trap' : watch?.memory === true ? 'debug.data' : 'debug.port',
         completed,
       },
     );

@@ -3,9 +3,9 @@
 
 import { type Size, signed } from './bits.ts';
 import { candidates, type Form } from './forms/index.ts';
+import { type CodeSize, type ModeOfCode, noSegment, refused, select } from './select.ts';
 import { type Raised, raise, undecided } from './work.ts';
 
-export type CodeSize = 16 | 32 | 64;
 /** A memory operand. Register numbers as in gpr; segments as in segments, by the default or an override. */
 export interface Address {
   readonly segment: number;
@@ -49,8 +49,6 @@ export interface NotCovered {
 }
 /** Gives byte k of the instruction, or throws the fault that fetching it causes. */
 export type Fetch = (k: number) => number;
-/** `lacks`: whether the processor is without a feature; what that brings is then an opcode like any undefined one. */
-export type ModeOfCode = { readonly code: CodeSize; readonly protected: boolean; readonly lacks?: (feature: string) => boolean };
 
 const BX = 3;
 const BP = 5;
@@ -68,53 +66,6 @@ const forms16: readonly (readonly [base: number, index: number, segment: number]
   [BX, -1, 3],
 ];
 
-const existsIn = (form: Form, mode: ModeOfCode): boolean =>
-  (form.modes === 'all' || (form.modes === 'not64' ? mode.code !== 64 : form.modes === 'only64' ? mode.code === 64 : mode.protected)) &&
-  !(form.mnemonic === 'ARPL' && mode.code === 64);
-
-const select = (
-  list: readonly Form[],
-  mode: ModeOfCode,
-  modrm: number,
-  prefix: number,
-  nop: boolean,
-): { form: Form; wrong: boolean } | undefined => {
-  let wrong: Form | undefined;
-  const mod = modrm >> 6;
-  for (const form of list) {
-    if (form.hasModrm) {
-      if (form.modrm !== undefined) {
-        if (form.modrm !== modrm) continue;
-      } else {
-        if (form.digit !== undefined && form.digit !== ((modrm >> 3) & 7)) continue;
-        // MOV to and from control and debug registers ignores mod. SDM volume 2, MOV—Move to/from Control Registers.
-        const ignored = form.map === 1 && form.opcode >= 0x20 && form.opcode <= 0x23;
-        if (!ignored && ((form.mod === 'memory' && mod === 3) || (form.mod === 'register' && mod !== 3))) continue;
-      }
-    }
-    if (
-      form.prefix === 'no repeat'
-        ? prefix === 0xf2 || prefix === 0xf3
-        : form.prefix !== undefined && form.prefix !== (prefix === 0 ? 'none' : prefix)
-    )
-      continue;
-    // 90H is NOP or PAUSE, and XCHG only with REX.B.
-    if (form.map === 0 && form.opcode === 0x90 && form.plus === nop) continue;
-    if (existsIn(form, mode)) return { form, wrong: false };
-    wrong ??= form;
-  }
-  return wrong === undefined ? undefined : { form: wrong, wrong: true };
-};
-
-/** The opcode alone tells that it is #UD: undefined, of another mode or a feature that is not there, or with a LOCK that it cannot have. */
-const refused = (form: Form, mode: ModeOfCode, lock: boolean): boolean =>
-  form.topic === 'undefined' ||
-  (lock && !form.lock) ||
-  !existsIn(form, mode) ||
-  (form.feature !== undefined && mode.lacks?.(form.feature) === true);
-/** MOV of a segment register that does not exist, or to CS: ModRM tells that it is #UD. */
-const noSegment = (form: Form, reg: number): boolean =>
-  form.operands.some((o) => o.at === 'S') && (reg > 5 || (reg === 1 && form.operands[0]?.at === 'S'));
 /** Whether the rest of an instruction that is #UD anyway is fetched is open: either fault is permitted. */
 const tail =
   (fetch: Fetch, isRefused: () => boolean): Fetch =>
@@ -157,6 +108,7 @@ export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered
   }
   let map: Form['map'] = 0;
   let vvvv = 0;
+  let invertedV = 0;
   let vexPrefix = 0;
   if (op === 0x0f) {
     map = 1;
@@ -174,8 +126,8 @@ export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered
     const reserved = big || lock || repeat !== 0 || rex !== 0 || (second & 4) !== 0 || ((first & 31) !== 2 && (first & 31) !== 3);
     if (reserved || candidates(map, op).length === 0) return { notCovered: 'VEX prefix', reserved: true };
     if (code === 64) rex = 0x40 | ((second & 0x80) >> 4) | (((first & 0xe0) ^ 0xe0) >> 5);
-    vvvv = ((second >> 3) & 15) ^ 15;
-    if (code !== 64) vvvv &= 7;
+    invertedV = ((second >> 3) & 15) ^ 15;
+    vvvv = code === 64 ? invertedV : invertedV & 7;
     vexPrefix = [0, 0x66, 0xf3, 0xf2][second & 3] as number;
   }
   const list = candidates(map, op);
@@ -194,6 +146,9 @@ export const decode = (fetch: Fetch, mode: ModeOfCode): Instruction | NotCovered
       : { notCovered, reserved: true };
   }
   const { form, wrong } = selected;
+  // It must be 1111b then (SDM volume 2, Opcode Column in the Instruction Summary Table); what else brings is not said there.
+  if (map >= 3 && invertedV !== 0 && !form.operands.some((o) => o.at === 'B'))
+    return { notCovered: 'VEX.vvvv that is not used', reserved: true };
   // How long a near branch with 66H is depends on the vendor (readings.md): nothing is told of what it may be too long for.
   if (code === 64 && big && form.size64 === 'forced' && form.topic === 'branch') {
     try {

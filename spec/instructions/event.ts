@@ -113,7 +113,7 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
       continue;
     }
     // The handler of a debug exception may use the debug registers. SDM volume 3, Debug Control Register (DR7).
-    if (now.vector === 1 && !now.software && (low(w.s.dr7) & GD) !== 0) {
+    if (now.vector === 1 && !now.software && !now.external && (low(w.s.dr7) & GD) !== 0) {
       if (now.instruction) leave(w, 'dr7', BigInt(GD));
       else w.s.dr7 &= ~BigInt(GD);
     }

@@ -128,9 +128,14 @@ const ofState = (w: Work, leaf: number): readonly Known[] => {
       return [];
   }
 };
+/** Leaf 7 and 80000001H may lie past the last that the processor has, and what is said there is then another leaf's: a feature that
+ *  only such a leaf tells of shows that it is there. */
+const exists = (w: Work, leaf: number): boolean =>
+  leaf === 1 || (leaf === EXTENDED + 1 && has(w, 'syscall')) || announced.get(leaf)?.some(({ feature }) => has(w, feature)) === true;
 export const knownOf = (w: Work): readonly Known[] => {
   const leaf = low(w.s.rax);
   if (leaf === 7 && low(w.s.rcx) !== 0) return [];
+  if (announced.has(leaf) && !exists(w, leaf)) return [];
   const features = (announced.get(leaf) ?? []).flatMap(({ name, bit: n, feature, later }): readonly Known[] => {
     const present = has(w, feature);
     return present || later !== true ? [{ name, mask: 1 << n, value: present ? 1 << n : 0 }] : [];

@@ -20,7 +20,7 @@ import {
   unusable,
 } from './descriptors.ts';
 import type { Segment } from './vocabulary.ts';
-import { cpl, cr0Of, cr4Of, flagsOf, gp, low, np, raise, undecided, type Work } from './work.ts';
+import { cpl, cr0Of, cr4Of, flagsOf, gp, leave, low, np, raise, undecided, type Work } from './work.ts';
 
 type How = 'jump' | 'call' | 'iret';
 /** 32-bit TSS: offsets of its fields, and the least limit. */
@@ -34,8 +34,9 @@ const LDT = 0x60;
 const TRAP = 0x64;
 const LEAST = 0x67;
 const LEAST16 = 0x2b;
-/** Local breakpoint enables and LE of DR7. */
-const LOCAL = 0x155n;
+/** Local breakpoint enables of DR7; and LE, which no processor since the P6 family has, so that no page says what becomes of it. */
+const LOCAL = 0x55n;
+const LE = 0x100n;
 const kept = statusFlags | flag.TF | flag.IF | flag.DF | flag.IOPL | flag.NT | flag.RF | flag.VM | flag.AC | flag.VIF | flag.VIP | flag.ID;
 
 const isTss = (d: Descriptor): boolean => !d.s && (d.type & 5) === 1;
@@ -92,14 +93,16 @@ export const switchTask = (w: Work, selector: number, how: How, next: bigint): v
   const own = lookup(w, old.selector);
   if (own === undefined || baseOf(own.raw) !== old.base) undecided('a task register whose descriptor is another');
   else if (how !== 'call') setType(w, own, own.type & ~2);
-  const write = (offset: number, size: number, value: bigint): void => writeTable(w, linear(old.base, offset), size, value);
+  const write = (offset: number, size: number, value: bigint, loose = 0n): void =>
+    save(w, place(w, linear(old.base, offset), size, { write: true, implicit: true }), size, value, loose);
   write(EIP, 4, next);
-  write(EFLAGS, 4, BigInt(flagsOf(s) & ~flag.RF & ~(how === 'iret' ? flag.NT : 0)));
+  // Whether RF, where the instruction began with it set, is in what is saved is not said.
+  write(EFLAGS, 4, BigInt(flagsOf(s) & ~(how === 'iret' ? flag.NT : 0)), BigInt(flagsOf(s) & flag.RF));
   for (let n = 0; n < 8; n++) write(GPRS + 4 * n, 4, s[gpr[n] as 'rax'] & 0xffffffffn);
   for (const [n, name] of segments.entries()) {
     write(SELECTORS + 4 * n, 2, BigInt(s[name].selector));
     // Above a selector the word is reserved.
-    save(w, place(w, linear(old.base, SELECTORS + 4 * n + 2), 2, { write: true, implicit: true }), 2, 0n, 0xffffn);
+    write(SELECTORS + 4 * n + 2, 2, 0n, 0xffffn);
   }
   if (how === 'call') writeTable(w, base, 2, BigInt(old.selector));
   const now = how === 'iret' ? d : (lookup(w, selector) as Descriptor);
@@ -109,6 +112,9 @@ export const switchTask = (w: Work, selector: number, how: How, next: bigint): v
   s.tr = { selector, base, limit: limitOf(d.raw), access: d.access | 2 };
   s.cr0 |= BigInt(cr0.TS);
   s.dr7 &= ~LOCAL;
+  leave(w, 'dr7', s.dr7 & LE);
+  // The steps of the switch load CR3; whether without paging too is not said.
+  if (!paging && cr3Image !== s.cr3) leave(w, 'cr3');
   for (let n = 0; n < 8; n++) s[gpr[n] as 'rax'] = registers[n] as bigint;
   w.flagsWritten |= kept;
   s.rflags = BigInt((image & kept) | 2 | (how === 'call' ? flag.NT : 0));

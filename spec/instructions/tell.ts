@@ -1,4 +1,5 @@
 // What a run was and how it ended, in one line: for who reads a trace.
+// It tells of verdicts that others have come to, and decides none.
 
 import type { Moment } from '../clause.ts';
 import { described, seen } from './clauses/clause.ts';

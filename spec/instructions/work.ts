@@ -4,11 +4,10 @@
 import type { Memory } from '../clause.ts';
 import type { Granted } from '../units.ts';
 import type { Watch } from './breakpoints.ts';
-import { cr0, efer, flag, gpr, ones, type Size, segments } from './bits.ts';
+import { cr0, efer, flag, gpr, low, ones, type Size, segments } from './bits.ts';
 import { copyOf, type Draft } from './copy.ts';
 import type { Instruction } from './decode.ts';
 import type { CpuFeature, CpuState, GrantedCpu, Segment } from './vocabulary.ts';
-import { low } from './bits.ts';
 
 export type { Draft } from './copy.ts';
 export interface Fault {

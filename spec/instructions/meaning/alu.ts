@@ -2,6 +2,7 @@
 // Intel SDM volume 2: ADD, ADC, SUB, SBB, CMP, AND, OR, XOR, TEST, INC, DEC, NEG, NOT, XADD, CMPXCHG, CMPXCHG8B/CMPXCHG16B, DAA, DAS, AAA, AAS.
 
 import { linearOf, load, offsetOf, save } from '../access.ts';
+import { metByWrite } from '../breakpoints.ts';
 import { flag, gpr, ones, type Size, statusFlags } from '../bits.ts';
 import { isMemory, memoryPlace, sizeOf, update, value } from '../operands.ts';
 import { flagsOf, has, leave, low, register, setFlags, setRegister, undecided, type Work } from '../work.ts';
@@ -48,6 +49,8 @@ const exchangeAndAdd: Meaning = (w) => {
   // A register added to itself ends with the sum.
   if (isMemory(w, 0) || w.i.reg !== w.i.rm) setRegister(w, w.i.reg, size, taken);
 };
+/** The page has a write cycle without regard to the comparison, and the same bytes written back. */
+const unwritten = 'a write breakpoint on what is not exchanged';
 const compareAndExchange: Meaning = (w) => {
   const size = sizeOf(w, w.i.form.operands[0] ?? { at: 'E', width: 'v' });
   const source = value(w, 1);
@@ -59,6 +62,7 @@ const compareAndExchange: Meaning = (w) => {
   });
   subtracted(w, accumulator, found, 0n, size);
   if (accumulator === found) return;
+  if (metByWrite(w)) undecided(unwritten);
   // The destination is written back: whether a 32-bit register's high half is cleared then is not said.
   if (!isMemory(w, 0) && size === 4) leave(w, gpr[w.i.rm] as string, ones(8) - ones(4));
   setRegister(w, 0, size, found);
@@ -79,6 +83,7 @@ const compareAndExchangePair: Meaning = (w) => {
   save(w, places, half * 2, equal ? ((s.rcx & ones(half)) << bits) | (s.rbx & ones(half)) : found);
   setFlags(w, flag.ZF, equal ? flag.ZF : 0);
   if (equal) return;
+  if (metByWrite(w)) undecided(unwritten);
   setRegister(w, 0, half, found & ones(half));
   setRegister(w, 2, half, found >> bits);
 };

@@ -2,6 +2,7 @@
 // Intel SDM volume 2: INVD, WBINVD, INVLPG, INVPCID, CLFLUSH, MONITOR, MWAIT, WAIT/FWAIT, PAUSE, LFENCE, MFENCE, SFENCE.
 
 import { load } from '../access.ts';
+import { perhapsSeen } from '../breakpoints.ts';
 import { cr0 } from '../bits.ts';
 import { memoryPlace } from '../operands.ts';
 import { canonical, gp, low, raise, register, undecided } from '../work.ts';
@@ -26,7 +27,7 @@ export const cache: Meanings = {
   INVLPG: nothing,
   INVPCID,
   CLFLUSH: (w) => {
-    memoryPlace(w, 1, 'read');
+    perhapsSeen(w, 'a breakpoint on what is flushed', () => memoryPlace(w, 1, 'read'));
   },
   LFENCE: nothing,
   MFENCE: nothing,

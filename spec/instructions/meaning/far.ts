@@ -47,8 +47,7 @@ interface Gate {
   readonly parameters: number;
   readonly target: Descriptor;
 }
-/** The target of a far transfer that is no code segment. */
-/** Undefined: another task has been switched to. */
+/** The target of a far transfer that is no code segment. Undefined: another task has been switched to. */
 const gateOf = (w: Work, selector: number, d: Descriptor, call: boolean): Gate | undefined => {
   const wide = ia32e(w.s);
   const level = cpl(w.s);

@@ -1,6 +1,7 @@
 // Pushes, pops and frames of procedures. Intel SDM volume 2: PUSH, POP, PUSHA, POPA, ENTER, LEAVE.
 
 import { linearOf, place } from '../access.ts';
+import { perhapsSeen } from '../breakpoints.ts';
 import { ones, type Size } from '../bits.ts';
 import { assign, isMemory, value } from '../operands.ts';
 import { moveStack, peek, pop, push, setStack, stackAt } from '../stack.ts';
@@ -47,7 +48,7 @@ const ENTER: Meaning = (w) => {
   const space = w.i.immediate & 0xffffn;
   // The final pointer is probed as if it were written.
   const probe = stackAt(w, -space);
-  place(w, linearOf(w, 2, probe, size, 'write'), size, { write: true }, 1);
+  perhapsSeen(w, 'a breakpoint that ENTER only probes', () => place(w, linearOf(w, 2, probe, size, 'write'), size, { write: true }, 1));
   moveStack(w, -space);
 };
 const LEAVE: Meaning = (w) => {
