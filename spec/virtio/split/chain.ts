@@ -53,6 +53,14 @@ const entryAt = (memory: Memory, at: bigint): Entry | undefined => {
 /** Whether the bytes lie inside guest memory, without wrapping. */
 export const inside = (memory: Memory, at: bigint, length: number): boolean => at + BigInt(length) <= BigInt(memory.size);
 
+const top = 1n << 64n;
+/** The bytes that an element names: one that runs over the last 64-bit address goes on at 0, for a device whose addresses have no more bits. */
+const named = ({ addr, length }: Entry): readonly Segment[] => {
+  const over = Number(addr + BigInt(length) - top);
+  const whole = { at: addr as Gpa, length };
+  return over > 0 ? [whole, { at: 0n as Gpa, length: over }] : [whole];
+};
+
 /** Whatever a device could take for a writable element: all entries that the head leads to, one table inside another included. */
 const everythingWritable = (memory: Memory, table: Table, head: number): readonly Segment[] => {
   const found: Segment[] = [];
@@ -64,7 +72,7 @@ const everythingWritable = (memory: Memory, table: Table, head: number): readonl
     }
   };
   const collect = (e: Entry, depth: number): void => {
-    if ((e.flags & WRITE) !== 0) found.push({ at: e.addr as Gpa, length: e.length });
+    if ((e.flags & WRITE) !== 0) found.push(...named(e));
     if ((e.flags & INDIRECT) !== 0 && depth < 2) scan(e.addr, Math.floor(e.length / descriptorBytes), depth + 1);
   };
   for (let i = head, steps = 0; steps <= table.size; steps++) {
