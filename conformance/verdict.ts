@@ -3,6 +3,7 @@
 
 import type { Clause } from '../spec/clause.ts';
 import type { Capability, Hello } from '../spec/units.ts';
+import { cut } from './cut.ts';
 import type { Deviation } from './deviations.ts';
 import type { Tally } from './judge.ts';
 import type { CheckResult, ClauseResult, Counterexample, Verdict } from './report/result.ts';
@@ -65,7 +66,7 @@ const clauseResult = (clause: Clause<never>, seen: Seen, explained: ReadonlyMap<
   if (tally.kept > 0) return result('kept');
   if (tally.unknown > 0) return result('undecided', tally.why ?? 'unknown');
   const lacks = (clause.needs ?? []).filter((c) => !seen.offered.has(c));
-  if (lacks.length > 0) return result('unsupported', `needs ${lacks.join(', ')}`);
+  if (lacks.length > 0) return result('unsupported', `needs ${[...new Set(lacks)].join(', ')}`);
   return result('untested', 'no program brought it about');
 };
 
@@ -89,7 +90,7 @@ export const concluded = (seen: Seen): CheckResult => {
     programs: seen.programs,
     stimuli: seen.stimuli,
     clauses,
-    counterexamples: reported.filter((c) => explains(explained, c) === undefined),
+    counterexamples: reported.filter((c) => explains(explained, c) === undefined).map(cut),
     expected,
     unexpectedlyKept: seen.unexpectedlyKept,
     notShown: seen.notShown ?? [],

@@ -1,5 +1,6 @@
 // The report for a reader: a line an area, each failure as an argument that ends in the command which repeats it.
 
+import { fileURLToPath } from 'node:url';
 import pc from 'picocolors';
 import type { Harm } from '../../spec/clause.ts';
 import { cited } from '../../spec/sources.ts';
@@ -29,8 +30,11 @@ const areaLine = (id: string, results: readonly ClauseResult[]): string => {
   return `  ${id.padEnd(16)} ${parts.join(', ')}`;
 };
 
+const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+const inCheckout = (): string =>
+  process.cwd() === root ? 'npx tsx scripts/vmmc.ts' : `npx --prefix ${word(root)} tsx ${word(root)}/scripts/vmmc.ts`;
 /** How this command is called where it runs from: a checkout has no vmmc on its path. */
-export const self: string = import.meta.url.endsWith('.ts') ? 'npx tsx scripts/vmmc.ts' : 'npx vmmc';
+export const self = (): string => (import.meta.url.endsWith('.ts') ? inCheckout() : 'npx vmmc');
 /** As a shell takes it for one word. */
 export const word = (text: string): string => (/^[\w./:=@,+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
@@ -46,7 +50,7 @@ const failure = (c: Counterexample, others: readonly Counterexample[], target: s
     `  ${c.stimuli} stimuli of ${c.of}, ${plural(c.shrinks, 'shrink')}${c.partly ? ' (stopped by their bound)' : ''}; shown by ${plural(c.seen, 'program')}${c.repeated ? '' : '; not seen again when repeated'}`,
     `  signature: ${c.signature}`,
     ...(others.length === 0 ? [] : [`  also shown by: ${others.map((o) => o.signature.split(' | ')[2] ?? '').join(', ')}`]),
-    ...(saved === undefined ? [] : [`  again: ${self} replay ${word(saved)} --on ${word(target)}`]),
+    ...(saved === undefined ? [] : [`  again: ${self()} replay ${word(saved)} --on ${word(target)}`]),
   ].join('\n');
 };
 
@@ -66,11 +70,20 @@ const conclusion = ({ verdict, clauses }: CheckResult): string => {
   const n = (v: Verdict): number => clauses.filter((c) => c.verdict === v).length;
   if (verdict === 'undecided' || n('kept') === 0) return verdict;
   const rest = (['untested', 'unsupported'] as const).flatMap((v) => (n(v) === 0 ? [] : [count(n(v), v)]));
+  const deviating = clauses.filter((c) => c.deviates).length;
+  const advice = clauses.filter((c) => c.verdict === 'broken' && !c.deviates).length;
+  if (deviating > 0) rest.unshift(`${deviating} known to deviate`);
+  if (advice > 0) rest.unshift(`${advice} against advice`);
   return [`${n('kept')} kept`, ...rest].join(', ');
 };
 
 /** `saved`: the trace file of a counterexample, where it was written. */
-export const consoleReport = (result: CheckResult, name: string, saved: ReadonlyMap<Counterexample, string>): string => {
+export const consoleReport = (
+  result: CheckResult,
+  name: string,
+  saved: ReadonlyMap<Counterexample, string>,
+  interrupted = false,
+): string => {
   const lines = [
     `${pc.bold(name)} (${result.target.name} ${result.target.version}), seed ${result.seed}: ${result.programs} programs, ${result.stimuli} stimuli`,
   ];
@@ -98,6 +111,6 @@ export const consoleReport = (result: CheckResult, name: string, saved: Readonly
     for (const [because, ids] of byReason) lines.push('', `${verdict}, ${because}: ${listed(ids)}`);
   }
   for (const r of result.refused) lines.push('', `${r.suite}: ${plural(r.machines, 'machine')} not built: ${r.why}`);
-  lines.push('', `${conclusion(result)} (exit ${result.exit})`);
+  lines.push('', interrupted ? `interrupted; so far ${conclusion(result)} (exit 130)` : `${conclusion(result)} (exit ${result.exit})`);
   return lines.join('\n');
 };

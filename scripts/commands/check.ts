@@ -106,7 +106,7 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
   for (const { kind, file } of formats) {
     const text =
       kind === 'console'
-        ? `${consoleReport(result, name, saved)}\n`
+        ? `${consoleReport(result, name, saved, interrupted)}\n`
         : kind === 'json'
           ? jsonReport(result)
           : (reports[kind]?.(result, name) ?? '');

@@ -4,6 +4,7 @@
 import { self, word } from '../../conformance/report/console.ts';
 import { areas, suites } from '../../conformance/areas.ts';
 import { connect } from '../../conformance/connect.ts';
+import { cut } from '../../conformance/cut.ts';
 import { createJudge } from '../../conformance/judge.ts';
 import { minimize } from '../../conformance/minimize.ts';
 import type { Choice } from '../../conformance/program.ts';
@@ -57,7 +58,7 @@ export const minimizeCommand = async (trace: string, options: { readonly on: str
       }
       const finding = broken.flatMap((c) => played.findings.find((f) => f.clause === c) ?? [])[0];
       if (finding === undefined) continue;
-      const least = await minimize(target, areas, suite, program, finding, { finding, lines: played.lines, stimuli: played.stimuli });
+      const least = cut(await minimize(target, areas, suite, program, finding, { finding, lines: played.lines, stimuli: played.stimuli }));
       const signature = signatureOf(least.finding, suite, least.program.choices, least.repeated);
       const result = { ...least, signature, suite: suite.id, of: played.stimuli, seen: 1 };
       let path = options.output;
@@ -70,7 +71,7 @@ export const minimizeCommand = async (trace: string, options: { readonly on: str
       }
       process.stdout.write(
         `${path}: ${least.stimuli} stimuli of ${played.stimuli}, ${least.shrinks} shrinks${least.partly ? ' (stopped by their bound)' : ''}${least.repeated ? '' : '; not seen again when repeated'}\n` +
-          `  signature: ${signature}\n  again: ${self} replay ${word(path)} --on ${word(options.on)}\n`,
+          `  signature: ${signature}\n  again: ${self()} replay ${word(path)} --on ${word(options.on)}\n`,
       );
       return 0;
     }
