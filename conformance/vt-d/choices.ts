@@ -266,7 +266,7 @@ const others: readonly fc.WeightedArbitrary<VtdChoice>[] = [
   { weight: 2, arbitrary: fc.record({ op: is('page'), requester, at: where, flags: fc.nat(15), pasid, answered: fc.boolean() }, plain) },
   { weight: 1, arbitrary: fc.record({ op: is('silence'), requester, answers: fc.constantFrom(true, true, false) }, plain) },
   { weight: 2, arbitrary: fc.record({ op: is('function'), requester, what: fc.nat(7), n: fc.nat(4) }, plain) },
-  { weight: 24, arbitrary: fc.record({ op: is('scene'), what: fc.constantFrom(...SCENES, ...RARE), n: few }, plain) },
+  { weight: 28, arbitrary: fc.record({ op: is('scene'), what: fc.constantFrom(...SCENES, ...RARE), n: few }, plain) },
   { weight: 1, arbitrary: fc.record({ op: is('settle') }, plain) },
 ];
 

@@ -84,7 +84,8 @@ export const deepScenes: Partial<Readonly<Record<Scene, Tables>>> = {
   'large-page': (sw, n) =>
     sw.facts.largest > 1 && !plain(sw)
       ? {
-          top: bit(7),
+          // Or of 1 GiB.
+          ...(n % 2 === 1 && sw.facts.largest === 3 ? { middle: 0x83n } : { top: bit(7) }),
           ask: (_, d) => {
             fetch(sw, d, BigInt(addressOf(8)));
             write(sw, d, BigInt(addressOf(dataPage(sw, n))));
@@ -140,7 +141,21 @@ const reserved: readonly (readonly number[])[] = [
   [...span(8, 6), ...span(15, 12), 52, 57, 63, ...span(75, 71)],
   [...span(8, 6), ...span(15, 12), 52, 57, 63, ...span(127, 64)],
   span(74, 65),
+  [...span(8, 5), ...span(63, 52), 64, 65, ...span(127, 76)],
 ];
+/** Granularities and masks that a type does not have. */
+const wrongGrains = (sw: Software): readonly (readonly [bigint, bigint])[] => {
+  const { maximumMask, pageSelective, remaps, maximumHandleMask } = sw.facts;
+  const wide = BigInt(maximumMask + 1);
+  return [
+    [1n, 0n],
+    [2n, 0n],
+    ...(pageSelective && maximumMask < 63 ? [[2n | (3n << 4n), wide] as const] : []),
+    ...(remaps && maximumHandleMask < 31 ? [[4n | (1n << 4n) | (BigInt(maximumHandleMask + 1) << 27n), 0n] as const] : []),
+    ...(sw.scalable ? [[6n, 0n] as const, [6n | (1n << 4n), 0n] as const, [7n | (2n << 4n), 0n] as const] : []),
+    ...(sw.scalable && maximumMask < 63 ? [[6n | (3n << 4n), wide] as const] : []),
+  ];
+};
 /** Descriptors that are right but for one reserved bit, each between two waits. */
 export const reservedBits = (sw: Software, n: number): void => {
   const { facts, queue } = sw;
@@ -160,16 +175,24 @@ export const reservedBits = (sw: Software, n: number): void => {
     sw.scalable && facts.deviceTlb && has(device, 'ats')
       ? descriptor(sw, { what: 'pasid-device', source, at, sized: false, pasid: 1, every: false, physical: source })
       : undefined,
+    sw.scalable && facts.pageRequests ? descriptor(sw, { what: 'response', source, pasid: 1, group: 5, code: 0 }) : undefined,
+    ...wrongGrains(sw),
   ];
   for (const [type, words] of right.entries()) {
-    if (words === undefined || (type + n) % 2 === 1) continue;
-    const bits = [...(reserved[type] ?? []), ...((type === 2 || type === 7) && !facts.throttle ? [...span(15, 12), ...span(63, 52)] : [])];
+    if (words === undefined || (type + n) % 3 === 1) continue;
+    const bits = [
+      ...(reserved[type] ?? []),
+      ...(type === 4 && !able(sw, 42) ? [7] : []),
+      ...((type === 2 || type === 7) && !facts.throttle ? [...span(15, 12), ...span(63, 52)] : []),
+    ];
     const place = bits[(sw.counter * 7 + n) % bits.length] ?? 8;
     if (type === 1 && !facts.pageSelective && place >= 64) continue;
     resume(sw);
     submit(sw, [waiting(sw, true, false)]);
     queue.stuck = queue.tail;
-    submit(sw, [[words[0] ^ (place < 64 ? bit(place) : 0n), words[1] ^ (place < 64 ? 0n : bit(place - 64))], waiting(sw, true, false)]);
+    const whole = type >= reserved.length;
+    const flipped = [words[0] ^ (place < 64 ? bit(place) : 0n), words[1] ^ (place < 64 ? 0n : bit(place - 64))] as const;
+    submit(sw, [whole ? words : flipped, waiting(sw, true, false)]);
     sw.out.push({ do: 'settle' });
     read(sw, REG.FSTS, 4);
     read(sw, REG.IQH, 8);

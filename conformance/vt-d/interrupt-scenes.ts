@@ -86,9 +86,11 @@ export const overflow = (sw: Software, device: Device): void => {
 /** A page request, and the queue's answer to its group. */
 export const answered = (sw: Software, device: Device, n: number): void => {
   const { index: requester } = device;
-  sw.out.push({ do: 'pri.request', requester, at: 0x1000n as Iova, read: true, write: false, last: true, group: n });
+  const pasid = n > 1 && has(device, 'pasid') && sw.facts.pasid ? n : undefined;
+  const tag = pasid === undefined ? {} : { pasid };
+  sw.out.push({ do: 'pri.request', requester, at: 0x1000n as Iova, ...tag, read: true, write: false, last: true, group: n });
   sw.out.push({ do: 'settle' });
-  invalidate(sw, [{ what: 'response', source: device.requester.sourceId, pasid: undefined, group: n, code: n % 2 }]);
+  invalidate(sw, [{ what: 'response', source: device.requester.sourceId, pasid, group: n + 0x155, code: n % 2 === 0 ? 0 : 0xf }]);
   sw.out.push({ do: 'settle' });
 };
 const noTable = (sw: Software, device: Device): void => {
@@ -143,9 +145,14 @@ export const interruptScene = (sw: Software, what: Scene, n: number): boolean =>
       return run((d) => changed(sw, d, n));
     case 'entry-source':
       // By another number, or in the way that is reserved.
-      return run((d) =>
-        byEntry(sw, d, remapped(0x68), bit(18) | (n === 3 ? bit(19) : 0n) | BigInt(d.requester.sourceId ^ (n === 3 ? 0 : 1 << n))),
-      );
+      return run((d) => {
+        const { sourceId } = d.requester;
+        byEntry(sw, d, remapped(0x68), bit(18) | (n === 3 ? bit(19) : 0n) | BigInt(sourceId ^ (n === 3 ? 0 : 1 << n)));
+        // Or by buses: from the first to the last of which it may be one, or not.
+        const at = sourceId >> 8;
+        const [first, last] = [[at, at] as const, [at + 1, 0xff] as const, [0, at - 1] as const, [at - 1, at + 1] as const][n] ?? [at, at];
+        byEntry(sw, d, remapped(0x6b), bit(19) | BigInt(((first & 0xff) << 8) | (last & 0xff)));
+      });
     case 'completion':
       completion(sw, n);
       return true;

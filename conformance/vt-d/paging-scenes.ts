@@ -79,7 +79,7 @@ const supervised = (sw: Software, d: Device): void => {
 export const pagingScenes: Partial<Readonly<Record<Scene, Tables>>> = {
   flags: (sw, n) => {
     if (!sw.scalable) return undefined;
-    const first = sw.facts.firstStage && (plain(sw) || n % 2 === 0);
+    const first = sw.facts.firstStage && (plain(sw) || (able(sw, 45) ? n === 2 : n % 2 === 0));
     if (first) return { first, enable: able(sw, 34) && n === 2 ? bit(7) : 0n, ask: flagged(first, 0n) };
     return { ...(able(sw, 45) && (n === 1 || sw.counter % 4 !== 0) ? { entryFlip: bit(9) } : {}), ask: flagged(first, 0n) };
   },

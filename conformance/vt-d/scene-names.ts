@@ -91,6 +91,8 @@ export const RARE = [
   'first-smep',
   'descriptor-reserved',
   'flags',
+  'flags',
+  'flags',
   'nested-flags',
   'protected',
   'device-forgets',

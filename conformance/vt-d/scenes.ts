@@ -2,8 +2,9 @@
 // VT-d 4.1, Fault Conditions; Interrupt Remapping Fault Conditions. Everything is invalidated before and after, so that nothing old is left.
 
 import type { Iova } from '../../spec/units.ts';
+import { fetched, oddSizes, pageAsked, privileged } from './asks.ts';
 import { bit, REG, words } from './bits.ts';
-import type { Scene } from './scene-names.ts';
+import { type Scene, SCENES } from './scene-names.ts';
 import { answered, interruptScene, overflow, pageEvent } from './interrupt-scenes.ts';
 import { deepScenes, reservedBits } from './deep-scenes.ts';
 import { pagingScenes } from './paging-scenes.ts';
@@ -161,12 +162,6 @@ const perform = (sw: Software, device: Device, c: Change, n: number): void => {
 };
 
 type Tables = (sw: Software, n: number) => Change | undefined;
-const fetched = (sw: Software, d: Device): void => {
-  sw.out.push({ do: 'dma.read', requester: d.index, at: PLACE as Iova, length: 4, pasid: 1, execute: true });
-};
-const privileged = (sw: Software, d: Device): void => {
-  sw.out.push({ do: 'dma.read', requester: d.index, at: PLACE as Iova, length: 4, pasid: 1, privileged: true });
-};
 /** Only bits of the PASID-table entry's type: no type has them all. */
 const types = (sw: Software): bigint => (sw.facts.secondStage ? 5n : 6n) << 6n;
 const scalable =
@@ -192,17 +187,16 @@ const contextReserved = (sw: Software, n: number): Change => {
   const lacking = [...(deviceTlb ? [] : [2]), ...(pasid ? [] : [3]), ...(pageRequests ? [] : [4])];
   return { contextFlip: bit(n === 3 && lacking.length > 0 ? (lacking[spread % lacking.length] ?? 4) : 5 + (spread % 4)) };
 };
-const pageAsked: Change['ask'] = (sw, device) => {
-  if (!has(device, 'pri')) return;
-  sw.out.push({ do: 'pri.request', requester: device.index, at: PLACE as Iova, read: true, write: false, last: true, group: 1 });
-};
-
 const changes: Partial<Readonly<Record<Scene, Tables>>> = {
   'root-access': () => ({ root: nowhere }),
   'context-access': (sw) => ({ first: sw.scalable && !sw.facts.secondStage, rootEntry: nowhere | 1n }),
   'table-access': second({ top: nowhere }),
   'top-access': second({ stage: nowhere }),
-  'interrupt-output': (sw) => ({ first: sw.scalable && !sw.facts.secondStage, leaf: 0xfee0_0000n }),
+  'interrupt-output': (sw, n) => ({
+    first: sw.scalable && !sw.facts.secondStage,
+    leaf: 0xfee0_0000n,
+    ...(n === 3 ? { ask: oddSizes } : {}),
+  }),
   translated: (sw) =>
     sw.facts.deviceTlb || !sw.scalable
       ? {
@@ -211,7 +205,8 @@ const changes: Partial<Readonly<Record<Scene, Tables>>> = {
           ask: (_, d) => has(d, 'translated') && ask(sw, d, BigInt(addressOf(dataPage(sw, 1))), { translated: true }),
         }
       : undefined,
-  'page-request': (sw) => (sw.facts.pageRequests ? { ...(sw.scalable ? { contextFlip: 16n } : {}), ask: pageAsked } : undefined),
+  'page-request': (sw, n) =>
+    sw.facts.pageRequests ? { ...(sw.scalable && n !== 2 ? { contextFlip: n === 1 ? 8n : 16n } : {}), ask: pageAsked } : undefined,
   answered: (sw) => (sw.facts.pageRequests && sw.scalable && sw.queue.on ? { first: !sw.facts.secondStage, ask: answered } : undefined),
   'page-event': (sw) => (sw.facts.pageRequests && sw.scalable ? { first: !sw.facts.secondStage, ask: pageEvent } : undefined),
   abort: (sw) => (sw.facts.scalable && sw.queue.on ? { root: BigInt(addressOf(PAGES.root)) | bit(11) | bit(10) } : undefined),
@@ -294,7 +289,12 @@ export const scene = (sw: Software, what: Scene, n: number): void => {
   if (what === 'granularity') return refusedCommand(sw, n);
   if (interruptScene(sw, what, n)) return;
   if (what === 'descriptor-reserved') return reservedBits(sw, n);
-  const change = (changes[what] ?? deepScenes[what] ?? pagingScenes[what])?.(sw, n);
-  const device = deviceFor(sw, what, n);
-  if (change !== undefined && device !== undefined) perform(sw, device, change, n);
+  // What this unit has no place for gives way to another scene, far from it in the list: units that have little are played on too.
+  const from = SCENES.indexOf(what);
+  for (let k = 0; k < SCENES.length; k++) {
+    const name = SCENES[(from + 41 * k) % SCENES.length] ?? what;
+    const change = (changes[name] ?? deepScenes[name] ?? pagingScenes[name])?.(sw, n);
+    const device = deviceFor(sw, name, n);
+    if (change !== undefined && device !== undefined) return perform(sw, device, change, n);
+  }
 };

@@ -38,6 +38,7 @@ const RESERVED_BITS: Readonly<Record<number, readonly [bigint, bigint]>> = {
   6: [mask(8, 6) | mask(15, 12) | mask(63, 52), mask(11, 7)],
   7: [mask(8, 6) | mask(15, 12) | mask(63, 52), mask(63, 0)],
   8: [0n, mask(10, 1)],
+  9: [mask(8, 5) | mask(63, 52), mask(63, 12) | mask(1, 0)],
 };
 const pagesOf = (at: bigint, sized: boolean): { readonly at: bigint; readonly pages: bigint } => {
   const page = at >> 12n;
@@ -131,7 +132,8 @@ export const descriptor = (a: Abilities, words: readonly bigint[], scalable: boo
   if (kind >= 6 && !scalable) return unclear('a descriptor of scalable mode in legacy mode');
   const bits = RESERVED_BITS[kind];
   if (bits !== undefined) {
-    if ((lo & bits[0]) !== 0n || (wide && (x2 !== 0n || x3 !== 0n))) return reserved;
+    // A page group response once had private data there.
+    if ((lo & bits[0]) !== 0n || (wide && kind !== 9 && (x2 !== 0n || x3 !== 0n))) return reserved;
     if ((hi & bits[1]) !== 0n) {
       // What an address field holds where no address is used is checked by some and ignored by others.
       return (kind === 2 || kind === 6) && field(lo, 5, 4) !== 3 ? unclear('reserved bits beside an unused address') : reserved;

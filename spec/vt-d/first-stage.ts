@@ -154,6 +154,7 @@ export const firstStage = (u: Unit, w: FirstStage, r: Result, blocked: Blocked):
         r.touched.push({
           at: where.at,
           stage: 1,
+          level,
           leaf: isLeaf,
           used,
           fresh: !accessed,

@@ -66,6 +66,8 @@ export interface Unit {
 export interface Touched {
   readonly at: bigint;
   readonly stage: 1 | 2;
+  /** 1 is the last. */
+  readonly level: number;
   readonly leaf: boolean;
   /** Some version of it is in use, and not only in a cache that was to forget it. */
   readonly used: boolean;
@@ -80,12 +82,10 @@ export interface Touched {
 export interface Result {
   readonly outcomes: Outcome[];
   readonly touched: Touched[];
-  /** Permitted ways to reach something, also where several reach the same. */
-  ways: number;
   /** Why the set is not known. */
   unknown: string | undefined;
 }
-export const newResult = (): Result => ({ outcomes: [], touched: [], ways: 0, unknown: undefined });
+export const newResult = (): Result => ({ outcomes: [], touched: [], unknown: undefined });
 
 /** An entry is gone once invalidated in its own cache, and in the one that combines it with others if there is one. */
 export const killed = (until: number, since: Since, combined?: Since): Kind | undefined =>
@@ -98,7 +98,6 @@ const same = (a: Outcome, b: Outcome): boolean =>
     ? b.kind === 'reach' && a.at === b.at && a.size === b.size && a.read === b.read && a.write === b.write && a.killer === b.killer
     : b.kind === 'block' && a.reason === b.reason && a.fpd === b.fpd && a.killer === b.killer;
 export const put = (r: Result, o: Outcome): void => {
-  if (o.kind === 'reach' && o.killer === undefined) r.ways++;
   for (const p of r.outcomes) if (same(p, o)) return;
   if (r.outcomes.length >= outcomesKept) r.unknown ??= 'which of many former translations is cached';
   else r.outcomes.push(o);

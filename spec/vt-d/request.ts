@@ -20,8 +20,6 @@ export interface Chunk {
   readonly offset: number;
   readonly length: number;
   readonly reaches: readonly Reach[];
-  /** Permitted ways to them. */
-  readonly ways: number;
   readonly blocks: readonly Block[];
   /** What only a stale cache could show. */
   readonly excluded: readonly Outcome[];
@@ -150,7 +148,7 @@ export const prepare = (g: VtdGhost, memory: Memory, e: MemoryRequest): Pending 
     // With translation on, protected regions may still be enforced.
     if (on === true && protecting(g) && reaches.some((o) => within(g, o.at) !== false))
       blocks.push({ kind: 'block', reason: protectedRegion, fpd: false });
-    chunks.push({ at, offset, length: n, reaches, ways: r.ways, blocks, excluded });
+    chunks.push({ at, offset, length: n, reaches, blocks, excluded });
     offset += n;
     at = BigInt.asUintN(64, at + BigInt(n));
     if (chunks.length >= chunksKept && offset < length) unknown = 'a request over many pages';

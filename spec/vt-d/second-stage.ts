@@ -161,6 +161,7 @@ export const secondStage = (
       r.touched.push({
         at,
         stage: 2,
+        level,
         leaf: isLeaf,
         used,
         fresh: !accessed,
