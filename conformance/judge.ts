@@ -118,7 +118,7 @@ const same = (a: Granted['offers'], b: Granted['offers']): boolean => a === b ||
 const offersAll = (granted: Granted, rule: { readonly needs?: readonly Capability[] }): boolean =>
   rule.needs?.every((c) => granted.offers.includes(c)) ?? true;
 
-/** `told` hears what the areas make of the events that they derive, in their order. */
+/** `told` hears what the areas make of events, their own and those that they derive. */
 export const createJudge = (areas: readonly Area<never>[], told?: (line: string) => void): Judge => {
   const rooms: Room[] = (areas as unknown as readonly Area<unknown>[]).map((area) => ({
     area,
@@ -220,7 +220,7 @@ export const createJudge = (areas: readonly Area<never>[], told?: (line: string)
       for (const one of askedOf(asked, event)) if (one.when(m)) ask(one, m, findings);
     }
     if (name === 'scope.reset') breaches = breaches.filter((b) => !contains((event as EventOf<'scope.reset'>).scope, b.scope));
-    if (told !== undefined && depth > 0)
+    if (told !== undefined)
       for (const room of rooms) {
         const line = room.active ? room.area.tell?.(momentOf(room, event, now)) : undefined;
         if (line !== undefined) told(line);

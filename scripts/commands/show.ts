@@ -2,7 +2,7 @@
 
 import pc from 'picocolors';
 import { areas } from '../../conformance/areas.ts';
-import { createJudge, type Tally } from '../../conformance/judge.ts';
+import { createJudge, nameOf, type Tally } from '../../conformance/judge.ts';
 import { judgeTrace } from '../../conformance/trace/judge.ts';
 import type { Entry } from '../../conformance/trace/read.ts';
 import { encodeLine } from '../../conformance/wire/events.ts';
@@ -18,7 +18,19 @@ const words = (value: unknown): string => {
       .join(' ');
   return String(value);
 };
-const shown = (entry: Entry, at: number): string => {
+type Fields = Readonly<Record<string, unknown>>;
+/** Of a state that was seen, what differs from the one before it: a processor's state has some fifty fields. */
+const changes = (fields: Fields, before: Fields | undefined): Fields => {
+  const { state, ...others } = fields;
+  if (before === undefined || typeof state !== 'object' || state === null) return fields;
+  const differing = Object.entries(state).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]));
+  return { ...others, changed: Object.fromEntries(differing) };
+};
+const fieldsOf = (event: Parameters<typeof encodeLine>[0]): Fields => {
+  const { do: _, saw: __, ...fields } = JSON.parse(encodeLine(event)) as Fields;
+  return fields;
+};
+const shown = (entry: Entry, at: number, state: Fields | undefined): string => {
   if ('header' in entry)
     return `${pc.bold(entry.header.story)}\n${entry.header.target.name} ${entry.header.target.version}; about ${entry.header.about.join(', ')}`;
   if ('reset' in entry) return `machine: ${entry.reset.memory} bytes of memory filled with ${entry.reset.fill}, bus ${entry.reset.bus}`;
@@ -29,7 +41,7 @@ const shown = (entry: Entry, at: number): string => {
       .map(([c, v]) => `  ${v.padEnd(10)} ${c}`)
       .join('\n')}`;
   const { event } = entry;
-  const { do: _, saw: __, ...fields } = JSON.parse(encodeLine(event)) as Record<string, unknown>;
+  const fields = 'saw' in event ? changes(fieldsOf(event), state) : fieldsOf(event);
   return `${String(at).padStart(5)} ${'do' in event ? `→ ${event.do}` : `  ← ${pc.cyan(event.saw)}`}  ${words(fields)}`.trimEnd();
 };
 
@@ -44,8 +56,12 @@ export const showCommand = async (trace: string, options: { readonly step?: bool
   const told: string[] = [];
   const judge = createJudge(areas, (line) => told.push(line));
   const before = new Map<string, Tally>();
+  /** As the last event that told one left the processor. */
+  let state: Fields | undefined;
   const j = await judgeTrace(trace, judge, (entry, findings, at) => {
-    process.stdout.write(`${shown(entry, at)}\n`);
+    process.stdout.write(`${shown(entry, at, state)}\n`);
+    if ('event' in entry && (nameOf(entry.event) === 'cpu.run' || nameOf(entry.event) === 'cpu.stopped'))
+      state = { ...state, ...(fieldsOf(entry.event)['state'] as Fields | undefined) };
     for (const line of told.splice(0)) process.stdout.write(pc.magenta(`          ${line}\n`));
     if (!options.step) return;
     for (const t of judge.tallies.values()) {

@@ -32,7 +32,7 @@ const fault = (target: unknown): string | undefined => {
 
 export const moduleTarget = async (file: string): Promise<Target> => {
   const at = path.resolve(file);
-  if (!existsSync(at)) throw mistake(`module:${file}: there is no such file`);
+  if (!existsSync(at)) throw Object.assign(new Error(`module:${file}: there is no such file`), { kind: 'usage' as const });
   let module: unknown;
   try {
     module = await import(pathToFileURL(at).href);
