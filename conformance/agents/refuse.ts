@@ -20,6 +20,11 @@ export const fromTable = (s: Segment, state: CpuState, memory: Uint8Array): bool
   const limit = (b(6) & 0x80) === 0 ? raw : ((raw << 12) | 0xfff) >>> 0;
   return BigInt(base) === s.base && limit === s.limit && access === s.access;
 };
+/** What LTR would give the task register; its granularity is bytes. */
+const taskLimit = (state: CpuState, memory: Uint8Array): number => {
+  const at = Number(state.gdtr.base) + (state.tr.selector & 0xfff8);
+  return (memory[at] ?? 0) | ((memory[at + 1] ?? 0) << 8) | (((memory[at + 6] ?? 0) & 0xf) << 16);
+};
 
 /** The first instruction, behind its prefixes. */
 export interface First {
@@ -71,6 +76,7 @@ export const refusalOf = (machine: CpuMachine, state: CpuState, memory: Uint8Arr
     return 'breakpoints: the agent needs the debug registers';
   if ((state.rflags & 0x180000n) !== 0n && mode !== 'v86') return 'VIF or VIP, which a return to an outer level need not load';
   if (state.tr.selector !== 0x40 && mode !== 'real') return 'a task register other than the furnished one';
+  if (mode !== 'real' && state.tr.limit !== taskLimit(state, memory)) return 'a task register whose limit its descriptor does not give';
   if (state.ldtr.selector !== 0x50 && mode !== 'real') return 'an LDT other than the furnished one';
   if (mode !== 'real' && (Number(state.gdtr.base) !== 0x1000 || state.gdtr.limit < 0x1f)) return 'a GDT without the first descriptors';
   const inner = mode !== 'real' && mode !== 'v86' && !isLong(mode) && (state.cs.selector & 3) === 0;

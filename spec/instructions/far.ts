@@ -16,7 +16,7 @@ import {
   unusable,
 } from './descriptors.ts';
 import type { Segment } from './vocabulary.ts';
-import { canonical, cpl, gp, ia32e, leave, np, raise, v86, type Work } from './work.ts';
+import { canonical, cpl, gp, ia32e, leave, np, raise, undecided, v86, type Work } from './work.ts';
 
 /** CS in real-address and virtual-8086 mode; the limit stays. */
 export const go8086 = (w: Work, selector: number, offset: bigint): void => {
@@ -67,7 +67,9 @@ export const returned = (w: Work, selector: number): Descriptor => {
 /** The stack segment of a return: RPL and DPL are those of the new level. */
 export const returnedStack = (w: Work, selector: number, level: number, toLong: boolean, interrupt: boolean): Segment => {
   if (isNull(selector)) {
-    if (!toLong || level === 3 || rplOf(selector) !== level) gp('return.stack');
+    if (!toLong || level === 3) gp('return.stack');
+    // Bochs and QEMU take it with whatever RPL.
+    if (rplOf(selector) !== level) undecided('a null stack selector whose RPL is not that of the level returned to');
     return { ...unusable(selector), access: 0x10000 | (level << 5) };
   }
   const d = lookup(w, selector) ?? gp('return.stack', named(selector));
@@ -85,6 +87,8 @@ export const returnedStack = (w: Work, selector: number, level: number, toLong: 
 export const dropPrivileged = (w: Work, level: number): void => {
   for (const name of ['es', 'ds', 'fs', 'gs'] as const satisfies readonly SegmentName[]) {
     const segment = w.s[name];
+    // Whether a null selector that is not 0 becomes 0 the pages do not say; Bochs and QEMU make it so.
+    if (segment.selector < 4 && segment.selector > 0) leave(w, `${name}.null`, 0n);
     if ((segment.access & 0x10000) !== 0 || (segment.access & 0x10) === 0) continue;
     const dpl = (segment.access >> 5) & 3;
     const conforming = (segment.access & 0xc) === 0xc;
