@@ -4,9 +4,11 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import type { Answer, MachineConfig, Target } from '../../../spec/units.ts';
+import type { Answer, Gpa, MachineConfig, Target } from '../../../spec/units.ts';
 import type { Stimulus } from '../../../spec/vocabulary.ts';
 import { connect } from '../../connect.ts';
+import { code } from '../../instructions/layout.ts';
+import { startState } from '../../instructions/state.ts';
 import { machines, instructionsSuite } from '../../instructions/suite.ts';
 import { programsOf } from '../../sample.ts';
 
@@ -104,3 +106,36 @@ test('a session that is killed leaves no folder behind', { timeout: 30_000 }, as
   await new Promise((resolve) => child.once('close', resolve));
   await expect.poll(() => existsSync(path), { timeout: 10_000 }).toBe(false);
 });
+
+const prot = machines.find((m) => m.cpu?.mode === 'prot32') as MachineConfig;
+test.runIf(installed['qemu-tcg'])(
+  'what a return to virtual-8086 mode leaves in EFLAGS of QEMU is not there in the next case',
+  { timeout: 60_000 },
+  async () => {
+    const target = await connect('qemu-tcg');
+    const state = startState(prot, 0);
+    const VIP = 1n << 20n;
+    const words = [0n, 0x1000n, (1n << 17n) | VIP | 2n, 0xff0n, 0x1000n, 0x1000n, 0x1000n, 0x1000n, 0x1000n];
+    const stack = Uint8Array.from(words.flatMap((word) => [0n, 8n, 16n, 24n].map((by) => Number((word >> by) & 0xffn))));
+    const write = (at: bigint, bytes: Uint8Array): Stimulus => ({ do: 'memory.write', at: at as Gpa, bytes });
+    const run = (...bytes: readonly number[]): readonly Stimulus[] => [
+      write(BigInt(code), Uint8Array.from(bytes)),
+      write(state.rsp, stack),
+      { do: 'cpu.run', state, limit: 10 },
+    ];
+    // IRET to 1000H:0, where it stands itself, and is #GP there; then INT3 alone, twice.
+    const ran = await target.runAll?.(prot, [run(0xcf), run(0xcc), run(0xcc)]);
+    await target.close();
+    if (ran === undefined || !('answers' in ran)) throw new Error(`not run: ${JSON.stringify(ran)}`);
+    const flags = ran.answers.map((answers) => {
+      const last = answers.at(-1);
+      const stopped = last !== undefined && 'saw' in last ? last.saw.find((o) => o.saw === 'cpu.stopped') : undefined;
+      return stopped?.saw === 'cpu.stopped' ? [stopped.by, ((stopped.state.rflags ?? 0n) & VIP) !== 0n] : undefined;
+    });
+    expect(flags).toEqual([
+      ['stop', true],
+      ['stop', false],
+      ['stop', false],
+    ]);
+  },
+);
