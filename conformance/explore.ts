@@ -103,7 +103,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       const seen = (seenKinds.get(kind) ?? 0) + 1;
       seenKinds.set(kind, seen);
       // Known whatever the program, or by the shape of its only choice: its own trace, replayed above, is the shortest one.
-      const only = program.choices.length === 1 ? [signatureOf(finding, suite, program.choices, true)] : [];
+      const only = program.choices.length === 1 ? [signatureOf(finding, suite, program, true)] : [];
       const signature = [`${kind} | *`, ...only].find((s) => known.has(s));
       if (signature !== undefined) {
         const { lines, stimuli: of } = played;
@@ -127,7 +127,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       if (!worthMinimizing(seen, shapes.length > 0 && shapes.every((c) => explains(known, c) !== undefined))) continue;
       const first = { finding, lines: played.lines, stimuli: played.stimuli };
       const minimal = await minimize(target, areas, suite, program, finding, first, allowance);
-      const shortest = signatureOf(minimal.finding, suite, minimal.program.choices, minimal.repeated);
+      const shortest = signatureOf(minimal.finding, suite, minimal.program, minimal.repeated);
       if (!found.has(shortest)) found.set(shortest, { ...minimal, signature: shortest, suite: suite.id, of: played.stimuli, seen: 0 });
     }
   };

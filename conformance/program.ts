@@ -34,7 +34,7 @@ export interface Suite<C extends Choice = Choice> {
   readonly choicesOf?: (block: number) => Arbitrary<readonly C[]>;
   readonly play: (choices: readonly C[], granted: Granted, machine: MachineConfig) => Player<C>;
   /** The choice with addresses and values abstracted to classes, for signatures: 'request in unaligned indirect'. */
-  readonly shape: (choice: C) => string;
+  readonly shape: (choice: C, machine: MachineConfig) => string;
   /** Simpler variants of one choice, best first, for minimizing: same op, smaller values. */
   readonly simpler: (choice: C) => readonly C[];
   /** The player never looks at an answer, so that targets with `runAll` can be given many programs at once. */

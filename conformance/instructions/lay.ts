@@ -34,8 +34,9 @@ const chosenSelector = (d: Desk, c: Case, plain: number): number => {
 const plainData = (d: Desk): number => (d.old ? 0x1400 : d.s.ds.selector);
 const plainCode = (d: Desk): number => d.s.cs.selector;
 
-/** SDM volume 4: time-stamp, SYSENTER, EFER, STAR, LSTAR, SFMASK, FS and GS bases; one that does not exist; APIC base, PAT. */
-const msrNumbers = [
+/** SDM volume 4: time-stamp, SYSENTER, EFER, STAR, LSTAR, SFMASK, FS and GS bases; one that does not exist; TSC_AUX, PAT, the counter.
+ *  A case that reads or writes one is named after it. */
+export const msrNumbers: readonly number[] = [
   0x174, 0x175, 0x176, 0xc0000080, 0xc0000081, 0xc0000082, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102, 0x4000_0000, 0xc0000103, 0x277,
   0x10,
 ];

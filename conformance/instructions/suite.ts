@@ -9,7 +9,7 @@ import { type Desk, deskOf, put, stimuliOf } from './desk.ts';
 import { places } from './edges.ts';
 import { encode } from './encode.ts';
 import { machineFor } from './furniture.ts';
-import { layOut } from './lay.ts';
+import { layOut, msrNumbers } from './lay.ts';
 import { levelsOf, startState } from './state.ts';
 import { codeLinear, codeStart, early, late, lengthened } from './tweak.ts';
 
@@ -26,6 +26,8 @@ export const machines: readonly MachineConfig[] = [
   machineFor('long64', '5-level', ['nx', 'la57']),
 ];
 
+/** Among the prefixes of a case: 36H. */
+const ssOverride = 7;
 /** Instructions that a case may take at most: a handful for a single one, more where it repeats. */
 export const limit = 2000;
 
@@ -82,10 +84,16 @@ const lower = (c: Case): readonly Case[] => {
   });
   return simpler;
 };
-const shape = (c: Case): string => {
-  const form = forms[c.form % forms.length];
+/** What an instruction is called in a signature: with the register that it is about where it can be any, since each has rules of its own, and with
+ *  an override of SS in 64-bit mode, which an implementation treats as nothing for all instructions alike, or for none. */
+const named = (c: Case, machine: MachineConfig): string => {
+  const name = forms[c.form % forms.length]?.mnemonic ?? '?';
+  const register = /^(RD|WR)MSR$/.test(name) ? `+${(msrNumbers[c.value % msrNumbers.length] ?? 0).toString(16).toUpperCase()}H` : '';
+  return `${name}${register}${c.prefix === ssOverride && machine.cpu?.mode === 'long64' ? '+ss-override' : ''}`;
+};
+const shape = (c: Case, machine: MachineConfig): string => {
   const words = [
-    form?.mnemonic ?? '?',
+    named(c, machine),
     ...(c.place > 0 ? [(places[c.place % places.length]?.kind ?? '').replaceAll(' ', '-')] : []),
     ...c.tweaks.map((t) => t.kind),
   ];

@@ -95,7 +95,7 @@ describe('virtio.blk programs', () => {
     for (const choices of fc.sample(blkSuite.choices, { numRuns: 100, seed: 3 })) {
       expect(JSON.parse(JSON.stringify(choices))).toEqual(choices);
       for (const c of choices) {
-        expect(blkSuite.shape(c)).not.toBe('');
+        expect(blkSuite.shape(c, blkSuite.machines[0] as MachineConfig)).not.toBe('');
         expect(blkSuite.simpler(c)).not.toContainEqual(c);
       }
     }

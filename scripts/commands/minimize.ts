@@ -59,7 +59,7 @@ export const minimizeCommand = async (trace: string, options: { readonly on: str
       const finding = broken.flatMap((c) => played.findings.find((f) => f.clause === c) ?? [])[0];
       if (finding === undefined) continue;
       const least = cut(await minimize(target, areas, suite, program, finding, { finding, lines: played.lines, stimuli: played.stimuli }));
-      const signature = signatureOf(least.finding, suite, least.program.choices, least.repeated);
+      const signature = signatureOf(least.finding, suite, least.program, least.repeated);
       const result = { ...least, signature, suite: suite.id, of: played.stimuli, seen: 1 };
       let path = options.output;
       if (path === undefined) path = saveCounterexample('traces/found', result, target.hello);
