@@ -55,7 +55,7 @@ const VIF_VIP = (1n << 19n) | (1n << 20n);
  * IRET at CPL 0 loads neither VIF nor VIP in QEMU (helper_ret_protected of target/i386/tcg/seg_helper.c masks them): what a return to virtual-8086 mode
  * has set stays until the next such return, which on machines of that mode every case begins with.
  */
-export const lastingFlags = (machine: MachineConfig, seen: Answer): boolean =>
+const lastingFlags = (machine: MachineConfig, seen: Answer): boolean =>
   machine.cpu?.mode !== 'v86' &&
   'saw' in seen &&
   seen.saw.some((o) => o.saw === 'cpu.stopped' && ((o.state.rflags ?? 0n) & VIF_VIP) !== 0n);
