@@ -2,20 +2,28 @@
 
 import type { Suite } from '../program.ts';
 import { type VtdChoice, vtdChoices } from './choices.ts';
+import { lateVtdChoices } from './late.ts';
 import { vtdMachines } from './machines.ts';
 import { playVtd } from './player.ts';
 import { shapeOf, simpler } from './shape.ts';
 import { DUTIES } from './violations.ts';
 
+/** After so many blocks comes one of late programs for each machine; then it begins anew. */
+const plainBlocks = 50;
+const blockSize = 16;
+const rounds = plainBlocks + vtdMachines.length;
+const plain = vtdChoices(DUTIES);
+
 export const vtdSuite: Suite<VtdChoice> = {
   id: 'vt-d',
   needs: ['vt-d', 'vt-d.register', 'memory.seen'],
   machines: vtdMachines,
-  choices: vtdChoices(DUTIES),
+  choices: plain,
+  choicesOf: (block) => (block % rounds < plainBlocks ? plain : lateVtdChoices),
   play: playVtd,
   shape: shapeOf,
   simpler,
   oblivious: true,
-  block: 16,
-  runs: 800,
+  block: blockSize,
+  runs: rounds * blockSize,
 };
