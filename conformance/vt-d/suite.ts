@@ -8,7 +8,7 @@ import { playVtd } from './player.ts';
 import { shapeOf, simpler } from './shape.ts';
 import { DUTIES } from './violations.ts';
 
-/** After so many blocks comes one of late programs for each machine; then it begins anew. */
+/** After so many blocks come late programs, a block for each machine. */
 const plainBlocks = 50;
 const blockSize = 16;
 const rounds = plainBlocks + vtdMachines.length;
@@ -19,7 +19,7 @@ export const vtdSuite: Suite<VtdChoice> = {
   needs: ['vt-d', 'vt-d.register', 'memory.seen'],
   machines: vtdMachines,
   choices: plain,
-  choicesOf: (block) => (block % rounds < plainBlocks ? plain : lateVtdChoices),
+  choicesOf: (block) => (block < plainBlocks || block >= rounds ? plain : lateVtdChoices),
   play: playVtd,
   shape: shapeOf,
   simpler,
