@@ -73,7 +73,7 @@ const submit = (g: BlkGhost, m: Moment<BlkGhost, EventOf<'virtq.submitted'>>): v
   const all = writable ? (request.ranges ?? []).map((r) => effectOf(g, request, legal, r)).filter((e) => e !== undefined) : [];
   const huge = all.some((e) => e.count > followed);
   // Nobody knows what it asks, or it asks for very much: it may change anything.
-  const unread = request.type === undefined || (request.ranges === undefined && origins.has(request.type));
+  const unread = request.type === undefined || (request.ranges === undefined && origins.has(request.type)) || undefinedType(request);
   const wild = huge || unread ? { done: Infinity, queue: m.event.chain.queue } : undefined;
   if (wild) g.disk.wild.push(wild);
   const effects = huge ? [] : all;
@@ -125,6 +125,9 @@ const complete = (g: BlkGhost, m: Moment<BlkGhost, EventOf<'virtq.completed'>>):
     for (const r of request.ranges ?? [])
       if (r.count > 0 && inside(g, r) === true) refuse(g.disk, undefined, Number(r.sector), r.count, 'read-only');
   }
+  // A type that nobody defines and that is refused did nothing.
+  if (flight.wild && undefinedType(request) && status !== undefined && status !== S.OK)
+    g.disk.wild.splice(g.disk.wild.indexOf(flight.wild), 1);
   if (flight.wild) flight.wild.done = g.tick;
   // A device that answers OK to a type it should not know did something: another clause says so, and the disk may hold anything.
   if (status === S.OK && undefinedType(request)) g.disk.wild.push({ done: g.tick, queue: request.chain.queue });

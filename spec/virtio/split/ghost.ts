@@ -82,7 +82,7 @@ export interface SplitGhost {
   /** Something malformed was offered since the machine started, and the device was reset since. */
   hurt: boolean;
   malformed: boolean;
-  /** A queue was set up anew while the device was live: what it works on is not known until a reset. */
+  /** A queue was set up anew while the device was live, or with no entries: what the device works on is not known until a reset. */
   lost: boolean;
   readonly queues: Map<number, Queue>;
   /** The same, in the order in which they were set up. */

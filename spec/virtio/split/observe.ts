@@ -141,7 +141,7 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
   if ('saw' in e) {
     switch (e.saw) {
       case 'virtq.enabled':
-        g.lost ||= g.live && g.queues.has(e.queue);
+        g.lost ||= (g.live && g.queues.has(e.queue)) || e.size < 1;
         enable(g, e);
         return none;
       case 'scope.reset':
