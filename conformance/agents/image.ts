@@ -8,7 +8,7 @@ import { emitReset, emitStart, emitStartBody, emitUnpack, payloadAt, payloadCase
 import { emitLand, emitLandings, stopStub } from './land.ts';
 import { emitLaunch } from './launch.ts';
 import { emitLoop } from './loop.ts';
-import { agentCode, agentCodeEnd, compared, controlAt, magic, ownGdt, ownGdtLimit, pageTable, vars } from './map.ts';
+import { agentCode, agentCodeEnd, compared, controlAt, magic, ownGdt, ownGdtLimit, ownStackSelector, pageTable, vars } from './map.ts';
 import { emitSend } from './serial.ts';
 
 /** The agent's 64 KiB at `agentCode`: code, variables, tables. */
@@ -34,6 +34,7 @@ export const agentBytes = (machine: MachineConfig): Uint8Array => {
     [0x18, 0x00cf93000000ffffn],
     [0x60, 0x00009b030000ffffn],
     [0x68, 0x000093030000ffffn],
+    [ownStackSelector, 0x00cf93000000ffffn],
   ] as const)
     put(ownGdt + selector, value);
   const table = imageBytes(machine).subarray(0x1000, 0x1000 + 0x60);

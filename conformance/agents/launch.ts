@@ -2,7 +2,7 @@
 // Intel SDM volume 3, Mode Switching; Returning from a procedure in 64-bit mode (IRETQ always pops SS:RSP).
 
 import type { Assembler } from './assembler.ts';
-import { agentCode, kinds, ownGdt, stateAt, stateIn, vars, withMsrs } from './map.ts';
+import { agentCode, agentStack, kinds, ownGdt, ownStackSelector, stateAt, stateIn, vars, withMsrs } from './map.ts';
 
 const at = (name: keyof typeof stateAt): number => stateIn + stateAt[name];
 /** MSR numbers. SDM volume 4, IA-32 Architectural MSRs. */
@@ -55,6 +55,24 @@ const loadMsrs = (a: Assembler, name: string, which: typeof msrs): void => {
   a.rel32(`${name}Loaded`);
   for (const [number, field] of which) wrmsr(a, number, field);
   a.label(`${name}Loaded`);
+};
+
+/** A return to a stack segment of 16 bits loads SP alone, and above it stays what the agent's ESP has there. So the agent's stack is reached through
+ *  a base that makes that half of ESP the program's. */
+const ownStack = (a: Assembler): void => {
+  a.memory([0x8b], 0, at('rsp')); // mov eax, [rsp]
+  a.put(0x25);
+  a.u32(0xffff0000); // and eax, upper half
+  a.put(0xbb);
+  a.u32(agentStack & 0xffff0000);
+  a.put(0x29, 0xc3, 0xc1, 0xeb, 0x10); // sub ebx, eax; shr ebx, 16: base 31:16, whose lower half is 0
+  a.memory([0x88], 3, ownGdt + ownStackSelector + 4);
+  a.memory([0x88], 7, ownGdt + ownStackSelector + 7); // mov [], bl; mov [], bh
+  a.put(0x0d);
+  a.u32(agentStack & 0xffff); // or eax, lower half
+  a.put(0xbb);
+  a.u32(ownStackSelector);
+  a.put(0x8e, 0xd3, 0x89, 0xc4); // mov ss, ebx; mov esp, eax
 };
 
 /** Entered with the state block filled, in 64-bit mode, AL = kind. */
@@ -124,6 +142,7 @@ export const emitLaunch = (a: Assembler): void => {
   a.put(0x0f, 0x84);
   a.rel32('launchReal');
   taskAndLocal(a);
+  ownStack(a);
   control(a, 'cr0', 0x22, 0xc0, false);
   a.memory([0x0f, 0x01], 2, at('gdtrLimit'));
   a.memory([0x0f, 0x01], 3, at('idtrLimit'));

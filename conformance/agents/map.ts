@@ -25,6 +25,8 @@ export const vars = {
 } as const;
 export const ownGdt = 0x38800;
 export const ownGdtLimit = 0x15f;
+/** In it: the agent's stack, with a base of the case's. */
+export const ownStackSelector = 0x70;
 export const agentStack = 0x3f000;
 /** Bytes of the machine that are compared and put back: all below the agent. */
 export const compared = 0x30000;

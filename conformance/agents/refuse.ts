@@ -3,7 +3,7 @@
 
 import type { CpuMachine, CpuState, Segment } from '../../spec/instructions/vocabulary.ts';
 import { lost } from './leave.ts';
-import { compared } from './map.ts';
+import { agentStack, compared } from './map.ts';
 
 const is8086 = (mode: CpuMachine['mode']): boolean => mode === 'real' || mode === 'v86';
 export const isLong = (mode: CpuMachine['mode']): boolean => mode === 'long64' || mode === 'compat';
@@ -93,6 +93,9 @@ export const refusalOf = (machine: CpuMachine, state: CpuState, memory: Uint8Arr
   // The watchdog's NMI and double faults need their gates; without them all ends in shutdown, whatever it was.
   const gate = mode === 'real' ? 4 : isLong(mode) ? 16 : 8;
   if (state.idtr.limit < 14 * gate + gate - 1) return 'an IDT that does not reach the page-fault gate';
+  // IRETQ to it loads SP alone: above it stays what is the agent's.
+  if (mode === 'compat' && (state.ss.access & 0x4000) === 0 && BigInt(agentStack) >> 16n !== state.rsp >> 16n)
+    return 'a 16-bit stack whose upper half of ESP a return does not load';
   const first = firstOf(mode, state, memory);
   if (leavesMode(first, mode, state)) return 'a program that leaves the mode its stops are made for';
   const why = mode === 'real' ? lost(first, state, memory) : undefined;

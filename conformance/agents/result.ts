@@ -131,6 +131,18 @@ const savedRip = (mode: CpuMachine['mode'], given: CpuState, stop: number, state
 /** Whether the event interrupted the agent itself: the state could not be loaded. */
 const inAgent = (linear: number): boolean => linear >= agentCode && linear < agentCodeEnd;
 
+const [tssStack, tssStackEnd] = [0x3004, 0x300c];
+/** Whether the program moves the stack of CPL 0 by the TSS, and a far CALL or a gate may lead to a stop at CPL 1 or 2: the way from there to the agent is
+ *  a fault that needs that stack. */
+const strands = ({ state, pristine, patches }: AgentCase): boolean => {
+  const memory = Uint8Array.from(pristine);
+  for (const p of patches) memory.set(p.bytes, p.at);
+  const { bytes } = firstOf('prot32', state, memory);
+  const far = bytes[0] === 0x9a || (bytes[0] === 0xff && (((bytes[1] ?? 0) >> 3) & 7) === 3);
+  const gate = patches.some((p) => p.at >= 0x2000 && p.at < tssStack - 4);
+  return (state.cs.selector & 3) > 1 && (far || gate) && patches.some((p) => p.at < tssStackEnd && p.at + p.bytes.length > tssStack);
+};
+
 /** The result that starts at `at` in `bytes`, and where the next one does. */
 export const decodeResult = (
   machine: MachineConfig,
@@ -174,6 +186,11 @@ const decoded = (
     return { answer: { saw: [{ saw: 'cpu.stopped', by: halted ? 'halt' : 'limit', state: {} }] }, next: at + size };
   }
   if (ended === ends.shutdown) {
+    if (strands(given))
+      return {
+        answer: { unsupported: 'a stop that may be reached at an outer level, without a stack for the way to the agent' },
+        next: at + size,
+      };
     const shutdown: Observation = { saw: 'cpu.stopped', by: 'shutdown', state: {} };
     return { answer: { saw: writes.length > 0 ? [{ saw: 'memory.changed', writes }, shutdown] : [shutdown] }, next: at + size };
   }
