@@ -5,7 +5,7 @@ import type { CpuMachine, CpuState } from '../../spec/instructions/vocabulary.ts
 import type { MachineConfig } from '../../spec/units.ts';
 import type { Stimulus } from '../../spec/vocabulary.ts';
 import { giveBack, loanOf, type Patch } from './loan.ts';
-import { lookOf } from './look.ts';
+import { leadsPast, lookOf } from './look.ts';
 import { caseAt, caseHeader, compared, kinds, stateAt, stateSize, withMsrs } from './map.ts';
 import { fromTable, isLong, refusalOf } from './refuse.ts';
 
@@ -79,6 +79,7 @@ const encoded = (
   if (state === undefined) return { unsupported: 'a program without a run' };
   const refused = refusalOf(cpu, state, memory);
   if (refused !== undefined) return { unsupported: refused };
+  if (leadsPast(machine, memory, patches)) return { unsupported: 'a paging entry that leads past the memory of the machine' };
   const size = caseHeader + stateSize + patches.reduce((sum, p) => sum + 8 + ((p.bytes.length + 7) & ~7), 0);
   const bytes = new Uint8Array(size);
   const view = new DataView(bytes.buffer);

@@ -4,7 +4,7 @@
 import type { MachineConfig } from '../../spec/units.ts';
 import { pageEntries } from './image.ts';
 import type { Patch } from './loan.ts';
-import { compared, everywhere, pageTable, wholeTables } from './map.ts';
+import { compared, everywhere, pageTable, ramSize, wholeTables } from './map.ts';
 
 /** The machines' paging structures, a page each; one leads to the next. */
 const tables = 0x6000;
@@ -21,6 +21,20 @@ const leadsDown = (entry: bigint, at: number): boolean =>
 const mapsOwn = (entry: bigint, at: number, width: number): boolean => {
   const address = entry & addressBits;
   return (entry & 1n) === 0n || address === BigInt(((at - pageTable) / width) << 12) || address >= BigInt(compared);
+};
+/** Whether an edited entry maps, or takes for a table, what lies past the machine's memory: there the agent keeps its copies of that memory. */
+export const leadsPast = (machine: MachineConfig, memory: Uint8Array, patches: readonly Patch[]): boolean => {
+  const { width } = pageEntries(machine);
+  const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+  for (const p of patches) {
+    if (!overlaps(p, tables, pageTable + 0x1000)) continue;
+    for (let at = Math.max(p.at, tables) & -width; at < Math.min(p.at + p.bytes.length, pageTable + 0x1000); at += width) {
+      const entry = entryAt(view, at, width);
+      const address = entry & addressBits;
+      if ((entry & 1n) !== 0n && address >= BigInt(machine.memory) && address < BigInt(ramSize)) return true;
+    }
+  }
+  return false;
 };
 /** Flags of a case with these patches, which stand in `memory`. */
 export const lookOf = (machine: MachineConfig, memory: Uint8Array, patches: readonly Patch[]): number => {

@@ -6,7 +6,7 @@ import type { Answer, Gpa, MachineConfig } from '../../spec/units.ts';
 import type { Observation } from '../../spec/vocabulary.ts';
 import type { AgentCase } from './case.ts';
 import { giveBack, type Loan, loanOf, type Patch } from './loan.ts';
-import { agentCode, agentCodeEnd, caseAt, ends, resultHeader, stateAt, stateSize, withMsrs } from './map.ts';
+import { agentCode, agentCodeEnd, caseAt, ends, ownStackSelector, resultHeader, stateAt, stateSize, withMsrs } from './map.ts';
 import { firstOf, isLong, reads } from './refuse.ts';
 
 const decodeState = (view: DataView, from: number, mode: CpuMachine['mode'], msrs: boolean, rip: bigint): SeenState => {
@@ -120,6 +120,7 @@ const savedRip = (mode: CpuMachine['mode'], given: CpuState, stop: number, state
   const view = new DataView(after.buffer, after.byteOffset, after.byteLength);
   const base = mode === 'real' ? (state.ss?.selector ?? 0) << 4 : 0;
   const width = mode === 'real' ? 2 : isLong(mode) ? 8 : 4;
+  if (mode !== 'real' && state.ss?.selector === ownStackSelector) return agentCode;
   const top = base + Number(state.rsp ?? 0n) + (mode !== 'real' && errorCodes.has(stop) ? width : 0);
   if (top < 0 || top + 2 * width > after.length) return top >= agentCode ? agentCode : -1;
   const rip = width === 2 ? view.getUint16(top, true) : view.getUint32(top, true);
