@@ -1,7 +1,7 @@
 // Plays one program on a target while the judge watches: what happened, as the lines of a trace, and what it led to.
 // Awaits only what is a promise, because a step costs less than an await.
 
-import type { Answer, Granted, MachineConfig, Target, WholeRun } from '../spec/units.ts';
+import type { Answer, Course, Granted, MachineConfig, Target, WholeRun } from '../spec/units.ts';
 import type { Event, Observation, Stimulus } from '../spec/vocabulary.ts';
 import type { Finding, Judge } from './judge.ts';
 import type { Choice, Program, Step, Suite } from './program.ts';
@@ -114,36 +114,23 @@ export const play = async (target: Target, suite: Suite, program: Program, judge
   const { granted } = granting;
   if (suite.oblivious === true && target.flow !== undefined) return flowing(target, suite, program, granted, judge);
   const trace = recording(program.machine, granted, judge);
-  // Steps are judged while the target waits for what it tests, in later steps, and what is left at the end.
-  let owed: { readonly step: Step; readonly answers: readonly Answer[] }[] = [];
-  const judgeOwed = (): string | undefined => {
-    const now = owed;
-    owed = [];
-    for (const { step, answers } of now) {
-      trace.plan(step);
-      for (const [i, answer] of answers.entries()) {
-        const stimulus = step.do[i];
-        if (stimulus === undefined) break;
-        const broke = trace.answered(stimulus, answer);
-        if (broke !== undefined) return broke;
-      }
-    }
-    return undefined;
-  };
-  const meanwhile = (): void => void judgeOwed();
   const player = suite.play(program.choices, granted, program.machine);
   let step = player.next();
-  let stimuli = 0;
   while (!step.done) {
-    const wanted = step.value.do;
-    const given = target.applyAll?.(wanted, meanwhile) ?? applyAll(target, wanted);
+    const { value } = step;
+    const given = target.applyAll?.(value.do) ?? applyAll(target, value.do);
     const answers = given instanceof Promise ? await given : given;
-    owed.push({ step: step.value, answers });
-    if (answers.some((a) => 'broke' in a)) break;
-    bounded(suite, (stimuli += wanted.length));
+    trace.plan(value);
+    for (const [i, answer] of answers.entries()) {
+      const stimulus = value.do[i];
+      if (stimulus === undefined) break;
+      const broke = trace.answered(stimulus, answer);
+      if (broke !== undefined) return trace.played(broke);
+    }
+    bounded(suite, trace.stimuli());
     step = player.next(answers);
   }
-  return trace.played(judgeOwed());
+  return trace.played();
 };
 
 /** What an oblivious player would do whatever came back. */
@@ -157,7 +144,7 @@ const lowered = (suite: Suite, program: Program, granted: Granted): readonly Ste
   }
   return steps;
 };
-/** Judges what was answered to stimuli that were all given at once. The player is not asked again: it never looks at an answer. */
+/** Judges what was answered to steps that have all been given. */
 export const judged = (
   machine: MachineConfig,
   granted: Granted,
@@ -214,6 +201,38 @@ function* playAhead(target: Target, suite: Suite, programs: readonly Program[], 
     if (mistake !== undefined) throw mistake.error;
   }
 }
+/** Several programs in flight, and the judge after them. */
+async function* playSideBySide(
+  target: Target,
+  suite: Suite,
+  programs: readonly Program[],
+  judge: Judge | undefined,
+): AsyncGenerator<InBlock> {
+  for (let i = 0; i < programs.length; i += ahead) {
+    const some = programs.slice(i, i + ahead);
+    const machine = (some[0] as Program).machine;
+    const told = some.map((): Step[] => []);
+    const courses = some.map(
+      ({ choices }, number): Course =>
+        function* (granted) {
+          const player = suite.play(choices, granted, machine);
+          let given = 0;
+          for (let step = player.next(); !step.done; ) {
+            bounded(suite, (given += step.value.do.length));
+            told[number]?.push(step.value);
+            step = player.next(yield step.value.do);
+          }
+        },
+    );
+    const ran = (await target.sideBySide?.(machine, courses)) ?? [];
+    for (const [number, program] of some.entries()) {
+      const run = ran[number] ?? { broke: silent };
+      if ('threw' in run) throw run.threw;
+      if ('granted' in run) yield { program, played: judged(machine, run.granted, told[number] ?? [], run.answers.flat(), judge) };
+      else yield { program, played: { findings: [], lines: [{ reset: machine }], stimuli: 0, ...refusing(run) } };
+    }
+  }
+}
 interface InBlock {
   readonly program: Program;
   readonly played: Played;
@@ -265,6 +284,8 @@ export async function* playBlock(
   if (first === undefined) return;
   const { machine } = first;
   if (!takesBlocks(target, suite)) {
+    if (target.sideBySide !== undefined && !(suite.oblivious === true && target.flow !== undefined))
+      return yield* playSideBySide(target, suite, programs, judge);
     const prompt = suite.oblivious === true && target.prompt === true && target.flow === undefined;
     for (const one of prompt ? playAhead(target, suite, programs, judge) : programs)
       yield 'program' in one ? one : { program: one, played: await play(target, suite, one, judge) };

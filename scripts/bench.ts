@@ -13,7 +13,7 @@ import { connect, probes } from '../conformance/connect.ts';
 import { explore } from '../conformance/explore.ts';
 import { createJudge } from '../conformance/judge.ts';
 import type { Program, Suite } from '../conformance/program.ts';
-import { type Line, play } from '../conformance/run.ts';
+import { type Line, play, playBlock } from '../conformance/run.ts';
 import { programsOf } from '../conformance/sample.ts';
 import { judgeTrace } from '../conformance/trace/judge.ts';
 import { traceWriter } from '../conformance/trace/write.ts';
@@ -76,7 +76,7 @@ const judgedAgainstNot = async (name: string, count: number, each?: number): Pro
     const judge = judging ? createJudge(areas) : undefined;
     stimuli = 0;
     const began = performance.now();
-    for (const program of programs) stimuli += (await play(target, suite, program, judge)).stimuli;
+    for await (const { played } of playBlock(target, suite, programs, judge)) stimuli += played.stimuli;
     return (programs.length / (performance.now() - began)) * 1000;
   };
   await pass(true);

@@ -84,6 +84,14 @@ export type WholeRun =
   | { readonly granted: Granted; readonly answers: readonly (readonly Answer[])[] }
   | { readonly unsupported: string }
   | { readonly broke: string };
+/** A program that is told what was granted, and the answers to each step before it says the next. */
+export type Course = (granted: Granted) => Generator<readonly Stimulus[], void, readonly Answer[]>;
+/** What a course led to: the answers to each of its steps, or why there is no machine; or what the course itself threw. */
+export type Ran =
+  | { readonly granted: Granted; readonly answers: readonly (readonly Answer[])[] }
+  | { readonly unsupported: string }
+  | { readonly broke: string }
+  | { readonly threw: unknown };
 /** A program under test, behind four verbs. */
 export interface Target {
   readonly hello: Hello;
@@ -92,9 +100,11 @@ export interface Target {
   /** A fresh machine; everything earlier is forgotten. */
   reset(machine: MachineConfig): Awaitable<{ readonly granted: Granted } | { readonly unsupported: string } | { readonly broke: string }>;
   apply(stimulus: Stimulus): Awaitable<Answer>;
-  /** The same as apply in order; a chance to pipeline. Stops at the first `broke`, so it may return fewer answers. A target that has to wait for what it
-   *  tests may call `meanwhile`, which does what the caller has to do anyway; it asks nothing of the target. */
-  applyAll?(stimuli: readonly Stimulus[], meanwhile?: () => void): Awaitable<readonly Answer[]>;
+  /** The same as apply in order; a chance to pipeline. Stops at the first `broke`, so it may return fewer answers. */
+  applyAll?(stimuli: readonly Stimulus[]): Awaitable<readonly Answer[]>;
+  /** Several programs in flight, each on a machine of its own: while one waits for what it tests, another goes on. Same meaning as reset, then applyAll
+   *  of each step, for each of the programs. */
+  sideBySide?(machine: MachineConfig, programs: readonly Course[]): Awaitable<readonly Ran[]>;
   /** Programs that are worth one start, where starting costs as much as many of them: runAll is then given more than it is asked the judgement of. */
   readonly atOnce?: number;
   /** Whole programs at once, each on a fresh machine: for targets where coming and going costs more than a program. Same meaning as reset, then

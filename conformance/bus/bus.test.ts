@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Gpa } from '../../spec/units.ts';
 import type { Stimulus } from '../../spec/vocabulary.ts';
-import type { Bus, BusOp, LiftedDevice } from './bus.ts';
+import { type Bus, type BusOp, inTurn, type LiftedDevice } from './bus.ts';
 import { type Fake, fakeFunction } from './fake.ts';
 import { openMmio } from './virtio-mmio.ts';
 import { openPci } from './virtio-pci.ts';
@@ -70,7 +70,7 @@ describe('virtio-pci', () => {
     const device = open(fake);
     expect(does(fake, device, { do: 'virtio.status.write', value: 1 })).toEqual({ saw: [], log: ['bar4+0x10 = 0x0', 'bar4+0x14 = 0x1'] });
     fake.arrived.push(0, 1, 2);
-    expect(device.look()).toEqual([
+    expect(inTurn(fake.bus, device.look())).toEqual([
       { saw: 'interrupt', from: 'config' },
       { saw: 'interrupt', from: 'queue', queue: 0 },
       { saw: 'interrupt', from: 'queue' }, // three queues on two vectors: the last is shared
@@ -81,7 +81,7 @@ describe('virtio-pci', () => {
     const fake = fakeFunction();
     fake.config.setUint8(0x7c + 1, 0);
     fake.bar(4).setUint8(0x1000, 3);
-    expect(open(fake).look()).toEqual([
+    expect(inTurn(fake.bus, open(fake).look())).toEqual([
       { saw: 'interrupt', from: 'queue' },
       { saw: 'interrupt', from: 'config' },
     ]);
@@ -138,13 +138,14 @@ describe('virtio-mmio', () => {
     const { bus, registers } = window();
     const device = openMmio(bus, 2);
     if ('unsupported' in device) throw new Error(device.unsupported);
+    const look = (): readonly unknown[] => inTurn(bus, device.look());
     const queue = { saw: 'interrupt', from: 'queue' };
     registers.set(0x60, 1);
-    expect([device.look(), registers.get(0x60), device.look()]).toEqual([[queue], 0, []]);
+    expect([look(), registers.get(0x60), look()]).toEqual([[queue], 0, []]);
     device.lift({ do: 'mmio.read', at: 0, width: 4 });
     registers.set(0x60, 1);
-    expect([device.look(), registers.get(0x60), device.look()]).toEqual([[queue], 1, []]);
+    expect([look(), registers.get(0x60), look()]).toEqual([[queue], 1, []]);
     registers.set(0x60, 3);
-    expect(device.look()).toEqual([{ saw: 'interrupt', from: 'config' }]);
+    expect(look()).toEqual([{ saw: 'interrupt', from: 'config' }]);
   });
 });

@@ -27,6 +27,15 @@ export interface Messages {
   take(): readonly number[];
 }
 
+/** Accesses in turns: each turn is given the results of its own before it says the next. Whoever drives it may do something else meanwhile. */
+export type Turns<T> = Generator<readonly BusOp[], T, readonly number[]>;
+/** Takes all turns at once. */
+export function inTurn<T>(bus: Bus, turns: Turns<T>): T {
+  let turn = turns.next();
+  while (!turn.done) turn = turns.next(bus.run(turn.value));
+  return turn.value;
+}
+
 /** A stimulus as accesses, and what their results (as many, in order) let one see. */
 export interface Lifted {
   readonly ops: readonly BusOp[];
@@ -41,10 +50,10 @@ export interface LiftedDevice {
   /** How many queues and vectors there are. */
   readonly queues: number;
   /** Resets the device, and makes it reachable again where raw accesses may have moved it. False: status did not read 0 afterwards. */
-  prepare(disturbed: boolean): boolean;
+  prepare(disturbed: boolean): Turns<boolean>;
   lift(stimulus: Stimulus): Lifted | Unsupported;
   /** Notifications since the last look. At least one access is made and answered first, so that what came before it is final. */
-  look(): readonly Observation[];
+  look(): Turns<readonly Observation[]>;
 }
 
 export const read = (place: Place): BusOp => ({ kind: 'read', ...place });

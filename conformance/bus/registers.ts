@@ -2,7 +2,7 @@
 // VIRTIO 1.4, PCI Device Layout and MMIO Device Register Layout: 64-bit fields are two 32-bit halves, low half first.
 
 import type { Observation } from '../../spec/vocabulary.ts';
-import type { Bus, BusOp, Lifted, Place, Unsupported, Width } from './bus.ts';
+import type { BusOp, Lifted, Place, Turns, Unsupported, Width } from './bus.ts';
 import { read, write } from './bus.ts';
 
 /** A field's place: `at` bytes into a structure, `width` wide. */
@@ -57,8 +57,8 @@ export function writeConfig({ field, length }: DeviceConfig, at: number, bytes: 
 }
 
 /** Writes 0 to the status and reads it until it is 0, as a driver must before it goes on; false: it never became 0. */
-export function resetDevice(bus: Bus, status: Place): boolean {
-  let [, value] = bus.run([write(status, 0), read(status)]);
-  for (let tries = 0; value !== 0 && tries < 1000; tries++) [value] = bus.run([read(status)]);
+export function* resetDevice(status: Place): Turns<boolean> {
+  let [, value] = yield [write(status, 0), read(status)];
+  for (let tries = 0; value !== 0 && tries < 1000; tries++) [value] = yield [read(status)];
   return value === 0;
 }

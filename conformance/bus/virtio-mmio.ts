@@ -2,7 +2,7 @@
 // VIRTIO 1.4, Virtio Over MMIO: MMIO Device Register Layout.
 
 import type { Observation, Stimulus } from '../../spec/vocabulary.ts';
-import type { Bus, BusOp, Lifted, LiftedDevice, Place, Unsupported, Width } from './bus.ts';
+import type { Bus, BusOp, Lifted, LiftedDevice, Place, Turns, Unsupported, Width } from './bus.ts';
 import { read, write } from './bus.ts';
 import { type DeviceConfig, high, joined, low, nothing, readConfig, resetDevice, write64, writeConfig } from './registers.ts';
 
@@ -114,17 +114,17 @@ export function openMmio(bus: Bus, deviceId: number): LiftedDevice | Unsupported
     prepare: () => {
       owned = false;
       shown = 0;
-      return resetDevice(bus, place(Status, 4));
+      return resetDevice(place(Status, 4));
     },
     lift: (s) => {
       if (s.do === 'mmio.read' || s.do === 'mmio.write') owned = true;
       return lift(s);
     },
-    look: () => {
-      const status = bus.run([get(InterruptStatus)])[0] ?? 0;
+    look: function* (): Turns<readonly Observation[]> {
+      const [status = 0] = yield [get(InterruptStatus)];
       const fresh = status & ~shown & (usedBuffer | configurationChange);
       if (owned) shown = status;
-      else if (status !== 0) bus.run([set(InterruptACK, status & (usedBuffer | configurationChange))]);
+      else if (status !== 0) yield [set(InterruptACK, status & (usedBuffer | configurationChange))];
       const saw: Observation[] = [];
       if (fresh & usedBuffer) saw.push({ saw: 'interrupt', from: 'queue' });
       if (fresh & configurationChange) saw.push({ saw: 'interrupt', from: 'config' });

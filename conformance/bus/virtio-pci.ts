@@ -2,7 +2,7 @@
 // VIRTIO 1.4, Virtio Over PCI Bus. Selectors and vectors are written each time they are needed, so raw accesses spoil nothing.
 
 import type { Observation, Stimulus } from '../../spec/vocabulary.ts';
-import type { Bus, BusOp, Lifted, LiftedDevice, Messages, Place, Unsupported, Width } from './bus.ts';
+import type { Bus, BusOp, Lifted, LiftedDevice, Messages, Place, Turns, Unsupported, Width } from './bus.ts';
 import { read, write } from './bus.ts';
 import { config, discover, enable, ioStride, type PciFunction, resetFunction, vectorsOf, type Windows } from './pci-function.ts';
 import { type DeviceConfig, type Field, high, joined, low, nothing, readConfig, resetDevice, write64, writeConfig } from './registers.ts';
@@ -177,22 +177,22 @@ export function openPci(bus: Bus, deviceId: number, windows: Windows, messages: 
   };
   return {
     queues,
-    prepare: (disturbed) => {
+    prepare: function* (disturbed) {
       if (disturbed) {
         resetFunction(bus, pci);
         enable(bus, pci, windows, messages);
       }
-      const reset = resetDevice(bus, common(device_status, 1));
+      const reset = yield* resetDevice(common(device_status, 1));
       messages.take();
       return reset;
     },
     lift: (s) => lift(on, s),
-    look: () => (vectors === 0 ? lookIsr(bus, on) : lookMessages(bus, on, messages, vectors)),
+    look: () => (vectors === 0 ? lookIsr(on) : lookMessages(on, messages, vectors)),
   };
 }
 
-function lookMessages(bus: Bus, on: Structures, messages: Messages, vectors: number): readonly Observation[] {
-  bus.run([read(on.common(device_status, 1))]);
+function* lookMessages(on: Structures, messages: Messages, vectors: number): Turns<readonly Observation[]> {
+  yield [read(on.common(device_status, 1))];
   return messages.take().map((vector): Observation => {
     if (vector === 0) return { saw: 'interrupt', from: 'config' };
     // The last vector is shared where there are fewer vectors than queues.
@@ -202,8 +202,8 @@ function lookMessages(bus: Bus, on: Structures, messages: Messages, vectors: num
 }
 
 /** Without MSI-X. Reading ISR clears it. */
-function lookIsr(bus: Bus, on: Structures): readonly Observation[] {
-  const isr = bus.run([read(on.isr(0, 1))])[0] ?? 0;
+function* lookIsr(on: Structures): Turns<readonly Observation[]> {
+  const [isr = 0] = yield [read(on.isr(0, 1))];
   const saw: Observation[] = [];
   if (isr & isrQueue) saw.push({ saw: 'interrupt', from: 'queue' });
   if (isr & isrConfig) saw.push({ saw: 'interrupt', from: 'config' });

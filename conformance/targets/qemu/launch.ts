@@ -76,7 +76,7 @@ export function launch(
   const qtest = openPipe(at('qtest'), watched);
   const qmp = openPipe(at('qmp'), watched);
   const common = ['-nodefaults', '-no-user-config', '-display', 'none', '-bios', at('firmware')];
-  const control = ['-qtest', `pipe:${at('qtest')}`, '-qtest-log', '/dev/null', '-chardev', `pipe,id=qmp,path=${at('qmp')}`];
+  const control = ['-qtest', `pipe:${at('qtest')}`, '-qtest-log', 'none', '-chardev', `pipe,id=qmp,path=${at('qmp')}`];
   const command = ['setpriv', '--pdeathsig', 'KILL', binary, ...common, ...control, '-mon', 'chardev=qmp,mode=control', ...args(dir)];
   const shell = spawn('sh', ['-c', guardian, 'vmmc-qemu', dir, ...command], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
   if (shell.pid === undefined) throw new Error('cannot start sh');

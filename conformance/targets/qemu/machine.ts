@@ -4,6 +4,7 @@
 import path from 'node:path';
 import type { Observation, Stimulus } from '../../../spec/vocabulary.ts';
 import type { LiftedDevice, Unsupported } from '../../bus/bus.ts';
+import type { Waits } from '../host/lanes.ts';
 import type { Wanted } from './arguments.ts';
 import type { QemuBus } from './bus.ts';
 import { openDisk, sectorSize } from './disk.ts';
@@ -12,6 +13,7 @@ import { type GuestMemory, openMemory, openMessages } from './memory.ts';
 import { messagesAt, type Model } from './models.ts';
 import { qmpOver } from './qmp.ts';
 import { qtestOver } from './qtest.ts';
+import { inTurns } from './settle.ts';
 import type { Watchdog } from './watchdog.ts';
 
 /** Message words: more vectors than any device here has. */
@@ -30,7 +32,7 @@ export interface Machine {
   /** Whether the device may have touched memory since it was last reset. */
   readonly activity: { roused: boolean };
   /** As new. False: the device would not reset. */
-  reset(fill: number, disturbed: boolean): boolean;
+  reset(fill: number, disturbed: boolean): Waits<boolean>;
   /** Undefined, or why not. */
   resize(sectors: number): string | undefined;
   close(): void;
@@ -86,11 +88,11 @@ export function startMachine(binary: string, model: Model, want: Wanted, watchdo
       device,
       offer: features?.offered ?? 0n,
       queueSizeMax: queue?.sizeMax ?? 0,
-      reset: (fill, disturbed) => {
+      reset: function* (fill, disturbed) {
         if (resized && resize(want.sectors) !== undefined) return false;
         resized = false;
         // The device first: until it is reset it may still write to memory and disk.
-        if (!device.prepare(disturbed)) return false;
+        if (!(yield* inTurns(bus, device.prepare(disturbed)))) return false;
         activity.roused = false;
         memory.refill(fill);
         disk.restore();

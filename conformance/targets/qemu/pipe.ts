@@ -14,6 +14,8 @@ export interface Pipe {
   send(text: string): void;
   /** The next line that is not empty. */
   next(): string;
+  /** Whether so many lines have arrived. Where that cannot be seen without waiting: yes. */
+  holds(lines: number): boolean;
   close(): void;
 }
 
@@ -33,19 +35,30 @@ export function openPipe(path: string, wait: (read: () => number) => number): Pi
   let lines: string[] = [];
   let next = 0;
   let rest = '';
+  /** Puts what was read behind the lines that are waiting. */
+  const take = (length: number): void => {
+    const fresh = (rest + chunk.toString('latin1', 0, length)).split('\n');
+    rest = fresh.pop() ?? '';
+    lines = next < lines.length ? [...lines.slice(next), ...fresh] : fresh;
+    next = 0;
+  };
   return {
+    holds: (count) => {
+      while (libc !== undefined && lines.length - next < count) {
+        const length = libc.read(eager, chunk);
+        if (length === undefined) return false;
+        take(length);
+      }
+      return true;
+    },
     send: (text) => {
       fs.writeSync(to, text);
     },
     next: () => {
       for (;;) {
         const line = lines[next++];
-        if (line === undefined) {
-          const length = read();
-          lines = (rest + chunk.toString('latin1', 0, length)).split('\n');
-          rest = lines.pop() ?? '';
-          next = 0;
-        } else if (line.trim() !== '') return line;
+        if (line === undefined) take(read());
+        else if (line.trim() !== '') return line;
       }
     },
     close: () => {

@@ -12,6 +12,8 @@ export interface Qtest {
   run(commands: readonly string[], answers: number[]): void;
   /** Sends the commands and waits for nothing. The answers are there once what it gives was called, or something else was run. */
   start(commands: readonly string[], answers: number[]): () => void;
+  /** Whether all answers to what was started have arrived. Where that cannot be seen without waiting: yes. */
+  ready(): boolean;
   /** Runs the commands in order; each answer as it stands, for values of 64 bits. */
   lines(commands: readonly string[]): readonly string[];
   /** What `start` is to `run`, but what is too much for one batch is all sent when its answers are asked for. */
@@ -28,6 +30,8 @@ const valued = (answer: string): number => (answer === '' ? 0 : Number(answer));
 export function qtestOver(pipe: Pipe): Qtest {
   /** Takes the answers to what was started. */
   let owed: (() => void) | undefined;
+  /** How many they are. */
+  let owing = 0;
   const each = (commands: readonly string[], take: (answer: string) => void): void => {
     owed?.();
     for (let first = 0; first < commands.length; ) {
@@ -47,6 +51,7 @@ export function qtestOver(pipe: Pipe): Qtest {
       return () => undefined;
     }
     if (whole) pipe.send(text);
+    owing = whole ? commands.length : 0;
     const collect = (): void => {
       if (owed !== collect) return;
       owed = undefined;
@@ -57,6 +62,7 @@ export function qtestOver(pipe: Pipe): Qtest {
     return collect;
   };
   return {
+    ready: () => owed === undefined || pipe.holds(owing),
     run: (commands, answers) => each(commands, (answer) => answers.push(valued(answer))),
     start: (commands, answers) => started(commands, (answer) => answers.push(valued(answer)), true),
     lines: (commands) => {

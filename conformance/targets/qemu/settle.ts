@@ -2,7 +2,9 @@
 // Devices complete under QEMU's big lock, so one answered access after a copy of memory makes the interrupts for that copy final.
 
 import type { Observation, Settle, Settled } from '../../../spec/vocabulary.ts';
-import type { LiftedDevice } from '../../bus/bus.ts';
+import type { LiftedDevice, Turns } from '../../bus/bus.ts';
+import type { Waits } from '../host/lanes.ts';
+import type { QemuBus } from './bus.ts';
 import { idle } from './idle.ts';
 import type { GuestMemory } from './memory.ts';
 
@@ -11,28 +13,58 @@ const patience = 12;
 const bound = 2_000; // ms
 /** Failed proofs between round trips where nothing is awaited: one that waits for QEMU leaves it the processor it may be waiting for. */
 const respite = 4;
+/** Looks at a pipe that are worth less than to be woken. */
+const spins = 400;
 /** Looks at memory before the first round trip: one would keep QEMU from the very work that is waited for. */
 const looks = 100;
 
 /** Queues first, in order, then the configuration. */
 const rank = (o: Observation): number => (o.saw === 'interrupt' && o.from === 'queue' ? (o.queue ?? 0) : Number.MAX_SAFE_INTEGER);
 
+/** A device, its bus, and the memory that it shares with us. */
+interface Settling {
+  readonly bus: QemuBus;
+  readonly device: LiftedDevice;
+  readonly memory: GuestMemory;
+}
+
+/** Until the results of what was started are there, or so many looks have seen that they are not: then a read that sleeps sees to it. */
+export function* arriving(bus: QemuBus): Waits<void> {
+  yield;
+  for (let look = 0; look < spins && !bus.ready(); look++) yield;
+}
+
+/** Takes the turns, and stops while the bus is at work on each. */
+export function* inTurns<T>(bus: QemuBus, turns: Turns<T>): Waits<T> {
+  let turn = turns.next();
+  while (!turn.done) {
+    const results: number[] = [];
+    const finish = bus.start(turn.value, results);
+    yield* arriving(bus);
+    finish();
+    turn = turns.next(results);
+  }
+  return turn.value;
+}
+
 /** Gathers what the device did, until it is told. */
-function gathering(
-  memory: GuestMemory,
-  device: LiftedDevice,
-): { look(): void; snapshot(expired: () => boolean): void; interrupted(): boolean; told(): readonly Observation[] } {
+function gathering({ bus, device, memory }: Settling): {
+  look(): Waits<void>;
+  snapshot(expired: () => boolean): Waits<void>;
+  interrupted(): boolean;
+  told(): readonly Observation[];
+} {
   const interrupts = new Map<string, Observation>();
-  const look = (): void => {
-    for (const seen of device.look()) interrupts.set(JSON.stringify(seen), seen);
+  const look = function* (): Waits<void> {
+    for (const seen of yield* inTurns(bus, device.look())) interrupts.set(JSON.stringify(seen), seen);
   };
   return {
     look,
     /** Memory and interrupts as they were at one moment: nothing changed while the interrupts were read. */
-    snapshot: (expired) => {
+    snapshot: function* (expired) {
       do {
         memory.copy();
-        look();
+        yield* look();
       } while (!memory.unchanged() && !expired());
     },
     interrupted: () => interrupts.size > 0,
@@ -52,36 +84,40 @@ const deadline = (): (() => boolean) => {
 };
 
 /** What the device has done so far, without waiting for more. */
-export function seen(memory: GuestMemory, device: LiftedDevice): readonly Observation[] {
-  const now = gathering(memory, device);
-  now.snapshot(deadline());
+export function* seen(on: Settling): Waits<readonly Observation[]> {
+  const now = gathering(on);
+  yield* now.snapshot(deadline());
   return now.told();
 }
 
 /** Waits a moment for the awaited words; proves nothing. */
-export function linger({ until = [] }: Settle, memory: GuestMemory): void {
+export function* linger({ until = [] }: Settle, memory: GuestMemory): Waits<void> {
   if (until.length === 0) return;
-  for (let i = 0; i < looks && !memory.holds(until); i++);
+  for (let i = 0; i < looks && !memory.holds(until); i++) yield;
 }
 
-export function settle(s: Settle, pid: number, memory: GuestMemory, device: LiftedDevice): readonly Observation[] {
+export function* settle(s: Settle, pid: number, on: Settling): Waits<readonly Observation[]> {
+  const { memory } = on;
   const expired = deadline();
-  const now = gathering(memory, device);
+  const now = gathering(on);
   const words = s.until ?? [];
   const awaited = words.length > 0 || s.interrupt === true;
   const came = (): boolean => awaited && memory.holds(words) && (s.interrupt !== true || now.interrupted());
-  const evidence = (): Settled['by'] => {
+  const evidence = function* (): Waits<Settled['by']> {
     for (let round = 0; ; round++) {
       if (awaited && memory.holds(words)) {
-        now.snapshot(expired);
+        yield* now.snapshot(expired);
         if (came()) return 'until';
-      } else if (awaited || round % respite === respite - 1) now.look();
+      } else if (awaited || round % respite === respite - 1) yield* now.look();
       const proved = (!awaited || round >= patience) && idle(pid);
-      if (!proved && !expired()) continue;
-      now.snapshot(expired);
+      if (!proved && !expired()) {
+        yield;
+        continue;
+      }
+      yield* now.snapshot(expired);
       return came() ? 'until' : proved ? 'idle' : 'bound';
     }
   };
-  const by = evidence();
+  const by = yield* evidence();
   return [...now.told(), { saw: 'settled', by }];
 }

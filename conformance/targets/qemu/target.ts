@@ -1,146 +1,22 @@
-// QEMU behind the four verbs: a small pool of processes, one per kind of machine, reset in place; a dead one is an answer, then a new one.
-// Consecutive stimuli go out as one batch; stores of a device that sleeps need no place in it. What waits sends the batch first, so order holds.
+// QEMU behind the four verbs: a small pool of processes, reset in place; a dead one is an answer, then a new one.
+// Each kind of machine has as many lanes as processes: programs side by side each have a process of their own.
 
 import type { Answer, Granted, Hello, MachineConfig, Target } from '../../../spec/units.ts';
 import type { VirtioMachine } from '../../../spec/virtio/vocabulary.ts';
-import type { Observation, Stimulus } from '../../../spec/vocabulary.ts';
-import type { Lifted } from '../../bus/bus.ts';
+import type { Stimulus } from '../../../spec/vocabulary.ts';
+import { abreast, type Lane, waited } from '../host/lanes.ts';
 import { wanted } from './arguments.ts';
-import { type QemuOp, windows } from './bus.ts';
+import { applyBatch } from './batch.ts';
 import { type Machine, startMachine } from './machine.ts';
 import { type Model, microvm, q35 } from './models.ts';
 import { find, type Probe, probe } from './probe.ts';
-import { linger, seen, settle } from './settle.ts';
 import { vtdSide } from './vt-d/target.ts';
 import { startWatchdog } from './watchdog.ts';
 
-/** Processes kept: suites have few machines, and each costs some 50 MB. */
-const poolMax = 4;
-
-/** Raw accesses that the bus cannot carry to this device, or that would reach another one. */
-function beyond(s: Stimulus): string | undefined {
-  switch (s.do) {
-    case 'pci.config.read':
-    case 'pci.config.write':
-      return s.at < 0 || s.at + s.width > 0x100 || s.at % s.width !== 0 ? `configuration access at ${s.at}, width ${s.width}` : undefined;
-    case 'pci.bar.read':
-    case 'pci.bar.write':
-      return s.bar < 0 || s.bar > 5 || s.at < 0 || s.at + s.width > windows.stride ? `BAR ${s.bar} at ${s.at}` : undefined;
-    case 'mmio.read':
-    case 'mmio.write':
-      return s.at < 0 || s.at + s.width > 0x200 ? `register at ${s.at}` : undefined;
-    default:
-      return undefined;
-  }
-}
-
-const DRIVER_OK = 4;
-/** After these the device may touch memory. */
-const rouses = (s: Stimulus): boolean =>
-  s.do === 'virtio.status.write'
-    ? (s.value & DRIVER_OK) !== 0
-    : s.do === 'virtq.notify' || s.do === 'pci.bar.write' || s.do === 'pci.config.write' || s.do === 'mmio.write';
-
-/** A longer store goes to the file: the FIFOs have no room for it. */
-const batchedStore = 4096;
-
-/** The batch not sent yet: each lifted stimulus and the place of its answer. */
-interface Pending {
-  readonly answer: number;
-  readonly ops: readonly QemuOp[];
-  readonly saw: Lifted['saw'];
-}
-const nothing: Lifted['saw'] = () => [];
-
-/** `spare` is done while QEMU is at work. */
-function applyBatch(machine: Machine, stimuli: readonly Stimulus[], spare: (() => void) | undefined): readonly Answer[] {
-  const answers: Answer[] = [];
-  let pending: Pending[] = [];
-  /** Sends the batch, and lets `meanwhile` pass before its results are waited for. */
-  const flush = (meanwhile?: () => void): void => {
-    if (pending.length === 0) return meanwhile?.();
-    const batch = pending;
-    pending = [];
-    const ops: QemuOp[] = [];
-    for (const p of batch) ops.push(...p.ops);
-    const results: number[] = [];
-    try {
-      const finish = machine.bus.start(ops, results);
-      spare?.();
-      meanwhile?.();
-      finish();
-    } finally {
-      let at = 0;
-      for (const { answer, ops: own, saw } of batch) {
-        const end = at + own.length;
-        if (end > results.length) {
-          answers.length = answer;
-          break;
-        }
-        answers[answer] = { saw: saw(results.slice(at, end)) };
-        at = end;
-      }
-    }
-  };
-  const store = (at: bigint, bytes: Uint8Array): void => {
-    // Nothing that waits in the batch lets a sleeping device look at memory.
-    if (pending.length > 0 && machine.activity.roused) {
-      if (bytes.length > 0 && bytes.length <= batchedStore && machine.memory.note(at, bytes)) {
-        pending.push({ answer: answers.length, ops: [{ kind: 'store', at, bytes }], saw: nothing });
-        answers.push({ saw: [] });
-        return;
-      }
-      flush();
-    }
-    answers.push(machine.memory.write(at, bytes) ? { saw: [] } : { unsupported: `memory at ${at}` });
-  };
-  const now = (saw: () => readonly Observation[] | { readonly unsupported: string }): void => {
-    flush();
-    const seen = saw();
-    answers.push('unsupported' in seen ? seen : { saw: seen });
-  };
-  const control = (s: Stimulus): void => {
-    const far = beyond(s);
-    const lifted = far === undefined ? machine.device.lift(s) : { unsupported: far };
-    if (rouses(s)) machine.activity.roused = true;
-    if ('ops' in lifted) pending.push({ answer: answers.length, ops: lifted.ops, saw: lifted.saw });
-    answers.push('ops' in lifted ? { saw: [] } : lifted);
-  };
-  const one = (s: Stimulus): void => {
-    switch (s.do) {
-      case 'memory.write':
-        return store(s.at, s.bytes);
-      case 'settle':
-        flush(() => linger(s, machine.memory));
-        return now(() => settle(s, machine.running.pid, machine.memory, machine.device));
-      case 'virtio.status.write':
-        control(s);
-        // What was in flight is finished or dropped by a reset: it is told here, or it would seem to come after the reset.
-        if (s.value === 0 && machine.activity.roused) {
-          machine.activity.roused = false;
-          flush();
-          answers[answers.length - 1] = { saw: seen(machine.memory, machine.device) };
-        }
-        return;
-      case 'host.resize':
-        return now(() => {
-          const error = machine.resize(s.sectors);
-          return error === undefined ? [] : { unsupported: error };
-        });
-      default:
-        return control(s);
-    }
-  };
-  try {
-    for (const s of stimuli) one(s);
-    flush();
-  } catch (error) {
-    const died = machine.running.ended();
-    if (died === undefined) throw error;
-    answers.push({ broke: died });
-  }
-  return answers;
-}
+/** Processes kept: each costs some 50 MB, and a start as much time as some hundred programs. The suites of a block device have six kinds of machine. */
+const poolMax = 12;
+/** Programs side by side: while one QEMU is at work, we are at work for the other. */
+const lanesOf = 2;
 
 function connect(model: Model, binary: string | undefined): Target {
   const found = find(model, binary);
@@ -149,11 +25,8 @@ function connect(model: Model, binary: string | undefined): Target {
   const remapping = model === q35 ? vtdSide(found.binary, watchdog) : undefined;
   const offers = [...new Set([...model.offers, ...(remapping?.offers ?? [])])];
   const hello: Hello = { protocol: 1, name: model.name, version: found.version, offers };
-  /** The current machine is the remapping unit's. */
-  let remaps = false;
   // In the order of use, the last used last.
   const pool = new Map<string, Machine>();
-  let current: { readonly key: string; readonly machine: Machine } | undefined;
   // What was worked out for a machine before: most programs ask for the one that the last asked for.
   const plans = new WeakMap<MachineConfig, ReturnType<typeof wanted>>();
   // Machines whose function raw accesses may have spoilt.
@@ -163,44 +36,10 @@ function connect(model: Model, binary: string | undefined): Target {
     pool.get(key)?.close();
     pool.delete(key);
     disturbed.delete(key);
-    if (current?.key === key) current = undefined;
   };
   const room = (): void => {
     const [oldest] = pool.keys();
     if (oldest !== undefined && pool.size >= poolMax) drop(oldest);
-  };
-  const applyAll = (stimuli: readonly Stimulus[], meanwhile?: () => void): readonly Answer[] => {
-    if (remaps && remapping !== undefined) return remapping.applyAll(stimuli);
-    if (current === undefined) return [{ broke: 'no machine: reset comes first' }];
-    if (stimuli.some((s) => s.do === 'pci.config.write' || s.do === 'pci.bar.write')) disturbed.add(current.key);
-    return applyBatch(current.machine, stimuli, meanwhile);
-  };
-  const reset = (config: MachineConfig): ReturnType<Target['reset']> => {
-    remaps = config.vtd !== undefined;
-    if (config.vtd !== undefined) return remapping?.reset(config, config.vtd) ?? { unsupported: `${model.name} with a remapping unit` };
-    const want = plans.get(config) ?? wanted(model, config, found.properties);
-    plans.set(config, want);
-    if ('unsupported' in want) return want;
-    // One retry: a process that died since its last answer is replaced.
-    for (let tries = 0; tries < 2; tries++) {
-      let machine = pool.get(want.key);
-      if (machine === undefined) {
-        room();
-        const started = startMachine(found.binary, model, want, watchdog);
-        if ('unsupported' in started) return started;
-        machine = started;
-      }
-      pool.delete(want.key);
-      pool.set(want.key, machine);
-      current = { key: want.key, machine };
-      try {
-        if (machine.reset(config.fill, disturbed.delete(want.key))) return { granted: granted(config, machine) };
-      } catch (error) {
-        if (machine.running.ended() === undefined) throw error;
-      }
-      drop(want.key);
-    }
-    return { broke: 'the device does not reset' };
   };
   /** Field by field: a spread costs more than the rest of a reset's bookkeeping. */
   const deviceOf = ({ device, blk }: VirtioMachine, { offer, queueSizeMax, device: { queues } }: Machine): VirtioMachine => ({
@@ -217,13 +56,68 @@ function connect(model: Model, binary: string | undefined): Target {
     offers: model.offers,
     ...(config.virtio === undefined ? {} : { virtio: deviceOf(config.virtio, machine) }),
   });
+  const laneOf = (number: number, config: MachineConfig): Lane => {
+    let current: { readonly key: string; readonly machine: Machine } | undefined;
+    return {
+      reset: function* () {
+        current = undefined;
+        const want = plans.get(config) ?? wanted(model, config, found.properties);
+        plans.set(config, want);
+        if ('unsupported' in want) return want;
+        const key = `${number} ${want.key}`;
+        // One retry: a process that died since its last answer is replaced.
+        for (let tries = 0; tries < 2; tries++) {
+          let machine = pool.get(key);
+          if (machine === undefined) {
+            room();
+            const started = startMachine(found.binary, model, want, watchdog);
+            if ('unsupported' in started) return started;
+            machine = started;
+          }
+          pool.delete(key);
+          pool.set(key, machine);
+          try {
+            if (yield* machine.reset(config.fill, disturbed.delete(key))) {
+              current = { key, machine };
+              return { granted: granted(config, machine) };
+            }
+          } catch (error) {
+            if (machine.running.ended() === undefined) throw error;
+          }
+          drop(key);
+        }
+        return { broke: 'the device does not reset' };
+      },
+      applyAll: function* (stimuli) {
+        if (current === undefined) return [{ broke: 'no machine: reset comes first' }];
+        if (stimuli.some((s) => s.do === 'pci.config.write' || s.do === 'pci.bar.write')) disturbed.add(current.key);
+        return yield* applyBatch(current.machine, stimuli);
+      },
+    };
+  };
+
+  /** The lane of the verbs that do one thing at a time; undefined where the remapping unit has them. */
+  let alone: Lane | undefined;
+  const applyAll = (stimuli: readonly Stimulus[]): readonly Answer[] => {
+    if (alone !== undefined) return waited(alone.applyAll(stimuli));
+    return remapping?.applyAll(stimuli) ?? [{ broke: 'no machine: reset comes first' }];
+  };
   return {
     hello,
-    reset,
+    reset: (config) => {
+      alone = config.vtd === undefined ? laneOf(0, config) : undefined;
+      if (alone !== undefined) return waited(alone.reset());
+      return (config.vtd && remapping?.reset(config, config.vtd)) ?? { unsupported: `${model.name} with a remapping unit` };
+    },
     apply: (stimulus) => applyAll([stimulus])[0] ?? { broke: 'no answer' },
     applyAll,
+    sideBySide: (config, programs) =>
+      abreast(
+        Array.from({ length: lanesOf }, (_, number) => laneOf(number, config)),
+        programs,
+      ),
     flow: function* (steps) {
-      if (remaps && remapping !== undefined) yield* remapping.flow(steps);
+      if (alone === undefined && remapping !== undefined) yield* remapping.flow(steps);
       else for (const stimuli of steps) yield applyAll(stimuli);
     },
     close: () => {

@@ -4,7 +4,7 @@
 import type { Machine } from '../../../reference/machine.ts';
 import type { Answer } from '../../../spec/units.ts';
 import type { Observation, Stimulus } from '../../../spec/vocabulary.ts';
-import type { Bus, BusOp, LiftedDevice, Messages, Unsupported } from '../../bus/bus.ts';
+import { type Bus, type BusOp, inTurn, type LiftedDevice, type Messages, type Unsupported } from '../../bus/bus.ts';
 import type { Windows } from '../../bus/pci-function.ts';
 import { openMmio } from '../../bus/virtio-mmio.ts';
 import { openPci } from '../../bus/virtio-pci.ts';
@@ -94,13 +94,13 @@ export const attach = (machine: Machine, bus: 'none' | 'pci' | 'mmio'): Attached
     apply: (stimulus) => {
       // What is no register access is the machine's own.
       if (stimulus.do === 'memory.write' || stimulus.do === 'settle' || stimulus.do === 'host.resize')
-        return acknowledged(bus, device, machine.apply(stimulus));
+        return acknowledged(bus, accesses, device, machine.apply(stimulus));
       const lifted = device.lift(stimulus);
       if ('unsupported' in lifted) return lifted;
       caused.length = 0;
       try {
         const results = accesses.run(lifted.ops);
-        return acknowledged(bus, device, { saw: [...caused, ...lifted.saw(results)] });
+        return acknowledged(bus, accesses, device, { saw: [...caused, ...lifted.saw(results)] });
       } catch (error) {
         if (isBroken(error)) return { broke: error.message };
         throw error;
@@ -109,7 +109,7 @@ export const attach = (machine: Machine, bus: 'none' | 'pci' | 'mmio'): Attached
     reset: () => {
       machine.reset();
       try {
-        return device.prepare(true) ? undefined : 'the device does not reset';
+        return inTurn(accesses, device.prepare(true)) ? undefined : 'the device does not reset';
       } catch (error) {
         if (isBroken(error)) return error.message;
         throw error;
@@ -119,7 +119,7 @@ export const attach = (machine: Machine, bus: 'none' | 'pci' | 'mmio'): Attached
 };
 
 /** An MMIO interrupt line that was seen to rise is acknowledged, as a driver would, unless the program does so itself: the lifter knows. */
-const acknowledged = (bus: 'pci' | 'mmio', device: LiftedDevice, answer: Answer): Answer => {
-  if (bus === 'mmio' && 'saw' in answer && answer.saw.some((o) => o.saw === 'interrupt')) device.look();
+const acknowledged = (bus: 'pci' | 'mmio', accesses: Bus, device: LiftedDevice, answer: Answer): Answer => {
+  if (bus === 'mmio' && 'saw' in answer && answer.saw.some((o) => o.saw === 'interrupt')) inTurn(accesses, device.look());
   return answer;
 };
