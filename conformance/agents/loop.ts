@@ -4,6 +4,7 @@
 
 import type { Assembler } from './assembler.ts';
 import {
+  agentStack,
   before,
   caseAt,
   caseHeader,
@@ -96,7 +97,12 @@ export const emitLoop = (a: Assembler): void => {
   a.rel32('launch');
 
   a.label('landed');
-  a.put(0x6a, 0x02, 0x9d); // push 2; popfq: no DF, NT or AC of the program's
+  // IRETQ, as POPF leaves VIF and VIP: no DF, NT, AC, VIF or VIP of the program's.
+  imm32(a, 0, agentStack);
+  a.put(0x6a, 0x18, 0x50, 0x6a, 0x02, 0x6a, 0x10, 0x48, 0x8d, 0x05);
+  a.rel32('ownFlags');
+  a.put(0x50, 0x48, 0xcf); // push ss, rax, 2, cs; lea rax, [ownFlags]; push rax; iretq
+  a.label('ownFlags');
   emitLateness(a);
   emitRearm(a, 'landed');
   load(a, 15, vars.nextResult);
