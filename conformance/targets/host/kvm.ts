@@ -21,7 +21,9 @@ const KVM_SET_CPUID2 = iow(0x90, 8);
 const KVM_GET_DEBUGREGS = ior(0xa1, 128);
 const KVM_SET_DEBUGREGS = iow(0xa2, 128);
 const KVM_ENABLE_CAP = iow(0xa3, 104);
+const KVM_GET_STATS_FD = io(0xce);
 const KVM_CAP_SYNC_REGS = 74;
+const KVM_CAP_BINARY_STATS_FD = 203;
 const KVM_CAP_EXIT_ON_EMULATION_FAILURE = 204;
 const apiVersion = 12;
 
@@ -63,7 +65,9 @@ export interface Kvm {
   readonly cpuid: Buffer;
   /** Whether what the kernel cannot emulate is told from an undefined instruction, in every ring. */
   readonly tellsFailures: boolean;
-  /** A signal each `milliseconds` of this process's processor time, or none: it makes `enter` return. */
+  /** Instructions that the kernel's emulator has taken on for this vCPU so far; 0 for ever where the kernel does not count them. */
+  readonly emulated: () => number;
+  /** A signal each so many milliseconds, or none: it makes `enter` return. */
   readonly clock: (milliseconds: number) => void;
 }
 
@@ -128,13 +132,33 @@ export const openKvm = async (memoryMax: number): Promise<Kvm> => {
   const pageBytes = checked('KVM_GET_VCPU_MMAP_SIZE', ioctlInt(device, KVM_GET_VCPU_MMAP_SIZE, 0));
   const page = Buffer.from(koffi.view(map(pageBytes, PROT_RW, SHARED, vcpu), pageBytes));
 
+  // struct kvm_stats_header: flags, name_size, num_desc, id_offset, desc_offset, data_offset, u32 each; kvm_stats_desc: flags u32, exponent s16,
+  // size u16, offset u32, bucket_size u32, name. Documentation/virt/kvm/api.rst, KVM_GET_STATS_FD.
+  const pread = libc.func('pread', 'int64', ['int', 'void *', 'size_t', 'int64']);
+  const count = Buffer.alloc(8);
+  const statistic = (name: string): (() => number) => {
+    if (!has(KVM_CAP_BINARY_STATS_FD)) return () => 0;
+    const fd = checked('KVM_GET_STATS_FD', ioctlInt(vcpu, KVM_GET_STATS_FD, 0));
+    const header = Buffer.alloc(24);
+    checked('pread', pread(fd, header, header.length, 0));
+    const bytes = 16 + header.readUInt32LE(4);
+    const all = Buffer.alloc(bytes * header.readUInt32LE(8));
+    checked('pread', pread(fd, all, all.length, header.readUInt32LE(16)));
+    for (let i = 0; i < all.length; i += bytes) {
+      if (!all.toString('latin1', i + 16, i + bytes).startsWith(`${name}\0`)) continue;
+      const where = header.readUInt32LE(20) + all.readUInt32LE(i + 8);
+      return () => (pread(fd, count, 8, where) === 8 ? Number(count.readBigUInt64LE(0)) : 0);
+    }
+    return () => 0;
+  };
+
   // The handler of the clock's signal is one RET: that it came is enough to make KVM_RUN return.
-  const [SIGPROF, ITIMER_PROF] = [27, 2];
+  const [SIGALRM, ITIMER_REAL] = [14, 0];
   const handler = map(4096, PROT_RWX, PRIVATE_ANONYMOUS, -1);
   Buffer.from(koffi.view(handler, 4096)).writeUInt8(0xc3, 0);
   const action = Buffer.alloc(152); // glibc's struct sigaction
   action.writeBigUInt64LE(handler, 0);
-  checked('sigaction', sigaction(SIGPROF, action, null));
+  checked('sigaction', sigaction(SIGALRM, action, null));
   const interval = Buffer.alloc(32);
   return {
     memory: Buffer.from(koffi.view(memoryAt, memoryMax)),
@@ -159,9 +183,10 @@ export const openKvm = async (memoryMax: number): Promise<Kvm> => {
     },
     cpuid,
     tellsFailures,
+    emulated: statistic('insn_emulation'),
     clock: (milliseconds) => {
       for (const half of [0, 16]) interval.writeBigInt64LE(BigInt(milliseconds * 1000), half + 8);
-      checked('setitimer', setitimer(ITIMER_PROF, interval, null));
+      checked('setitimer', setitimer(ITIMER_REAL, interval, null));
     },
   };
 };

@@ -11,6 +11,8 @@ export interface UnixSocket {
   readonly sendAll: (parts: readonly Part[]) => void;
   /** What is there, at least one byte: how many; 'end' where the peer closed, 'late' where nothing came before the deadline. */
   readonly receive: (into: Buffer) => number | 'end' | 'late';
+  /** The same without waiting: 0 where nothing is there. */
+  readonly look: (into: Buffer) => number | 'end';
   /** Process id of the peer, 0 where it is not visible from here. */
   readonly peer: () => number;
   readonly close: () => void;
@@ -149,6 +151,18 @@ export const connectUnix = (libc: Libc, address: SocketAddress, deadline: number
       if (sent < bytes.length) send(bytes.subarray(sent), sent > 0 ? [] : fds);
     }
   };
+  /** 0 where nothing is there, or came before the deadline. */
+  const take = (into: Buffer, wait: boolean): number | 'end' | 'interrupted' => {
+    try {
+      const got = libc.recv(fd, into, wait);
+      return got === 0 ? 'end' : (got ?? 0);
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      if (code === 'ECONNRESET') return 'end';
+      if (code !== 'EINTR') throw error;
+      return 'interrupted';
+    }
+  };
   return {
     fd,
     send,
@@ -156,17 +170,14 @@ export const connectUnix = (libc: Libc, address: SocketAddress, deadline: number
     receive: (into) => {
       for (let looks = 0; ; looks++) {
         const wait = looks >= looksMax;
-        try {
-          const got = libc.recv(fd, into, wait);
-          if (got === 0) return 'end';
-          if (got !== undefined) return got;
-          if (wait) return 'late';
-        } catch (error) {
-          const code = (error as { code?: unknown }).code;
-          if (code === 'ECONNRESET') return 'end';
-          if (code !== 'EINTR') throw error;
-        }
+        const got = take(into, wait);
+        if (got === 0 && wait) return 'late';
+        if (got !== 0 && got !== 'interrupted') return got;
       }
+    },
+    look: (into) => {
+      const got = take(into, false);
+      return got === 'interrupted' ? 0 : got;
     },
     peer: () => {
       const ucred = Buffer.alloc(12);

@@ -44,10 +44,11 @@ function ask(bus: QemuBus, device: LiftedDevice, stimulus: Stimulus): readonly O
   return 'unsupported' in lifted ? [] : lifted.saw(bus.run(lifted.ops));
 }
 
-/** Starts it. A QEMU that refuses its arguments is a machine that cannot be built. */
-export function startMachine(binary: string, model: Model, want: Wanted, watchdog: Watchdog): Machine | Unsupported {
+/** Starts it, and stops while it does. A QEMU that refuses its arguments is a machine that cannot be built. */
+export function* startMachine(binary: string, model: Model, want: Wanted, watchdog: Watchdog): Waits<Machine | Unsupported> {
   const files = { ram: want.memory, disk: want.sectors * sectorSize, messages: 4096 };
   const running = launch(binary, files, want.args, watchdog);
+  yield;
   const file = (name: string): string => path.join(running.dir, name);
   const opened: { close(): void }[] = [];
   const close = (): void => {

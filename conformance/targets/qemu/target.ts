@@ -70,7 +70,7 @@ function connect(model: Model, binary: string | undefined): Target {
           let machine = pool.get(key);
           if (machine === undefined) {
             room();
-            const started = startMachine(found.binary, model, want, watchdog);
+            const started = yield* startMachine(found.binary, model, want, watchdog);
             if ('unsupported' in started) return started;
             machine = started;
           }

@@ -1,6 +1,7 @@
 // One vhost-user connection: sends requests, waits for their replies, and says how it ended when it did.
 // QEMU, docs/interop/vhost-user.rst, "Communication": replies come in the order of requests, bit 2 of the flags set.
 
+import type { Waits } from '../host/lanes.ts';
 import type { UnixSocket } from '../host/unix-socket.ts';
 import { bare, type RequestName, request, headerSize } from './messages.ts';
 
@@ -20,10 +21,12 @@ export interface Connection {
   readonly postAll: (posts: readonly Post[]) => void;
   /** The payload of the next reply, which answers that request; valid until the next one. */
   readonly reply: (name: RequestName) => Buffer;
-  readonly ask: (name: RequestName, message: Buffer) => Buffer;
+  /** Stops until a reply has begun to arrive, or so many looks have seen that none has: then `reply` sleeps until it does. */
+  readonly arriving: () => Waits<void>;
+  readonly ask: (name: RequestName, message: Buffer) => Waits<Buffer>;
   readonly askU64: (name: RequestName) => bigint;
   /** Returns when the back end has handled everything posted before: requests are handled in order. */
-  readonly roundTrip: () => void;
+  readonly roundTrip: () => Waits<void>;
   readonly close: () => void;
 }
 
@@ -35,6 +38,8 @@ export interface Post {
 
 const payloadMax = 4096;
 const replyFlag = 1 << 2;
+/** Looks that are worth less than to be woken. */
+const spins = 100;
 
 export const converse = (socket: UnixSocket): Connection => {
   // What was received and not yet taken: several replies may come at once.
@@ -78,14 +83,31 @@ export const converse = (socket: UnixSocket): Connection => {
     }
     return receive(size, name);
   };
-  const ask = (name: RequestName, message: Buffer): Buffer => {
+  /** Whether something is in the inbox, or its end is near. */
+  const here = (): boolean => {
+    if (to > from) return true;
+    const got = socket.look(inbox);
+    if (typeof got !== 'number') return true;
+    [from, to] = [0, got];
+    return got > 0;
+  };
+  const arriving = function* (): Waits<void> {
+    yield;
+    for (let look = 0; look < spins && !here(); look++) yield;
+  };
+  const ask = function* (name: RequestName, message: Buffer): Waits<Buffer> {
     post([message]);
+    yield* arriving();
     return reply(name);
   };
   const askU64 = (name: RequestName): bigint => {
-    const answer = ask(name, bare(name));
+    post([bare(name)]);
+    const answer = reply(name);
     if (answer.length !== 8) throw gone('garbled', `the back end answered ${name} with ${answer.length} bytes instead of 8`);
     return answer.readBigUInt64LE();
   };
-  return { fd: socket.fd, post, postAll, reply, ask, askU64, roundTrip: () => void askU64('GET_FEATURES'), close: socket.close };
+  const roundTrip = function* (): Waits<void> {
+    yield* ask('GET_FEATURES', bare('GET_FEATURES'));
+  };
+  return { fd: socket.fd, post, postAll, reply, arriving, ask, askU64, roundTrip, close: socket.close };
 };

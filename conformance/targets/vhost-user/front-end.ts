@@ -2,7 +2,8 @@
 // end's own (DRIVER_OK starts the rings, 0 stops them); features, configuration, rings and memory are the back end's.
 
 import type { Answer } from '../../../spec/units.ts';
-import type { Observation, Settle, Stimulus } from '../../../spec/vocabulary.ts';
+import type { Observation, Settle, Settled, Stimulus } from '../../../spec/vocabulary.ts';
+import { type Waits, waited } from '../host/lanes.ts';
 import type { Libc } from '../host/libc.ts';
 import type { SocketAddress } from '../host/unix-socket.ts';
 import { goneOf } from './connection.ts';
@@ -25,9 +26,9 @@ export interface FrontEnd {
   /** The first bytes of configuration space, or undefined where there are not so many. */
   readonly config: (size: number) => Buffer | undefined;
   /** A device after reset; `mask`: the feature bits to pass on. Throws `Gone` and what connecting throws. */
-  readonly reset: (memory: { readonly size: number; readonly fill: number }, mask: bigint, sizeMax: number) => void;
+  readonly reset: (memory: { readonly size: number; readonly fill: number }, mask: bigint, sizeMax: number) => Waits<void>;
   /** Applies one of them; those after it tell what may be asked for in the same breath. */
-  readonly apply: (stimuli: readonly Stimulus[], which: number, meanwhile?: () => void) => Answer;
+  readonly apply: (stimuli: readonly Stimulus[], which: number) => Waits<Answer>;
   readonly close: () => void;
 }
 
@@ -76,9 +77,9 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     }
     return link;
   };
-  const start = (which: ReadonlyMap<number, Ring>): void => {
+  const start = function* (which: ReadonlyMap<number, Ring>): Waits<void> {
     const to = connected();
-    to.stop([...which.keys()].filter((queue) => started.has(queue)));
+    yield* to.stop([...which.keys()].filter((queue) => started.has(queue)));
     to.start(accepted, which);
     for (const queue of which.keys()) {
       const bell = to.bells[queue];
@@ -86,15 +87,15 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     }
   };
   /** What a reset does to the writeback field: no message of vhost-user resets configuration, so that the front end writes what it read first. */
-  const restore = (): void => {
+  const restore = function* (): Waits<void> {
     if (original === undefined) return;
-    if (config(writeback.size)?.[writeback.at] !== original) {
+    if ((yield* config(writeback.size))?.[writeback.at] !== original) {
       connected().connection.post([setConfig(writeback.at, Uint8Array.of(original))]);
-      connected().connection.roundTrip();
+      yield* connected().connection.roundTrip();
     }
     original = undefined;
   };
-  const stop = (): void => {
+  const stop = function* (): Waits<void> {
     live = false;
     rings.clear();
     accepted = 0n;
@@ -103,23 +104,23 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     // PROTOCOL_F_RESET_DEVICE: a reset that has to cure is a new connection.
     const cure = unproved.size > 0;
     unproved.clear();
-    connected().stop([...started.keys()]);
+    yield* connected().stop([...started.keys()]);
     started.clear();
     if (cure) drop();
     connected();
-    restore();
+    yield* restore();
   };
-  const config = (size: number): Buffer | undefined => {
+  const config = function* (size: number): Waits<Buffer | undefined> {
     const to = connected();
     if (!to.config || size > configSizeMax) return undefined;
-    const reply = to.connection.ask('GET_CONFIG', getConfig(size));
+    const reply = yield* to.connection.ask('GET_CONFIG', getConfig(size));
     return reply.length < configHeaderSize + size ? undefined : Buffer.from(reply.subarray(configHeaderSize, configHeaderSize + size));
   };
   /**
    * The bytes of a read, up to its last one. Reads in a row, of fields that have nothing in common, are one message: it brings
    * everything up to the last byte, and each message costs the back end some 20 µs. A field that is read again is asked for again.
    */
-  const configFor = (stimuli: readonly Stimulus[], which: number): Buffer | undefined => {
+  const configFor = function* (stimuli: readonly Stimulus[], which: number): Waits<Buffer | undefined> {
     const s = stimuli[which];
     if (s?.do !== 'virtio.config.read') return undefined;
     if (ahead !== undefined && ahead.reads.shift() === s) return ahead.bytes;
@@ -133,8 +134,8 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
       together.push(next);
       size = Math.max(size, next.at + next.width);
     }
-    const bytes = config(size);
-    if (bytes === undefined) return size === s.at + s.width ? undefined : config(s.at + s.width);
+    const bytes = yield* config(size);
+    if (bytes === undefined) return size === s.at + s.width ? undefined : yield* config(s.at + s.width);
     if (together.length > 1) ahead = { bytes, reads: together.slice(1) };
     return bytes;
   };
@@ -149,23 +150,23 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     return false;
   };
   /** What an earlier program left running must not write into the next one's memory. A closed connection is as good as a stop. */
-  const halt = (): void => {
-    const rest = (): void => {
-      if (busy) settle(settling(), { do: 'settle' }, new Set());
+  const halt = function* (): Waits<void> {
+    const rest = function* (): Waits<void> {
+      if (busy) yield* settle(settling(), { do: 'settle' }, new Set());
       busy = false;
     };
     try {
-      rest();
-      if (memory !== undefined) stop();
+      yield* rest();
+      if (memory !== undefined) yield* stop();
     } catch (error) {
       if (goneOf(error)?.gone !== 'closed') throw error;
       drop();
-      rest();
+      yield* rest();
     }
   };
 
-  const reset: FrontEnd['reset'] = (wanted, offered, largest) => {
-    halt();
+  const reset: FrontEnd['reset'] = function* (wanted, offered, largest) {
+    yield* halt();
     if (memory?.size !== wanted.size) {
       drop();
       memory?.retire();
@@ -173,23 +174,23 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     }
     mask = offered;
     sizeMax = largest;
-    stop();
+    yield* stop();
     held().fill(wanted.fill);
   };
 
   /** Whether what was waited for, and came, says that everything available on the ring is used. */
   const usedUp = (ring: Ring, wish: Settle): boolean =>
     wish.until?.some(({ at, value }) => at === ring.used + indexAt && value === held().word(ring.avail + indexAt)) === true;
-  const settled = (wish: Settle): Answer => {
+  const settled = function* (wish: Settle): Waits<Answer> {
     const called = new Set<number>();
-    let by: ReturnType<typeof settle>;
+    let by: Settled['by'] | 'ended';
     try {
-      by = settle(settling(), wish, called);
+      by = yield* settle(settling(), wish, called);
     } catch (error) {
       if (goneOf(error)?.gone !== 'closed') throw error;
       for (const [queue, bell] of started) if (bell.call.take()) called.add(queue);
       drop();
-      by = settle(settling(), wish, called);
+      by = yield* settle(settling(), wish, called);
     }
     if (by === 'ended') return { broke: 'the back end process ended' };
     if (by !== 'bound') busy = false;
@@ -202,7 +203,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     return { saw };
   };
 
-  const act = (stimuli: readonly Stimulus[], which: number): Answer => {
+  const act = function* (stimuli: readonly Stimulus[], which: number): Waits<Answer> {
     const s = stimuli[which] as Stimulus;
     switch (s.do) {
       case 'memory.write':
@@ -216,12 +217,12 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
         return nothing;
       }
       case 'settle':
-        return settled(s);
+        return yield* settled(s);
       case 'virtio.status.write':
-        if (s.value === 0) stop();
+        if (s.value === 0) yield* stop();
         else if ((s.value & DRIVER_OK) !== 0 && !live && link !== undefined) {
           live = true;
-          start(rings);
+          yield* start(rings);
         }
         return nothing;
       case 'virtio.features.read':
@@ -231,15 +232,15 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
         return nothing;
       case 'virtio.config.read': {
         if (link === undefined) return { unsupported: closed };
-        const bytes = configFor(stimuli, which)?.subarray(s.at, s.at + s.width);
+        const bytes = (yield* configFor(stimuli, which))?.subarray(s.at, s.at + s.width);
         if (bytes === undefined) return { unsupported: 'the back end has no configuration there' };
         return { saw: [{ saw: 'virtio.config', at: s.at, bytes: new Uint8Array(bytes) }] };
       }
       case 'virtio.config.write':
         if (link === undefined) return nothing;
-        original ??= config(writeback.size)?.[writeback.at];
+        original ??= (yield* config(writeback.size))?.[writeback.at];
         link.connection.post([setConfig(s.at, s.bytes)]);
-        link.connection.roundTrip();
+        yield* link.connection.roundTrip();
         return nothing;
       case 'virtq.read': {
         const exists = s.queue < queues;
@@ -249,7 +250,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
         if (s.queue >= queues || s.size < 1 || s.size > sizeMax) return nothing;
         const ring = { size: s.size, desc: s.desc, avail: s.avail, used: s.used, base: s.base ?? 0 };
         rings.set(s.queue, ring);
-        if (live) start(new Map([[s.queue, ring]]));
+        if (live) yield* start(new Map([[s.queue, ring]]));
         return nothing;
       }
       case 'virtio.status.read':
@@ -262,20 +263,18 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   return {
     features: () => connected().features,
     queues: () => queues,
-    config,
+    config: (size) => waited(config(size)),
     reset,
-    apply: (stimuli, which, meanwhile) => {
-      // What was kicked takes its time: what else there is to do is done before looking.
-      if (busy && stimuli[which]?.do === 'settle') meanwhile?.();
+    apply: function* (stimuli, which) {
       try {
-        return act(stimuli, which);
+        return yield* act(stimuli, which);
       } catch (error) {
         const end = goneOf(error);
         if (end === undefined) throw error;
         drop();
         if (end.gone !== 'closed') return { broke: end.message };
         if (ended()) return { broke: 'the back end process ended' };
-        return act(stimuli, which);
+        return yield* act(stimuli, which);
       }
     },
     close: () => {

@@ -5,6 +5,7 @@ import type { EventFd } from '../host/eventfd.ts';
 import { openEventFd } from '../host/eventfd.ts';
 import type { Libc } from '../host/libc.ts';
 import { connectUnix, type SocketAddress } from '../host/unix-socket.ts';
+import { type Waits, waited } from '../host/lanes.ts';
 import { type Connection, converse, type Post } from './connection.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import {
@@ -49,7 +50,7 @@ export interface Link {
   /** Accepts features and starts rings. The back end handles it before any message, and before any kick, that comes later. */
   readonly start: (accepted: bigint, rings: ReadonlyMap<number, Ring>) => void;
   /** Stops rings and forgets their notifications; done when it returns. */
-  readonly stop: (queues: readonly number[]) => void;
+  readonly stop: (queues: readonly number[]) => Waits<void>;
   readonly close: () => void;
 }
 
@@ -77,7 +78,7 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
     for (let i = 0; i < queues; i++) bells.push({ kick: openEventFd(libc), call: openEventFd(libc) });
 
     /** Makes the queues silent: libvhost-user signals once when it is given the descriptor of calls, so give it and drain. */
-    const hush = (which: readonly number[], before: readonly Post[], replies: () => void): void => {
+    const hush = function* (which: readonly number[], before: readonly Post[], replies: () => void): Waits<void> {
       const posts: Post[] = [...before];
       // Descriptors travel with the first byte of what is sent at once: each needs a message of its own in front.
       let waiting: { readonly message: Buffer; readonly fd: number } | undefined;
@@ -90,6 +91,7 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
       if (waiting === undefined) posts.push({ messages: [bare('GET_FEATURES')], fds: [] });
       else posts.push({ messages: [waiting.message, bare('GET_FEATURES')], fds: [waiting.fd] });
       connection.postAll(posts);
+      yield* connection.arriving();
       replies();
       connection.reply('GET_FEATURES');
       for (const queue of which) {
@@ -97,7 +99,7 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
         bells[queue]?.call.take();
       }
     };
-    hush([...bells.keys()], [], () => undefined);
+    waited(hush([...bells.keys()], [], () => undefined));
 
     // What the back end was told already and keeps: a message costs it some 10 µs.
     let told: bigint | undefined;
@@ -122,10 +124,10 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
       }
       if (posts.length > 0) connection.postAll(posts);
     };
-    const stop: Link['stop'] = (stopping) => {
+    const stop: Link['stop'] = function* (stopping) {
       if (stopping.length === 0) return;
       const ask: Post = { messages: stopping.map((queue) => vringState('GET_VRING_BASE', queue, 0)), fds: [] };
-      hush(stopping, [ask], () => stopping.forEach(() => connection.reply('GET_VRING_BASE')));
+      yield* hush(stopping, [ask], () => stopping.forEach(() => connection.reply('GET_VRING_BASE')));
     };
     return {
       connection,

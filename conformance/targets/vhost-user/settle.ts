@@ -3,6 +3,7 @@
 
 import type { Settle, Settled } from '../../../spec/vocabulary.ts';
 import { readable } from '../host/eventfd.ts';
+import type { Waits } from '../host/lanes.ts';
 import type { Libc } from '../host/libc.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import type { Bells, Link } from './link.ts';
@@ -38,7 +39,7 @@ const idle = (s: Settling): boolean | 'ended' => {
 };
 
 /** Waits; `called` collects the queues that interrupted. Throws `Gone` where the connection ends meanwhile. */
-export const settle = (s: Settling, wish: Settle, called: Set<number>): Evidence => {
+export const settle = function* (s: Settling, wish: Settle, called: Set<number>): Waits<Evidence> {
   const until = wish.until ?? [];
   const listen = (): void => {
     for (const [queue, bell] of s.bells) if (bell.call.take()) called.add(queue);
@@ -49,9 +50,9 @@ export const settle = (s: Settling, wish: Settle, called: Set<number>): Evidence
     return until.length > 0 && reached() && (wish.interrupt !== true || called.size > 0);
   };
   /** Everything wished for is there, and the back end has answered once more since. */
-  const answered = (): boolean => {
+  const answered = function* (): Waits<boolean> {
     if (until.length === 0 || s.link === undefined || !reached()) return false;
-    s.link.connection.roundTrip();
+    yield* s.link.connection.roundTrip();
     return satisfied();
   };
   const waits = [...s.bells.values()].map((bell) => bell.call.fd);
@@ -60,13 +61,13 @@ export const settle = (s: Settling, wish: Settle, called: Set<number>): Evidence
   let by: Evidence | undefined;
   const start = performance.now();
   while (by === undefined) {
-    for (let spin = 0; spin < spins && until.length > 0 && !reached(); spin++);
-    if (answered()) {
+    for (let spin = 0; spin < spins && until.length > 0 && !reached(); spin++) yield;
+    if (yield* answered()) {
       by = 'until';
       break;
     }
     // Nothing is owed to us here, so that a readable socket means its end: the round trip tells how.
-    if (s.link !== undefined && readable(s.libc, [s.link.connection.fd], 0)) s.link.connection.roundTrip();
+    if (s.link !== undefined && readable(s.libc, [s.link.connection.fd], 0)) yield* s.link.connection.roundTrip();
     if (until.length > 0 && wish.interrupt === true && called.size === 0 && readable(s.libc, waits, 1)) {
       listen();
       continue;
@@ -75,6 +76,7 @@ export const settle = (s: Settling, wish: Settle, called: Set<number>): Evidence
     if (asleep === 'ended') by = 'ended';
     else if (asleep) by = satisfied() ? 'until' : 'idle';
     else if (performance.now() - start > bound) by = 'bound';
+    else yield;
   }
   listen();
   return by;

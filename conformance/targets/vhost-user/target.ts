@@ -4,6 +4,7 @@
 import type { Answer, Capability, Granted, Hello, MachineConfig, Target } from '../../../spec/units.ts';
 import type { BlkMachine, VirtioMachine } from '../../../spec/virtio/vocabulary.ts';
 import type { Stimulus } from '../../../spec/vocabulary.ts';
+import { abreast, type Lane, waited } from '../host/lanes.ts';
 import { type Libc, loadLibc } from '../host/libc.ts';
 import { probeHost } from '../host/probe.ts';
 import { addressOf } from '../host/unix-socket.ts';
@@ -11,7 +12,6 @@ import { goneOf } from './connection.ts';
 import { type FrontEnd, frontEnd } from './front-end.ts';
 import { program, startStorageDaemon, type StorageDaemon, versionOf } from './storage-daemon.ts';
 
-type Reset = Awaited<ReturnType<Target['reset']>>;
 /** A machine that stands, or why it cannot. */
 type Opened = { readonly front: FrontEnd; readonly blk: () => BlkMachine; readonly daemon?: StorageDaemon };
 
@@ -27,8 +27,10 @@ const VIRTIO_BLK_F_BLK_SIZE = 1n << 6n;
 const queueSizeMax = 1024;
 const memoryMax = 256 << 20;
 const sectorsMax = 1 << 17;
-/** Daemons that stay alive, least recently used first out. */
-const poolSize = 4;
+/** Daemons that stay alive, least recently used first out: the suites of a block device have six kinds of disk. */
+const poolSize = 12;
+/** Programs side by side: while one daemon is at work, we are at work for the other. */
+const lanesOf = 2;
 
 const offers: readonly Capability[] = ['memory.seen', 'virtio.blk', 'virtio.interrupt.queue', 'virtq.base'];
 
@@ -42,63 +44,81 @@ const refusal = (machine: MachineConfig): string | undefined => {
 
 const adapter = (
   hello: Hello,
-  open: (virtio: VirtioMachine) => Opened | { readonly unsupported: string },
+  lanes: number,
+  open: (virtio: VirtioMachine, lane: number) => Opened | { readonly unsupported: string },
   lost: (opened: Opened) => void,
   close: () => Promise<void>,
 ): Target => {
-  let current: Opened | undefined;
-  const one = (stimuli: readonly Stimulus[], which: number, meanwhile?: () => void): Answer => {
-    if (current === undefined) return { broke: 'no machine: reset comes first' };
-    const answer = current.front.apply(stimuli, which, meanwhile);
-    if ('broke' in answer) {
-      lost(current);
-      current = undefined;
-    }
-    return answer;
+  const laneOf = (number: number, machine: MachineConfig): Lane => {
+    let current: Opened | undefined;
+    return {
+      reset: function* () {
+        current = undefined;
+        const why = refusal(machine);
+        if (why !== undefined || machine.virtio === undefined) return { unsupported: why ?? '' };
+        const mask = maskOf(machine.virtio.offer);
+        const { queueSizeMax: sizeMax } = machine.virtio;
+        const opened = open(machine.virtio, number);
+        if ('unsupported' in opened) return opened;
+        try {
+          yield* opened.front.reset({ size: machine.memory, fill: machine.fill }, mask, sizeMax);
+          opened.daemon?.restore();
+          const features = opened.front.features() & mask;
+          const granted: Granted = {
+            memory: { size: machine.memory, fill: machine.fill, seen: 'compared' },
+            level: 'vhost-user',
+            reset: 'device',
+            offers: hello.offers,
+            virtio: { device: 'blk', offer: features, queueSizeMax: sizeMax, queues: opened.front.queues(), blk: opened.blk() },
+          };
+          current = opened;
+          return { granted };
+        } catch (error) {
+          const said = opened.daemon?.log() ?? '';
+          lost(opened);
+          const end = goneOf(error);
+          if (end === undefined) {
+            if (error instanceof Error && 'code' in error) return { broke: `the back end cannot be reached: ${error.message}` };
+            throw error;
+          }
+          if (said !== '' && end.gone === 'closed') return { unsupported: `${hello.name} refused the machine: ${said}` };
+          return { broke: end.message };
+        }
+      },
+      applyAll: function* (stimuli) {
+        const answers: Answer[] = [];
+        for (let i = 0; i < stimuli.length; i++) {
+          const answer: Answer =
+            current === undefined ? { broke: 'no machine: reset comes first' } : yield* current.front.apply(stimuli, i);
+          answers.push(answer);
+          if (!('broke' in answer)) continue;
+          if (current !== undefined) lost(current);
+          current = undefined;
+          break;
+        }
+        return answers;
+      },
+    };
   };
-  const reset = (machine: MachineConfig): Reset => {
-    current = undefined;
-    const why = refusal(machine);
-    if (why !== undefined || machine.virtio === undefined) return { unsupported: why ?? '' };
-    const mask = maskOf(machine.virtio.offer);
-    const { queueSizeMax: sizeMax } = machine.virtio;
-    const opened = open(machine.virtio);
-    if ('unsupported' in opened) return opened;
-    try {
-      opened.front.reset({ size: machine.memory, fill: machine.fill }, mask, sizeMax);
-      opened.daemon?.restore();
-      const features = opened.front.features() & mask;
-      const granted: Granted = {
-        memory: { size: machine.memory, fill: machine.fill, seen: 'compared' },
-        level: 'vhost-user',
-        reset: 'device',
-        offers: hello.offers,
-        virtio: { device: 'blk', offer: features, queueSizeMax: sizeMax, queues: opened.front.queues(), blk: opened.blk() },
-      };
-      current = opened;
-      return { granted };
-    } catch (error) {
-      const said = opened.daemon?.log() ?? '';
-      lost(opened);
-      const end = goneOf(error);
-      if (end === undefined) {
-        if (error instanceof Error && 'code' in error) return { broke: `the back end cannot be reached: ${error.message}` };
-        throw error;
-      }
-      if (said !== '' && end.gone === 'closed') return { unsupported: `${hello.name} refused the machine: ${said}` };
-      return { broke: end.message };
-    }
+  /** The lane of the verbs that do one thing at a time. */
+  let alone: Lane | undefined;
+  const applyAll = (stimuli: readonly Stimulus[]): readonly Answer[] =>
+    alone === undefined ? [{ broke: 'no machine: reset comes first' }] : waited(alone.applyAll(stimuli));
+  return {
+    hello,
+    reset: (machine) => {
+      alone = laneOf(0, machine);
+      return waited(alone.reset());
+    },
+    apply: (stimulus) => applyAll([stimulus])[0] ?? { broke: 'no answer' },
+    applyAll,
+    sideBySide: (machine, programs) =>
+      abreast(
+        Array.from({ length: lanes }, (_, number) => laneOf(number, machine)),
+        programs,
+      ),
+    close,
   };
-  const applyAll = (stimuli: readonly Stimulus[], meanwhile?: () => void): readonly Answer[] => {
-    const answers: Answer[] = [];
-    for (let i = 0; i < stimuli.length; i++) {
-      const answer = one(stimuli, i, meanwhile);
-      answers.push(answer);
-      if ('broke' in answer) break;
-    }
-    return answers;
-  };
-  return { hello, reset, apply: (stimulus) => one([stimulus], 0), applyAll, close };
 };
 
 const ready = async (): Promise<Libc> => {
@@ -133,12 +153,12 @@ export const qsdTarget = async (): Promise<Target> => {
     const done = opened.daemon.close().finally(() => closing.delete(done));
     closing.add(done);
   };
-  const open = (virtio: VirtioMachine): Opened | { readonly unsupported: string } => {
+  const open = (virtio: VirtioMachine, lane: number): Opened | { readonly unsupported: string } => {
     const { sectors, readOnly, blockSize } = virtio.blk;
     if (virtio.blk.disk !== 'pattern') return { unsupported: 'a disk of unknown content' };
     if (sectors < 1 || sectors > sectorsMax) return { unsupported: `a disk of ${sectors} sectors: 1 to ${sectorsMax} are possible` };
     const shape = { sectors, readOnly, blockSize, queues: virtio.queues };
-    const key = JSON.stringify(shape);
+    const key = `${lane} ${JSON.stringify(shape)}`;
     const known = pool.get(key);
     pool.delete(key);
     const opened =
@@ -159,7 +179,7 @@ export const qsdTarget = async (): Promise<Target> => {
     for (const [key, one] of pool) if (one === opened) dismiss(key);
   };
   const hello: Hello = { protocol: 1, name: 'qsd', version: found.version, offers: [...offers, 'disk.seen'] };
-  return adapter(hello, open, lost, async () => {
+  return adapter(hello, lanesOf, open, lost, async () => {
     for (const key of pool.keys()) dismiss(key);
     await Promise.all(closing);
   });
@@ -185,7 +205,7 @@ export const vhostUserTarget = async (path: string): Promise<Target> => {
   const libc = await ready();
   const front = frontEnd(libc, { address: addressOf(path), pid: 0, quiet: 50 });
   try {
-    front.reset({ size: 4096, fill: 0 }, 0n, queueSizeMax);
+    waited(front.reset({ size: 4096, fill: 0 }, 0n, queueSizeMax));
     stranger(front);
   } catch (error) {
     front.close();
@@ -197,6 +217,7 @@ export const vhostUserTarget = async (path: string): Promise<Target> => {
   const opened: Opened = { front, blk: () => stranger(front) };
   return adapter(
     hello,
+    1, // a back end serves one front end at a time
     () => opened,
     () => front.close(), // the next reset connects again
     async () => front.close(),
