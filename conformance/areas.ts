@@ -16,6 +16,7 @@ import { blkSuite } from './virtio/blk.ts';
 import { mmioSuite } from './virtio/mmio.ts';
 import { pciSuite } from './virtio/pci.ts';
 import { vtdSuite } from './vt-d/suite.ts';
+import { vtdSweepSuite } from './vt-d/sweep-suite.ts';
 
 const area = <G>(a: Area<G>): Area<never> => a as unknown as Area<never>;
 const suite = <C extends Choice>(s: Suite<C>): Suite => s as unknown as Suite;
@@ -38,6 +39,7 @@ export const suites: readonly Suite[] = [
   suite(instructionsSuite),
   suite(monitorSuite),
   suite(vtdSuite),
+  suite(vtdSweepSuite),
 ];
 
 /** Whether a dotted id is, or lies below, one of the prefixes. No prefixes: everything. */

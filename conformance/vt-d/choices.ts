@@ -125,6 +125,7 @@ export type VtdChoice =
   | { readonly op: 'silence'; readonly requester: number; readonly answers: boolean }
   | { readonly op: 'function'; readonly requester: number; readonly what: number; readonly n: number }
   | { readonly op: 'scene'; readonly what: Scene; readonly n: number }
+  | { readonly op: 'sweep'; readonly what: string; readonly n: number }
   | { readonly op: 'reset' }
   | { readonly op: 'settle' }
   | { readonly op: 'violate'; readonly duty: string; readonly n: number };

@@ -12,6 +12,8 @@ import { afterContext, afterInterrupt, everything, type Invalidation, invalidate
 import { clear, command, look, prepare, setEvent, setRoot, shield, stopWith } from './registers.ts';
 import { request } from './requests.ts';
 import { scene, SCENE_PAGES } from './scenes.ts';
+import { sweep } from './sweeps.ts';
+import { SWEEP_PAGES } from './sweep-path.ts';
 import { addressOf, type Device, fresh, is, PAGES, peek, pick, poke, read, type Software, software, type Space, turn } from './software.ts';
 import { changed, leafEntry, map, protect, remap, resize, tableEntry, unmap } from './tables.ts';
 import { violate } from './violations.ts';
@@ -236,6 +238,8 @@ function lower(sw: Software, c: VtdChoice): void {
       return functionOf(sw, c.requester, c.what, c.n);
     case 'scene':
       return scene(sw, c.what, c.n);
+    case 'sweep':
+      return sweep(sw, c.what, c.n);
     case 'reset':
       return again(sw);
     case 'settle':
@@ -249,9 +253,10 @@ function lower(sw: Software, c: VtdChoice): void {
 export function* playVtd(choices: readonly VtdChoice[], granted: Granted): Player<VtdChoice> {
   const sw = software(granted);
   // Set aside before other tables take what there is.
-  if (sw.rich && choices.some((c) => c.op === 'scene')) {
+  const pages = choices.some((c) => c.op === 'sweep') ? SWEEP_PAGES : choices.some((c) => c.op === 'scene') ? SCENE_PAGES : 0;
+  if (sw.rich && pages > 0) {
     sw.scene = sw.nextPage;
-    sw.nextPage += SCENE_PAGES;
+    sw.nextPage += pages;
   }
   const step = (plan?: VtdChoice): Step<VtdChoice> => {
     const done = sw.out;

@@ -31,6 +31,8 @@ export const shapeOf = (c: VtdChoice): string => {
       return `command-${c.what}`;
     case 'scene':
       return `scene-${c.what}`;
+    case 'sweep':
+      return `sweep-${c.what}`;
     case 'queue':
       return `queue-${c.fault}`;
     case 'violate':

@@ -92,10 +92,12 @@ const explain = (g: VtdGhost, memory: Memory, at: bigint, bytes: Uint8Array, eve
       if (last === undefined || (last.rule !== undefined && e.rule === undefined)) last = e;
       if (e.rule === undefined) break;
     }
-    if (last !== undefined) {
+    // A request whose way is not known may be what only an excluded way of another would show.
+    if (last !== undefined && (last.rule === undefined || !unknowable(g))) {
       see(g, last, events);
       continue;
     }
+    last = undefined;
     if (flags(g, memory, where) || unknowable(g) || g.queue.unknown !== undefined) continue;
     const from = g.open.findLast(({ pending: p }) => p.event.do === 'dma.write' && p.event.bytes.includes(byte));
     if (from === undefined) fine = false;

@@ -43,12 +43,13 @@ export const canonical = (at: bigint, levels: 4 | 5): boolean => {
   return BigInt.asUintN(64, BigInt.asIntN(width, at)) === at;
 };
 const reserved = (u: Unit, w: FirstStage, e: bigint, level: number, leaf: boolean): 'yes' | 'no' | 'unclear' => {
-  let bad = mask(51, 12) & ~mask(u.a.haw - 1, 12);
-  // In a large page bit 12 is PAT; the address bits below its size are reserved. Nested, the address is a guest's: not bound by the host width.
-  if (leaf && level > 1) bad |= mask(11 + 9 * (level - 1), 13);
-  if (w.through !== undefined) bad &= ~mask(51, 48) | mask(11 + 9 * (level - 1), 13);
+  const wide = mask(51, 12) & ~mask(u.a.haw - 1, 12);
+  // In a large page bit 12 is PAT; the address bits below its size are reserved.
+  const inner = leaf && level > 1 ? mask(11 + 9 * (level - 1), 13) : 0n;
   if (bit(e, 7) && (level > 3 || (level === 3 && !u.a.fl1gp))) return 'yes';
-  if ((e & bad) !== 0n) return 'yes';
+  if ((e & inner) !== 0n) return 'yes';
+  // Nested, the address is a guest's: whether the host width binds it is not said.
+  if ((e & wide) !== 0n) return w.through === undefined ? 'yes' : 'unclear';
   return bit(e, 63) && !w.nxe ? 'unclear' : 'no';
 };
 /** The rights that all levels together give; reasons why the request has not got them. */

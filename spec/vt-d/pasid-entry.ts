@@ -47,6 +47,10 @@ export const wrong = (u: Unit, w: readonly bigint[]): { readonly reasons: readon
     (q1 & mask(63, 25)) !== 0n ||
     (q0 & mask(5, 5)) !== 0n ||
     (!a.slads && bit(q0, 9)) ||
+    // ERE, SRE and EAFE are reserved where the unit does not support them, by the field's own description.
+    (!a.ers && bit(q2, 1)) ||
+    (!a.srs && bit(q2, 0)) ||
+    (!bit(a.ecap, 34) && bit(q2, 7)) ||
     (pgtt === 4 && !supported(u, aw)) ||
     (!second && (q0 & mask(63, a.haw)) !== 0n) ||
     (!first && (q2 & mask(63, a.haw)) !== 0n);

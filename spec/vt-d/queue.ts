@@ -10,8 +10,8 @@ import type { Descriptor } from './descriptors.ts';
 import { descriptor } from './descriptors.ts';
 import { queueFailed } from './faults.ts';
 import { absent } from './functions.ts';
-import type { VtdGhost } from './ghost.ts';
-import { stored32, stored64 } from './ghost.ts';
+import type { Pointer, VtdGhost } from './ghost.ts';
+import { IRTPS, status, stored32, stored64 } from './ghost.ts';
 import { FECTL, IECTL, IQA, IQT, bit, field, mask } from './layout.ts';
 import { arises } from './line.ts';
 
@@ -21,13 +21,19 @@ export const derivedOf = (what: Invalidation['what'], by: 'register' | 'queue'):
   what: what === 'piotlb' ? 'iotlb' : what,
   by,
 });
+const scalableRoot = (root: Pointer | undefined): boolean => field(root?.value ?? 0n, 11, 10) === 1;
+const scalableMode = (g: VtdGhost): boolean => scalableRoot(g.roots[0]);
 /** An invalidation is complete: it was asked for at `time`. */
 export const complete = (g: VtdGhost, what: Invalidation, time: number): void => {
   dropped(g.caches, what, time);
-  g.tables.floor = allSince(g.caches, g.a.smts, g.a.ir);
+  // A cache that nothing was ever put into holds nothing: PASID entries without scalable mode, interrupt entries without a table.
+  g.tables.floor = allSince(
+    g.caches,
+    g.roots.some((r) => r.until > g.tables.floor && scalableRoot(r)),
+    g.a.ir && status(g, IRTPS),
+  );
   g.roots = g.roots.filter((r, i) => i < 3 || r.until > g.tables.floor);
 };
-const scalableMode = (g: VtdGhost): boolean => field(g.roots[0]?.value ?? 0n, 11, 10) === 1;
 
 const stop = (g: VtdGhost, what: 'iqe' | 'ite'): void => {
   if (g.faultsUnknown === undefined) g.faults = queueFailed(g.faults, what, masked(g, FECTL));

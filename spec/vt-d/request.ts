@@ -134,7 +134,7 @@ export const prepare = (g: VtdGhost, memory: Memory, e: MemoryRequest): Pending 
     // Four bytes written there are an interrupt request.
     if (q.write && !q.read && length === 4 && interruptRange(at) && e.pasid === undefined) unknown ??= 'a write to interrupt addresses';
     unknown ??= r.unknown;
-    touched.push(...r.touched);
+    for (const t of r.touched) touched.push(t);
     const reaches: Reach[] = [];
     const blocks: Block[] = [];
     const excluded: Outcome[] = [];

@@ -154,7 +154,11 @@ export const secondStage = (
           // A large page that reaches into the range may be refused whole.
           if (base <= 0xfeefffffn && base + size > 0xfee00000n) blocked(w.reasons.interrupt, alive);
         }
-        if (!denied) leaves.push({ at: out, size, read: state.read, write: state.write, killer: alive });
+        if (
+          !denied &&
+          !leaves.some((l) => l.at === out && l.size === size && l.killer === alive && l.read === state.read && l.write === state.write)
+        )
+          leaves.push({ at: out, size, read: state.read, write: state.write, killer: alive });
       }
       const on = w.flags === true;
       const dirtied = on && mayLeaf ? D : 0n;
