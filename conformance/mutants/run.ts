@@ -84,7 +84,7 @@ export const tryMutants = async (
     try {
       for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
         const numbers = spread(plan.reaching.get(mutant.id) ?? [], most(mutant));
-        const trial = await asked(worker, { id: mutant.id, early: plan.early.has(mutant.id), numbers });
+        const trial = await asked(worker, { id: mutant.id, numbers });
         if (trial === undefined) worker = start(beginning);
         note({ mutant, noticedBy: named(trial), reachedBy: numbers.length, programs: trial?.programs ?? 0 });
       }

@@ -53,7 +53,7 @@ const offence = (played: Played, number: number, unsupported: ReadonlySet<string
 };
 
 export interface Bench {
-  try(id: string, early: boolean, numbers: readonly number[]): Promise<Trial>;
+  try(id: string, numbers: readonly number[]): Promise<Trial>;
 }
 export const createBench = (
   code: string,
@@ -62,23 +62,19 @@ export const createBench = (
 ): Bench => {
   const lacking = new Set(unsupported);
   const programAt = programsFrom(suites);
-  let shared: ReturnType<typeof evaluate> | undefined;
-  const build = (id: string, early: boolean): ReturnType<typeof evaluate> => {
-    if (!early) {
-      mutantSwitch.activeMutant = undefined;
-      shared ??= evaluate(code);
-    }
+  // Anew for each: what the reference works out once, and keeps by instruction or form, must be this mutant's own and nobody's after it.
+  const build = (id: string): ReturnType<typeof evaluate> => {
     mutantSwitch.activeMutant = id;
     mutantSwitch.left = evaluations;
-    return early ? evaluate(code) : (shared as ReturnType<typeof evaluate>);
+    return evaluate(code);
   };
   return {
-    async try(id, early, numbers) {
+    async try(id, numbers) {
       let programs = 0;
       const refusals = new Map<number, string>();
       const ran = new Set<number>();
       try {
-        const reference = build(id, early);
+        const reference = build(id);
         const targets = suites.map(() => targetOver(reference, 'ref'));
         const judge = createJudge(areas);
         for (const number of numbers) {

@@ -7,7 +7,7 @@ import { type Bench, createBench } from './trial.ts';
 
 export type Order =
   | ({ readonly area: string; readonly code: string } & Pick<Plan, 'places' | 'unsupported'>)
-  | { readonly id: string; readonly early: boolean; readonly numbers: readonly number[] };
+  | { readonly id: string; readonly numbers: readonly number[] };
 
 let bench: Bench | undefined;
 const obey = async (order: Order): Promise<void> => {
@@ -18,7 +18,7 @@ const obey = async (order: Order): Promise<void> => {
     return;
   }
   if (bench === undefined) throw new Error('a mutant before the area');
-  process.send?.(await bench.try(order.id, order.early, order.numbers));
+  process.send?.(await bench.try(order.id, order.numbers));
 };
 process.on('message', (order: Order) => void obey(order));
 process.on('disconnect', () => process.exit(0));
