@@ -87,7 +87,7 @@ export const openBatch = (owner: Owner): Batch => {
         const why = many ? `more than ${owner.runsMax} runs of one program` : owner.refuses(stimulus, writes);
         if (why !== undefined) plan.push({ unsupported: why });
         else {
-          fits = e.run((stimulus as Run & { state: CpuState }).state);
+          fits = e.run((stimulus as Run & { state: CpuState }).state, stimulus.limit);
           plan.push(undefined);
           runs++;
         }

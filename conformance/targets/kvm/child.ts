@@ -4,10 +4,11 @@
 import { existsSync } from 'node:fs';
 import { bindChild } from '../host/child.ts';
 import { openKvm } from '../host/kvm.ts';
-import { knownMemory } from './guest-memory.ts';
+import { knownMemory, type Range } from './guest-memory.ts';
 import { specialCode } from './special-code.ts';
 import { at, control, kind, op, recordAt, recordBytes, requestAt, sharedBytes, sregs } from './layout.ts';
-import { type Ended, openVcpu, type Stops, tickMs } from './vcpu.ts';
+import { tickMs } from './patience.ts';
+import { type Ended, openVcpu, type Stops } from './vcpu.ts';
 
 /** Largest guest memory, bytes. */
 export const memoryMax: number = 4 << 20;
@@ -34,7 +35,23 @@ const serve = async (): Promise<void> => {
   if (kvm === undefined) return;
   const emulates = modules.includes('kvm_pvm');
   const memory = knownMemory(kvm.memory);
-  const vcpu = openVcpu(kvm, emulates, memory.furnished);
+  /** False once KVM's log of written pages was seen to miss one: then all memory is compared after every run. */
+  let logged = true;
+  /** Pages written in this run, one bit each. */
+  const written = new Uint32Array(memoryMax >> 17);
+  const dirtied = (): Uint32Array | undefined => {
+    if (!logged) return undefined;
+    const now = kvm.dirtyPages();
+    for (let w = 0; w < written.length; w++) written[w] = (written[w] as number) | (now[w] as number);
+    return now;
+  };
+  const changes = (): readonly Range[] => {
+    dirtied();
+    const found = memory.changes(logged ? written : undefined);
+    written.fill(0);
+    return found;
+  };
+  const vcpu = openVcpu(kvm, emulates, memory.furnished, dirtied);
   const entries = kvm.cpuid.readUInt32LE(0);
   const leaves = Array.from({ length: entries }, (_, i) => Array.from({ length: 7 }, (_, k) => kvm.cpuid.readUInt32LE(8 + 40 * i + 4 * k)));
   say({ module: modules.length === 0 ? 'kvm' : modules.join('+'), tellsFailures: kvm.tellsFailures, leaves });
@@ -71,14 +88,18 @@ const serve = async (): Promise<void> => {
   };
   const ports: number[] = [];
   const special = specialCode(kvm.memory);
-  /** False once KVM's log of written pages was seen to miss one: then all memory is compared after every run. */
-  let logged = true;
   const seen = (from: number, ended: Exclude<Ended, { unsupported: string }>): void => {
     const w = record >> 2;
-    const changed = memory.changes(logged ? kvm.dirtyPages() : undefined);
+    const changed = changes();
     for (const { at: where, length } of changed) special.look(where, length);
     const debugged = ended.stop === 1 || ((words[(from + at.regs + 136) >> 2] as number) & TF) !== 0;
-    vcpu.read(words, record, special.msrs, special.debug || debugged || ((words[(from + at.debug + 40) >> 2] as number) & 0xff) !== 0);
+    vcpu.read(
+      words,
+      from,
+      record,
+      special.msrs,
+      special.debug || debugged || ((words[(from + at.debug + 40) >> 2] as number) & 0xff) !== 0,
+    );
     const inStops = (where: number): boolean => where >= stops.at && where < stops.at + stops.stride * stops.count;
     let to = record + at.end;
     for (const word of ports) {
@@ -90,14 +111,15 @@ const serve = async (): Promise<void> => {
       if (inStops(where)) continue;
       words[to >> 2] = where;
       words[(to >> 2) + 1] = length;
-      kvm.memory.copy(shared, to + 8, where, where + length);
+      if (length > 32) kvm.memory.copy(shared, to + 8, where, where + length);
+      else for (let i = 0; i < length; i++) shared[to + 8 + i] = kvm.memory[where + i] as number;
       to += 8 + ((length + 7) & ~7);
       ranges++;
       if (to > recordAt + recordBytes - 4096) return unsupported('more changes of memory than an answer holds');
     }
     words[w] = ended.kind;
     words[w + 1] = to - record;
-    words[(record + at.flags) >> 2] = ended.stop;
+    words[(record + at.stop) >> 2] = ended.stop;
     words[(record + at.ports) >> 2] = ports.length >> 1;
     words[(record + at.ranges) >> 2] = ranges;
     record = to;
@@ -164,7 +186,7 @@ const serve = async (): Promise<void> => {
       } else if (what === op.write) {
         const length = words[(from >> 2) + 3] as number;
         const where = words[(from >> 2) + 2] as number;
-        memory.write(where, shared.subarray(from + 16, from + 16 + length));
+        memory.write(where, shared, from + 16, length);
         special.look(where, length);
       } else {
         const native = translates(from);
@@ -177,8 +199,10 @@ const serve = async (): Promise<void> => {
         const ended = vcpu.run(words, from, stops, ports);
         words[control.runs >> 2] = (words[control.runs >> 2] as number) + 1;
         if ('unsupported' in ended) {
-          for (const c of memory.changes(logged ? kvm.dirtyPages() : undefined)) special.look(c.at, c.length); // what it wrote is put back too
-          vcpu.doubt(special.msrs, true);
+          if (ended.refused !== true) {
+            for (const c of changes()) special.look(c.at, c.length); // what it wrote is put back too
+            if (!vcpu.stoodStill(words, from)) vcpu.doubt(special.msrs, true);
+          }
           unsupported(ended.unsupported);
         } else seen(from, ended);
         if (native) watch();

@@ -160,7 +160,7 @@ export const records = (shared: Buffer): Records => {
         });
       }
       const stopped = state(start);
-      const stop = word((start + at.flags) >> 2);
+      const stop = word((start + at.stop) >> 2);
       saw.push(
         what === kind.stop
           ? { saw: 'cpu.stopped', by: 'stop', stop, state: stopped }

@@ -14,7 +14,8 @@ export interface Requests {
   readonly mappings: (list: readonly (readonly [number, number, number, number])[]) => boolean;
   readonly program: () => boolean;
   readonly write: (where: bigint, bytes: Uint8Array) => boolean;
-  readonly run: (state: CpuState) => boolean;
+  /** `limit`: instructions at most. */
+  readonly run: (state: CpuState, limit: number) => boolean;
   readonly end: () => void;
   /** For going back to where a program began. */
   readonly mark: () => number;
@@ -42,7 +43,7 @@ export const requests = (shared: Buffer): Requests => {
     u32[w + 2] = ((a >> 5) & 3) | (((a >> 14) & 1) << 8) | (((a >> 4) & 1) << 16) | (((a >> 13) & 1) << 24);
     u32[w + 3] = ((a >> 15) & 1) | (((a >> 12) & 1) << 8) | (((a >> 16) & 1) << 16);
   };
-  const state = (start: number, s: CpuState): void => {
+  const state = (start: number, s: CpuState, limit: number): void => {
     let i = (start + at.regs) >> 3;
     u64[i++] = s.rax;
     u64[i++] = s.rbx;
@@ -102,7 +103,7 @@ export const requests = (shared: Buffer): Requests => {
     u64[i++] = s.sysenterEip;
     u64[i] = s.tscAux;
     u32[(start + at.shadow) >> 2] = s.shadow === 'none' ? 0 : s.shadow === 'mov-ss' ? 1 : 2;
-    u32[(start + at.flags) >> 2] = 0;
+    u32[(start + at.limit) >> 2] = limit;
   };
   const bytesAt = (where: number, bytes: Uint8Array): void => {
     if (bytes.length > 16) u8.set(bytes, where);
@@ -159,10 +160,10 @@ export const requests = (shared: Buffer): Requests => {
       next += size;
       return true;
     },
-    run: (s) => {
+    run: (s, limit) => {
       if (!room(at.end)) return false;
       head(op.run, at.end);
-      state(next, s);
+      state(next, s, limit);
       next += at.end;
       return true;
     },

@@ -10,7 +10,9 @@ import type { Answer, Gpa, MachineConfig, Target } from '../../../spec/units.ts'
 import type { Stimulus } from '../../../spec/vocabulary.ts';
 import { machineFor } from '../../instructions/furniture.ts';
 import { startState } from '../../instructions/state.ts';
+import { type Kvm, run } from '../host/kvm.ts';
 import { programArguments } from '../host/program.ts';
+import { createPatience } from './patience.ts';
 import { undefinedEverywhere } from './emulated.ts';
 import { kvmTarget, probeKvm } from './target.ts';
 
@@ -78,6 +80,55 @@ here('a real-mode case', () => {
     ]);
     expect(stopped(answer).state.rax).toBe(0x12ffn);
   });
+  test('leaves no debug register, flag or page to the next, whatever became of it', async () => {
+    const state = startState(real, 0);
+    const dr7 = { ...state, rax: 0x400n };
+    // MOV DR6, EAX, then an instruction that KVM may or may not do, then INT3; the same with TF set by POPF; stores over three pages.
+    const dirty = [
+      program({ ...dr7, rax: 0xffff_0ff1n }, 0x0f, 0x23, 0xf0, 0xdb, 0xe3, 0xcc),
+      program(state, 0x68, 0x00, 0x01, 0x9d, 0x90, 0x90, 0xcc),
+      program({ ...state, rcx: 0x1800n, rdi: 0x5f00n, rax: 0x55n }, 0xf3, 0xaa, 0xcc),
+      program({ ...state, dr6: 0xffff_4ff0n }, 0x0f, 0x01, 0xd0, 0xcc),
+    ];
+    // MOV EAX, DR6; MOV EBX, DR7; then bytes of each page that was stored to.
+    const look = program(
+      state,
+      0x0f,
+      0x21,
+      0xf0,
+      0x0f,
+      0x21,
+      0xfb,
+      0x8b,
+      0x16,
+      0x00,
+      0x5f,
+      0x8b,
+      0x36,
+      0x00,
+      0x70,
+      0x8b,
+      0x3e,
+      0xfe,
+      0x76,
+      0xcc,
+    );
+    const [first, ...rest] = await whole(real, look, ...dirty.flatMap((d) => [d, look]));
+    expect(stopped(first).state).toMatchObject({ rax: 0xffff_0ff0n, rbx: 0x400n, rdx: 0xccccn, rsi: 0xccccn, rdi: 0xccccn });
+    for (let i = 1; i < rest.length; i += 2) expect(rest[i]).toEqual(first);
+  });
+  test('is not over before its limit, however long it takes', async () => {
+    const state = startState(real, 0);
+    const long = (...code: readonly number[]): readonly Stimulus[] => [
+      { do: 'memory.write', at: at(0x10000), bytes: Uint8Array.from(code) },
+      { do: 'cpu.run', state, limit: 2000 },
+    ];
+    const loop = long(0xb9, 0x6c, 0x07, 0xe2, 0xfe, 0xcc); // MOV CX, 1900; LOOP itself
+    // MOV word [5000H], 900; L: DEC word [5000H]; JNZ L: only memory tells one turn from the next
+    const counting = long(0xc7, 0x06, 0x00, 0x50, 0x84, 0x03, 0xff, 0x0e, 0x00, 0x50, 0x75, 0xfa, 0xcc);
+    const answers = await whole(real, ...Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? loop : counting)));
+    expect(answers.map((a) => stopped(a).stop)).toEqual(answers.map(() => 3));
+  });
   test('that halts or never ends says so', async () => {
     const state = startState(real, 0);
     const [halt, loop, after] = await whole(real, program(state, 0xf4), program(state, 0xeb, 0xfe), program(state, 0xcc));
@@ -124,6 +175,30 @@ here('one stimulus at a time', () => {
     const bad = { ...startState(long, 0), cr0: 0x8000_0000n }; // PG without PE
     await target?.reset(long);
     expect(await target?.apply({ do: 'cpu.run', state: bad, limit: 1 })).toHaveProperty('unsupported');
+  });
+});
+
+describe('patience', () => {
+  /** A vCPU whose emulator has taken on `step` more instructions at each look, and that writes what `write` does. */
+  const looks = (step: number, write: (memory: Buffer, page: Buffer, look: number) => void, count: number): readonly boolean[] => {
+    const [memory, page] = [Buffer.alloc(0x10000), Buffer.alloc(4096)];
+    let emulated = 7;
+    const kvm = { memory, page, emulated: () => (emulated += step) } as unknown as Kvm;
+    const patience = createPatience(kvm, () => Uint32Array.of(0b100));
+    patience.begin(2000);
+    return Array.from({ length: count }, (_, i) => {
+      write(memory, page, i);
+      return patience.over();
+    });
+  };
+  test('ends a run that goes round, or has had its instructions', () => {
+    expect(looks(500, (memory) => memory.fill(3, 0x2000, 0x2010), 2)).toEqual([false, true]);
+    expect(looks(500, (memory, _, i) => memory.writeUInt32LE(i, 0x2000), 5)).toEqual([false, false, false, false, true]);
+  });
+  test('takes standing still, memory that differs and a register that differs for no such thing', () => {
+    expect(looks(1, () => undefined, 6)).toEqual(Array(6).fill(false));
+    expect(looks(100, (memory, _, i) => memory.writeUInt32LE(i, 0x2ffc), 6)).toEqual(Array(6).fill(false));
+    expect(looks(100, (_, page, i) => page.writeUInt32LE(i, run.regs + 128), 6)).toEqual(Array(6).fill(false));
   });
 });
 

@@ -22,8 +22,9 @@ export const at = {
   debug: 464,
   msrs: 512,
   shadow: 584,
-  /** In a request, the flags; in a record, the number of the stop. */
-  flags: 588,
+  /** In a request: instructions at most. In a record: the number of the stop. */
+  limit: 588,
+  stop: 588,
   /** In a record: number of port accesses and of changed ranges, error code and number of the exception. */
   ports: 592,
   ranges: 596,

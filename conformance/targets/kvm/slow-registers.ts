@@ -9,7 +9,7 @@ export interface SlowRegisters {
   readonly load: (words: Uint32Array, from: number) => string | undefined;
   /** Stores them into a record, looked at anew where told to. */
   readonly read: (words: Uint32Array, to: number, msrs: boolean, debug: boolean) => void;
-  /** A run that may have changed them ended without being read: they are set anew next time. */
+  /** A run that may have changed them ended without being read: next time what differs is set anew. */
   readonly doubt: (msrs: boolean, debug: boolean) => void;
 }
 
@@ -68,6 +68,11 @@ export const slowRegisters = (kvm: Kvm): SlowRegisters => {
     return taken;
   };
 
+  const lookAtDebug = (): void => {
+    kvm.getDebugRegs(debug);
+    debugAsked.set(debugWords.subarray(0, 12));
+  };
+
   return {
     load: (words, from) => {
       if (!loadMsrs(words, from)) return 'KVM refuses these model-specific registers';
@@ -81,10 +86,7 @@ export const slowRegisters = (kvm: Kvm): SlowRegisters => {
           askedWords[5 + 4 * i] = listWords[5 + 4 * i] as number;
         }
       }
-      if (readDebug) {
-        kvm.getDebugRegs(debug);
-        debugAsked.set(debugWords.subarray(0, 12));
-      }
+      if (readDebug) lookAtDebug();
       const w = (to + at.debug) >> 2;
       for (let i = 0; i < 12; i++) words[w + i] = debugWords[i] as number;
       words.fill(0, (to + at.msrs) >> 2, (to + at.shadow) >> 2);
@@ -96,7 +98,7 @@ export const slowRegisters = (kvm: Kvm): SlowRegisters => {
     },
     doubt: (ofMsrs, ofDebug) => {
       if (ofMsrs) askedWords[4] = ~(askedWords[4] as number);
-      if (ofDebug) debugAsked[0] = ~(debugAsked[0] as number);
+      if (ofDebug) lookAtDebug();
     },
   };
 };

@@ -4,7 +4,7 @@
 export interface SpecialCode {
   /** WRMSR, WRMSRNS or SWAPGS stands somewhere. */
   readonly msrs: boolean;
-  /** MOV to a debug register does, or what sets TF or raises #DB: POPF, IRET, INT1. */
+  /** MOV to a debug register does, or what sets TF or raises #DB: POPF, IRET, SYSRET, INT1. */
   readonly debug: boolean;
   readonly furnish: (pristine: Buffer) => void;
   /** The bytes that have just changed, with their neighbours: an opcode may straddle the edge. */
@@ -13,7 +13,7 @@ export interface SpecialCode {
   readonly forget: () => void;
 }
 
-/** Intel SDM volume 2, Opcode Maps: 0F 30 WRMSR; 0F 01 C6 WRMSRNS; 0F 01 F8 SWAPGS; 0F 23 MOV DR; 9D POPF; CF IRET; F1 INT1. */
+/** Intel SDM volume 2, Opcode Maps: 0F 30 WRMSR; 0F 01 C6 WRMSRNS; 0F 01 F8 SWAPGS; 0F 23 MOV DR; 0F 07 SYSRET; 9D POPF; CF IRET; F1 INT1. */
 const changesMsrs = (second: number, third: number): boolean => second === 0x30 || (second === 0x01 && (third === 0xc6 || third === 0xf8));
 
 export const specialCode = (memory: Buffer): SpecialCode => {
@@ -39,7 +39,7 @@ export const specialCode = (memory: Buffer): SpecialCode => {
         if (first === 0x0f) {
           const second = memory[i + 1] ?? 0;
           if (changesMsrs(second, memory[i + 2] ?? 0)) msrs = true;
-          if (second === 0x23) debug = true;
+          if (second === 0x23 || second === 0x07) debug = true;
         } else if (first === 0x9d || first === 0xcf || first === 0xf1) debug = true;
       }
     },

@@ -4,6 +4,7 @@
 import { exits, type Kvm, run } from '../host/kvm.ts';
 import { type Frame, frameAt, type Kind, undefinedEverywhere } from './emulated.ts';
 import { at, kind, regsWords, sregs, sregsWords } from './layout.ts';
+import { createPatience } from './patience.ts';
 import { slowRegisters } from './slow-registers.ts';
 
 export interface Stops {
@@ -11,22 +12,27 @@ export interface Stops {
   readonly stride: number;
   readonly count: number;
 }
-export type Ended = { readonly kind: number; readonly stop: number } | { readonly unsupported: string };
+/** `refused`: the guest was never entered. */
+export type Ended = { readonly kind: number; readonly stop: number } | { readonly unsupported: string; readonly refused?: true };
 export interface Vcpu {
   /** Runs the request at byte `from` of `words` to its end. Port accesses are pushed as two words each, as a record has them. */
   readonly run: (words: Uint32Array, from: number, stops: Stops, ports: number[]) => Ended;
-  /** Stores what is seen of the registers into a record. Model-specific and debug registers are asked for only where told to: no other
-   *  instruction changes them, and asking costs as much as a run. */
-  readonly read: (words: Uint32Array, to: number, msrs: boolean, debug: boolean) => void;
+  /** Stores what is seen of the registers into the record at `to`, after the run of the request at `from`. Model-specific and debug registers are asked
+   *  for only where told to, or after a task switch, which may raise #DB: nothing else changes them, and asking costs as much as a run. */
+  readonly read: (words: Uint32Array, from: number, to: number, msrs: boolean, debug: boolean) => void;
+  /** Whether this run of an unsupported case has executed nothing: the registers are those asked for, and no debug exception could come before. */
+  readonly stoodStill: (words: Uint32Array, from: number) => boolean;
   /** In place of `read`, after a run that may have changed model-specific or debug registers. */
   readonly doubt: (msrs: boolean, debug: boolean) => void;
 }
 
-/** What a run may burn of this process's time: the clock ticks each `tickMs`, the first tick may come at once. */
-export const tickMs = 10;
-const ticksMax = 8;
 const portsMax = 4096;
 const everySync = 7;
+const TF = 0x100;
+/** The task register's selector in a request. */
+const trAt = at.sregs + 6 * 24 + 12;
+/** DR7 with nothing enabled: bit 10 is always set. SDM volume 3, Debug Control Register. */
+const quietDr7 = 0x400;
 /** struct kvm_vcpu_events: interrupt.shadow at 11, flags at 20; KVM_VCPUEVENT_VALID_NMI_PENDING 1, VALID_SHADOW 4. */
 const shadowAt = run.events + 11;
 const eventFlagsAt = run.events + 20;
@@ -47,7 +53,12 @@ const runsNatively = (words: Uint32Array, from: number): boolean => {
   const [selector, flags] = [words[(from + at.sregs + 12) >> 2] as number, words[(from + at.sregs + 16) >> 2] as number];
   return (selector & 3) === 3 && ((flags >>> 24) & 1) === 1 && ((words[(from + at.sregs + sregs.efer) >> 2] as number) & 0x400) !== 0;
 };
-export const openVcpu = (kvm: Kvm, emulates: boolean, furnished: (at: number, length: number) => boolean): Vcpu => {
+export const openVcpu = (
+  kvm: Kvm,
+  emulates: boolean,
+  furnished: (at: number, length: number) => boolean,
+  dirtied: () => Uint32Array | undefined,
+): Vcpu => {
   const { page } = kvm;
   const pageWords = new Uint32Array(page.buffer, page.byteOffset, page.length >> 2);
   const pageQuads = new BigUint64Array(page.buffer, page.byteOffset, page.length >> 3);
@@ -56,6 +67,7 @@ export const openVcpu = (kvm: Kvm, emulates: boolean, furnished: (at: number, le
   pageQuads[run.validRegs >> 3] = BigInt(everySync);
 
   const slow = slowRegisters(kvm);
+  const patience = createPatience(kvm, dirtied);
   const load = (words: Uint32Array, from: number): string | undefined => {
     const breakpoints = (words[(from + at.debug + 40) >> 2] as number) & 0xff;
     if (emulates && breakpoints !== 0) return 'breakpoints in DR7';
@@ -184,13 +196,13 @@ export const openVcpu = (kvm: Kvm, emulates: boolean, furnished: (at: number, le
   return {
     run: (words, from, stops, ports) => {
       const refused = load(words, from);
-      if (refused !== undefined) return { unsupported: refused };
-      let ticks = 0;
+      if (refused !== undefined) return { unsupported: refused, refused: true };
+      patience.begin(words[(from + at.limit) >> 2] as number);
       let injected = false;
       for (let entries = 0; ; entries++) {
         const entered = kvm.enter();
         if (entered === 'interrupted') {
-          if (++ticks >= ticksMax) return { kind: kind.limit, stop: 0 };
+          if (patience.over()) return { kind: kind.limit, stop: 0 };
           continue;
         }
         if (entered !== 0) return { unsupported: entries === 0 ? `KVM refuses this state: ${entered}` : `KVM_RUN: ${entered}` };
@@ -230,12 +242,23 @@ export const openVcpu = (kvm: Kvm, emulates: boolean, furnished: (at: number, le
         }
       }
     },
-    read: (words, to, readMsrs, readDebug) => {
+    read: (words, from, to, readMsrs, readDebug) => {
       const [regsTo, sregsTo] = [(to + at.regs) >> 2, (to + at.sregs) >> 2];
       for (let i = 0; i < regsWords; i++) words[regsTo + i] = pageWords[(run.regs >> 2) + i] as number;
       for (let i = 0; i < sregsWords; i++) words[sregsTo + i] = pageWords[(run.sregs >> 2) + i] as number;
-      slow.read(words, to, readMsrs, readDebug);
+      slow.read(
+        words,
+        to,
+        readMsrs,
+        readDebug || ((words[(from + trAt) >> 2] as number) ^ (pageWords[(run.sregs + 6 * 24 + 12) >> 2] as number)) << 16 !== 0,
+      );
       words[(to + at.shadow) >> 2] = page[shadowAt] as number;
+    },
+    stoodStill: (words, from) => {
+      if (((words[(from + at.regs + 136) >> 2] as number) & TF) !== 0 || (words[(from + at.debug + 40) >> 2] as number) !== quietDr7)
+        return false;
+      for (let i = 0; i < regsWords; i++) if (pageWords[(run.regs >> 2) + i] !== words[((from + at.regs) >> 2) + i]) return false;
+      return true;
     },
     doubt: slow.doubt,
   };
