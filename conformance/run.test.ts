@@ -49,15 +49,18 @@ test('a target that breaks in the middle of a step is asked no more', async () =
   expect(asked).toBe(1);
 });
 test.each([
-  ['ends early', [[rest, rest]]],
-  ['answers too little', [[rest, rest], [rest]]],
-])('a flow that %s is a target that stopped answering', async (_, answers) => {
-  const flow = (steps: Iterable<readonly Stimulus[]>): Iterable<readonly Answer[]> => {
-    const all = [...steps];
-    return answers.slice(0, all.length);
+  ['tell of fewer programs than there were', []],
+  ['tell of fewer steps than there were', [{ granted, answers: [[rest, rest]] }]],
+  ['answer too little', [{ granted, answers: [[rest, rest], [rest]] }]],
+])('programs side by side that %s are a target that stopped answering', async (_, ran) => {
+  const both: Suite = suite(2);
+  const sideBySide: Target['sideBySide'] = (_machine, courses) => {
+    for (const course of courses) Array.from(course(granted));
+    return ran;
   };
-  const played = await play(target({ flow }), suite(2), program, createJudge(areas));
-  expect(played.broke).toMatch(/stopped answering/);
+  for await (const { played } of playBlock(target({ sideBySide }), both, [program], createJudge(areas)))
+    expect(played.broke).toMatch(/stopped answering/);
+  expect.assertions(1);
 });
 test('a player that is never done is stopped, and what ran before it is judged', async () => {
   const prompt = target({ prompt: true });

@@ -76,34 +76,6 @@ const bounded = (suite: Suite, stimuli: number): void => {
 
 const silent = 'the target stopped answering in this program';
 
-/** The target is at work on later steps while earlier ones are judged. */
-const flowing = (target: Target, suite: Suite, program: Program, granted: Granted, judge: Judge | undefined): Played => {
-  const trace = recording(program.machine, granted, judge);
-  const steps: Step[] = [];
-  let given = 0;
-  let whole = false;
-  const lowering = function* (): Generator<readonly Stimulus[]> {
-    const player = suite.play(program.choices, granted, program.machine);
-    for (let step = player.next(); !step.done; step = player.next([])) {
-      bounded(suite, (given += step.value.do.length));
-      steps.push(step.value);
-      yield step.value.do;
-    }
-    whole = true;
-  };
-  let done = 0;
-  for (const answers of target.flow?.(lowering()) ?? []) {
-    const step = steps[done++];
-    if (step === undefined) break;
-    trace.plan(step);
-    for (const [i, stimulus] of step.do.entries()) {
-      const broke = trace.answered(stimulus, answers[i] ?? { broke: silent });
-      if (broke !== undefined) return trace.played(broke);
-    }
-  }
-  return trace.played(whole && done === steps.length ? undefined : silent);
-};
-
 /** Plays `program`; with `judge` undefined it only plays (for measuring). */
 export const play = async (target: Target, suite: Suite, program: Program, judge: Judge | undefined): Promise<Played> => {
   const fresh = target.reset(program.machine);
@@ -112,7 +84,6 @@ export const play = async (target: Target, suite: Suite, program: Program, judge
   if ('unsupported' in granting) return { ...unplayed, refused: granting.unsupported };
   if ('broke' in granting) return { ...unplayed, broke: granting.broke };
   const { granted } = granting;
-  if (suite.oblivious === true && target.flow !== undefined) return flowing(target, suite, program, granted, judge);
   const trace = recording(program.machine, granted, judge);
   const player = suite.play(program.choices, granted, program.machine);
   let step = player.next();
@@ -284,9 +255,8 @@ export async function* playBlock(
   if (first === undefined) return;
   const { machine } = first;
   if (!takesBlocks(target, suite)) {
-    if (target.sideBySide !== undefined && !(suite.oblivious === true && target.flow !== undefined))
-      return yield* playSideBySide(target, suite, programs, judge);
-    const prompt = suite.oblivious === true && target.prompt === true && target.flow === undefined;
+    if (target.sideBySide !== undefined) return yield* playSideBySide(target, suite, programs, judge);
+    const prompt = suite.oblivious === true && target.prompt === true;
     for (const one of prompt ? playAhead(target, suite, programs, judge) : programs)
       yield 'program' in one ? one : { program: one, played: await play(target, suite, one, judge) };
     return;

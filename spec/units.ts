@@ -110,9 +110,6 @@ export interface Target {
   /** Whole programs at once, each on a fresh machine: for targets where coming and going costs more than a program. Same meaning as reset, then
    *  applyAll, for each. Asked only for programs that never look at an answer. */
   runAll?(machine: MachineConfig, programs: readonly (readonly Stimulus[])[]): Awaitable<WholeRun>;
-  /** The same as applyAll for each step in order, while the target is already at work on those that follow; it ends at the first `broke`. Asked only for
-   *  programs that never look at an answer. */
-  flow?(steps: Iterable<readonly Stimulus[]>): Iterable<readonly Answer[]>;
   close(): Awaitable<void>;
 }
 export interface Hello {

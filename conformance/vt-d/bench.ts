@@ -3,9 +3,9 @@
 
 import type { MachineConfig, Target } from '../../spec/units.ts';
 import { areas } from '../areas.ts';
-import { createJudge } from '../judge.ts';
+import { createJudge, type Judge } from '../judge.ts';
 import type { Program, Suite } from '../program.ts';
-import { play } from '../run.ts';
+import { playBlock } from '../run.ts';
 import { programsOf } from '../sample.ts';
 import { createMemory } from '../../reference/memory.ts';
 import { contextSlot } from '../../reference/vt-d/caches.ts';
@@ -83,6 +83,15 @@ const requests = (machine: MachineConfig, count: number): Program => {
   return { suite: vtdSuite.id, machine, choices };
 };
 const suite = vtdSuite as unknown as Suite;
+/** Programs of one machine that follow each other are a block. */
+async function* inTurn(target: Target, programs: readonly Program[], judge: Judge): ReturnType<typeof playBlock> {
+  for (let i = 0; i < programs.length; ) {
+    let end = i;
+    while (programs[end]?.machine === programs[i]?.machine && end < programs.length) end++;
+    yield* playBlock(target, suite, programs.slice(i, end), judge);
+    i = end;
+  }
+}
 /** Plays `programs` judged; `counts`: what a step is. */
 const judgedSpeed = async (
   target: Target,
@@ -93,9 +102,8 @@ const judgedSpeed = async (
   let steps = 0;
   const spent = process.cpuUsage();
   const began = performance.now();
-  for (const program of programs)
-    for (const line of (await play(target, suite, program, judge)).lines)
-      if ('event' in line && 'do' in line.event && counts(line.event.do)) steps++;
+  for await (const { played } of inTurn(target, programs, judge))
+    for (const line of played.lines) if ('event' in line && 'do' in line.event && counts(line.event.do)) steps++;
   const { user, system } = process.cpuUsage(spent);
   return { steps, cpu: (user + system) / 1e6, wall: (performance.now() - began) / 1000 };
 };

@@ -2,7 +2,7 @@
 // Skipped, with the reason printed, where there is no QEMU.
 
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Answer, Gpa, MachineConfig } from '../../spec/units.ts';
+import type { Answer, Course, Gpa, MachineConfig } from '../../spec/units.ts';
 import type { Iova } from '../../spec/units.ts';
 import type { Stimulus } from '../../spec/vocabulary.ts';
 import { probeQemu, qemuTarget } from '../targets/qemu/target.ts';
@@ -109,7 +109,7 @@ describe.skipIf(target === undefined)('the remapping unit of QEMU', () => {
     for (const answer of apply(...cannot)) expect(answer).toHaveProperty('unsupported');
   });
 
-  test('answers steps that it is given one after the other as it answers each by itself, and ends at a death', () => {
+  test('answers programs side by side as it answers each by itself, and a death ends only its own', async () => {
     const write4 = (iova: bigint, ...bytes: readonly number[]): Stimulus => ({
       do: 'dma.write',
       requester: 0,
@@ -130,19 +130,28 @@ describe.skipIf(target === undefined)('the remapping unit of QEMU', () => {
     fresh();
     const each = steps.map((step) => apply(...step));
     fresh();
-    expect([...(target?.flow?.(steps) ?? [])]).toEqual(each);
+    const course = (of: readonly (readonly Stimulus[])[]): Course =>
+      function* () {
+        for (const step of of) yield step;
+      };
+    const sideBySide = async (...of: readonly (readonly (readonly Stimulus[])[])[]): Promise<readonly (readonly Answer[])[][]> =>
+      ((await target?.sideBySide?.(machine, of.map(course))) ?? []).map((ran) => ('granted' in ran ? [...ran.answers] : []));
+    const [first, , third] = await sideBySide(steps, steps.toReversed(), steps);
+    expect(first).toEqual(each);
+    expect(third).toEqual(each);
     // Whatever is given after a wait with both a status and an interrupt: see below.
-    fresh();
     const deadly = [
       store(0x2000, 0x1_0000_0035n, 0x4000n),
       write(REG.IQA, 8, 0x2000n),
       write(REG.GCMD, 4, bit(26)),
       write(REG.IQT, 8, 0x10n),
     ];
-    const answered = [...(target?.flow?.([[read(REG.CAP, 8)], deadly, [read(REG.CAP, 8)], [read(REG.CAP, 8)]]) ?? [])];
+    const look = [read(REG.CAP, 8)];
+    const [answered = [], other] = await sideBySide([look, deadly, look, look], [look, look]);
     expect(answered[0]).toMatchObject([{ saw: [{ value: machine.vtd?.cap }] }]);
     if (answered.flat().some((a) => 'broke' in a)) expect(answered.map((a) => a.length)).toEqual([1, 4]);
     else expect(answered).toHaveLength(4);
+    expect(other).toEqual([answered[0], answered[0]]);
   });
 
   test('answers with the death of QEMU, and goes on with a fresh one', () => {

@@ -3,9 +3,13 @@
 
 import type { Answer, Course, Ran, Target } from '../../../spec/units.ts';
 import type { Stimulus } from '../../../spec/vocabulary.ts';
+import { readable } from './eventfd.ts';
+import { loadLibc } from './libc.ts';
+import { probeHost } from './probe.ts';
 
-/** Work that stops wherever it waits for what somebody else is doing. */
-export type Waits<T> = Generator<undefined, T, undefined>;
+/** Work that stops wherever it waits for what somebody else is doing. Where it looked and nothing was there, it tells the descriptor that becomes
+ *  readable. */
+export type Waits<T> = Generator<number | undefined, T, undefined>;
 /** Waits every wait out. */
 export function waited<T>(work: Waits<T>): T {
   let step = work.next();
@@ -45,14 +49,28 @@ function* run(lane: Lane, course: Course): Waits<Ran> {
   return { granted, answers };
 }
 
+/** Rounds of looks that cost less than to be woken. */
+const looks = 300;
+const pause = 1; // ms
+const libc = (await probeHost()).ok ? await loadLibc() : undefined;
+
 /** Runs the programs, as many at a time as there are lanes; what each led to. */
 export function abreast(lanes: readonly Lane[], programs: readonly Course[]): readonly Ran[] {
   const ran: Ran[] = [];
   const flying = new Map<Lane, { readonly number: number; readonly work: Waits<Ran> }>();
   let begun = 0;
+  /** Descriptors of the lanes that found nothing at their last turn, and for how many rounds no lane found anything. */
+  const empty = new Map<Lane, number>();
+  let fruitless = 0;
   const go = (lane: Lane, number: number, work: Waits<Ran>): void => {
     const step = work.next();
-    if (!step.done) return void flying.set(lane, { number, work });
+    if (!step.done) {
+      flying.set(lane, { number, work });
+      if (step.value === undefined) empty.delete(lane);
+      else empty.set(lane, step.value);
+      return;
+    }
+    empty.delete(lane);
     ran[number] = step.value;
     flying.delete(lane);
     begin(lane);
@@ -63,6 +81,11 @@ export function abreast(lanes: readonly Lane[], programs: readonly Course[]): re
     if (course !== undefined) go(lane, number, run(lane, course));
   };
   for (const lane of lanes) begin(lane);
-  while (flying.size > 0) for (const [lane, { number, work }] of flying) go(lane, number, work);
+  while (flying.size > 0) {
+    for (const [lane, { number, work }] of flying) go(lane, number, work);
+    if (libc === undefined || empty.size < flying.size) fruitless = 0;
+    // Looking on would take the processor from what is waited for.
+    else if (++fruitless > looks) readable(libc, [...empty.values()], pause);
+  }
   return ran;
 }

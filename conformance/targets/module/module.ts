@@ -25,7 +25,7 @@ const fault = (target: unknown): string | undefined => {
   const { offers } = hello;
   if (!Array.isArray(offers) || !offers.every((o) => typeof o === 'string')) return 'hello.offers is no array of strings';
   for (const verb of ['reset', 'apply', 'close']) if (typeof target[verb] !== 'function') return `the target has no function ${verb}`;
-  for (const verb of ['applyAll', 'flow', 'runAll', 'sideBySide'])
+  for (const verb of ['applyAll', 'runAll', 'sideBySide'])
     if (target[verb] !== undefined && typeof target[verb] !== 'function') return `${verb} is no function`;
   return undefined;
 };

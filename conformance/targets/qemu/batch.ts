@@ -7,7 +7,8 @@ import type { Lifted } from '../../bus/bus.ts';
 import type { Waits } from '../host/lanes.ts';
 import { type QemuOp, windows } from './bus.ts';
 import type { Machine } from './machine.ts';
-import { arriving, linger, seen, settle } from './settle.ts';
+import { arriving } from './qtest.ts';
+import { linger, seen, settle } from './settle.ts';
 
 /** Raw accesses that the bus cannot carry to this device, or that would reach another one. */
 function beyond(s: Stimulus): string | undefined {

@@ -24,7 +24,9 @@ export interface QemuBus extends Bus {
   /** Sends the accesses; what it gives waits for their results. */
   start(ops: readonly QemuOp[], into: number[]): () => void;
   /** Whether they have arrived; where that cannot be seen without waiting: yes. */
-  ready(): boolean;
+  readonly ready: () => boolean;
+  /** Readable when more of them have arrived. */
+  readonly fd: number;
 }
 
 const letter = { 1: 'b', 2: 'w', 4: 'l' } as const;
@@ -85,6 +87,7 @@ export function mmioBus(qtest: Qtest, base: number, size: number): QemuBus {
     },
     start: (ops, answers) => qtest.start(ops.map(lowered), answers),
     ready: qtest.ready,
+    fd: qtest.fd,
   };
 }
 
@@ -168,5 +171,6 @@ export function pciBus(qtest: Qtest, device: number): QemuBus {
     },
     start,
     ready: qtest.ready,
+    fd: qtest.fd,
   };
 }

@@ -11,6 +11,8 @@ const looks = 400;
 const libc = os.availableParallelism() > 1 && (await probeHost()).ok ? await loadLibc() : undefined;
 
 export interface Pipe {
+  /** Readable when more has come. */
+  readonly fd: number;
   send(text: string): void;
   /** The next line that is not empty. */
   next(): string;
@@ -43,6 +45,7 @@ export function openPipe(path: string, wait: (read: () => number) => number): Pi
     next = 0;
   };
   return {
+    fd: eager,
     holds: (count) => {
       while (libc !== undefined && lines.length - next < count) {
         const length = libc.read(eager, chunk);

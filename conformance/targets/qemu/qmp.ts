@@ -9,6 +9,10 @@ export interface Qmp {
   execute(command: string, args?: Readonly<Record<string, unknown>>): Answered;
   /** Sends a command; what it gives waits for the answer, and is called before anything else is sent. */
   begin(command: string): () => Answered;
+  /** Whether something came that may be the answer; where that cannot be seen without waiting: yes. */
+  readonly ready: () => boolean;
+  /** Readable when more came. */
+  readonly fd: number;
 }
 
 interface Message {
@@ -42,5 +46,7 @@ export function qmpOver(pipe: Pipe): Qmp {
       send(command);
       return answered;
     },
+    ready: () => pipe.holds(1),
+    fd: pipe.fd,
   };
 }

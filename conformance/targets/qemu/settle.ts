@@ -7,14 +7,13 @@ import type { Waits } from '../host/lanes.ts';
 import type { QemuBus } from './bus.ts';
 import { idle } from './idle.ts';
 import type { GuestMemory } from './memory.ts';
+import { arriving } from './qtest.ts';
 
 /** Round trips before the proof of idleness is tried where something is awaited: most requests are done by then. */
 const patience = 12;
 const bound = 2_000; // ms
 /** Failed proofs between round trips where nothing is awaited: one that waits for QEMU leaves it the processor it may be waiting for. */
 const respite = 4;
-/** Looks at a pipe that are worth less than to be woken. */
-const spins = 400;
 /** Looks at memory before the first round trip: one would keep QEMU from the very work that is waited for. */
 const looks = 100;
 
@@ -26,12 +25,6 @@ interface Settling {
   readonly bus: QemuBus;
   readonly device: LiftedDevice;
   readonly memory: GuestMemory;
-}
-
-/** Until the results of what was started are there, or so many looks have seen that they are not: then a read that sleeps sees to it. */
-export function* arriving(bus: QemuBus): Waits<void> {
-  yield;
-  for (let look = 0; look < spins && !bus.ready(); look++) yield;
 }
 
 /** Takes the turns, and stops while the bus is at work on each. */

@@ -18,6 +18,20 @@ const poolMax = 12;
 /** Programs side by side: while one QEMU is at work, we are at work for the other. */
 const lanesOf = 2;
 
+const noMachine = { broke: 'no machine: reset comes first' };
+/** Where no machine stands, for that reason. */
+const empty = (why: { readonly unsupported: string } | { readonly broke: string }): Lane => ({
+  reset: function* () {
+    yield;
+    return why;
+  },
+  applyAll: function* () {
+    yield;
+    return [why];
+  },
+});
+const none = empty(noMachine);
+
 function connect(model: Model, binary: string | undefined): Target {
   const found = find(model, binary);
   if ('reason' in found) throw new Error(`${model.name}: ${found.reason}`);
@@ -57,6 +71,8 @@ function connect(model: Model, binary: string | undefined): Target {
     ...(config.virtio === undefined ? {} : { virtio: deviceOf(config.virtio, machine) }),
   });
   const laneOf = (number: number, config: MachineConfig): Lane => {
+    if (config.vtd !== undefined)
+      return remapping?.lane(number, config, config.vtd) ?? empty({ unsupported: `${model.name} with a remapping unit` });
     let current: { readonly key: string; readonly machine: Machine } | undefined;
     return {
       reset: function* () {
@@ -89,25 +105,25 @@ function connect(model: Model, binary: string | undefined): Target {
         return { broke: 'the device does not reset' };
       },
       applyAll: function* (stimuli) {
-        if (current === undefined) return [{ broke: 'no machine: reset comes first' }];
+        if (current === undefined) return [noMachine];
         if (stimuli.some((s) => s.do === 'pci.config.write' || s.do === 'pci.bar.write')) disturbed.add(current.key);
         return yield* applyBatch(current.machine, stimuli);
       },
     };
   };
 
-  /** The lane of the verbs that do one thing at a time; undefined where the remapping unit has them. */
-  let alone: Lane | undefined;
-  const applyAll = (stimuli: readonly Stimulus[]): readonly Answer[] => {
-    if (alone !== undefined) return waited(alone.applyAll(stimuli));
-    return remapping?.applyAll(stimuli) ?? [{ broke: 'no machine: reset comes first' }];
-  };
+  /** The lane of the verbs that do one thing at a time. */
+  let alone: { readonly lane: Lane; readonly number: number; readonly config: MachineConfig } | undefined;
+  const applyAll = (stimuli: readonly Stimulus[]): readonly Answer[] => waited((alone?.lane ?? none).applyAll(stimuli));
   return {
     hello,
     reset: (config) => {
-      alone = config.vtd === undefined ? laneOf(0, config) : undefined;
-      if (alone !== undefined) return waited(alone.reset());
-      return (config.vtd && remapping?.reset(config, config.vtd)) ?? { unsupported: `${model.name} with a remapping unit` };
+      const last = alone;
+      // A remapping unit's reset takes as long as a program: what was used last begins it while another is used.
+      const number = config.vtd === undefined || last?.config !== config ? 0 : (last.number + 1) % lanesOf;
+      alone = { lane: laneOf(number, config), number, config };
+      if (config.vtd !== undefined && last?.config === config) remapping?.rest(last.number, config, config.vtd);
+      return waited(alone.lane.reset());
     },
     apply: (stimulus) => applyAll([stimulus])[0] ?? { broke: 'no answer' },
     applyAll,
@@ -116,10 +132,6 @@ function connect(model: Model, binary: string | undefined): Target {
         Array.from({ length: lanesOf }, (_, number) => laneOf(number, config)),
         programs,
       ),
-    flow: function* (steps) {
-      if (alone === undefined && remapping !== undefined) yield* remapping.flow(steps);
-      else for (const stimuli of steps) yield applyAll(stimuli);
-    },
     close: () => {
       for (const key of pool.keys()) drop(key);
       remapping?.close();

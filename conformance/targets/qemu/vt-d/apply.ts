@@ -4,6 +4,8 @@
 import type { Answer } from '../../../../spec/units.ts';
 import type { VtdStimulus } from '../../../../spec/vt-d/vocabulary.ts';
 import type { Observation, Stimulus } from '../../../../spec/vocabulary.ts';
+import type { Waits } from '../../host/lanes.ts';
+import { arriving } from '../qtest.ts';
 import type { Access, Refused } from './engines.ts';
 import { unitAt, type VtdQemu } from './machine.ts';
 import type { Station } from './requesters.ts';
@@ -37,20 +39,17 @@ interface Pending {
 const nothing = (): readonly Observation[] => [];
 /** A batch that was sent. */
 interface Sent {
-  readonly of: Answer[];
-  /** How many of the answers stand should QEMU die now. */
+  /** How many answers stand should QEMU die now. */
   stands: number;
   /** Waits for the answers, and for memory and interrupts to look at. */
-  readonly take: () => void;
+  readonly take: () => Waits<void>;
   /** Tells what was seen: after `take`, and before memory is written or looked at again. */
   readonly tell: () => void;
 }
 
-/** Answers step by step. While QEMU works on the end of a step, the answers to those before it are given away, and the next is read. */
-export function* flowVtd(machine: VtdQemu, steps: Iterable<readonly Stimulus[]>): Generator<readonly Answer[]> {
-  /** Answers to the step at hand, and to those before it that are not given away yet. */
-  let answers: Answer[] = [];
-  const held: Answer[][] = [];
+/** The answers to one step. */
+export function* applyVtd(machine: VtdQemu, step: readonly Stimulus[]): Waits<readonly Answer[]> {
+  const answers: Answer[] = [];
   let commands: string[] = [];
   let pending: Pending[] = [];
   /** A register was written since memory was last looked at. */
@@ -62,33 +61,33 @@ export function* flowVtd(machine: VtdQemu, steps: Iterable<readonly Stimulus[]>)
     commands.push(...more);
   };
   /** Waits for what was sent. */
-  const settle = (): void => {
-    sent?.take();
-    sent?.tell();
+  const settle = function* (): Waits<void> {
+    if (sent === undefined) return;
+    yield* sent.take();
+    sent.tell();
     sent = undefined;
   };
   /** What comes of a batch that was just sent. */
   const sending = (collect: () => readonly string[], batch: readonly Pending[], look: boolean, interrupts: boolean): Sent => {
-    const of = answers;
-    const last = batch.at(-1)?.place ?? Math.max(0, of.length - 1);
+    const last = batch.at(-1)?.place ?? Math.max(0, answers.length - 1);
     let came: readonly Observation[] = [];
     const now: Sent = {
-      of,
       stands: batch[0]?.place ?? last,
-      take: () => {
+      take: function* () {
+        yield* arriving(machine.qtest);
         const lines = collect();
         let from = 0;
         for (const { place, count, saw } of batch) {
-          of[place] = { saw: saw(lines.slice(from, from + count)) };
+          answers[place] = { saw: saw(lines.slice(from, from + count)) };
           from += count;
         }
         now.stands = last;
         if (!look) return;
         if (interrupts) {
           // Twice: the first may be answered by the end of an older one that was on its way, before what it stands behind was taken.
-          const first = machine.interrupts.answered();
-          if (first) machine.qtest.lines(machine.interrupts.barrier());
-          if (!first || !machine.interrupts.answered()) throw new Error('the processor takes no interrupts');
+          const first = yield* machine.interrupts.answered();
+          if (first) yield* machine.qtest.asks(machine.interrupts.barrier());
+          if (!first || !(yield* machine.interrupts.answered())) throw new Error('the processor takes no interrupts');
           came = machine.interrupts.take();
         }
         machine.memory.copy();
@@ -96,17 +95,17 @@ export function* flowVtd(machine: VtdQemu, steps: Iterable<readonly Stimulus[]>)
       tell: () => {
         if (!look) return;
         const writes = machine.memory.difference();
-        const told = of[last] as { readonly saw: readonly Observation[] };
-        if (writes.length > 0) of[last] = { saw: [{ saw: 'memory.changed', writes }, ...came, ...told.saw] };
-        else if (came.length > 0) of[last] = { saw: [...came, ...told.saw] };
+        const told = answers[last] as { readonly saw: readonly Observation[] };
+        if (writes.length > 0) answers[last] = { saw: [{ saw: 'memory.changed', writes }, ...came, ...told.saw] };
+        else if (came.length > 0) answers[last] = { saw: [...came, ...told.saw] };
       },
     };
     return now;
   };
   /** Sends what waits. With `look`, what memory and interrupts show belongs to the last of it. */
-  const flush = (look: boolean, interrupts: boolean): void => {
+  const flush = function* (look: boolean, interrupts: boolean): Waits<void> {
     const before = sent;
-    before?.take();
+    if (before !== undefined) yield* before.take();
     let collect: () => readonly string[];
     try {
       collect = machine.qtest.begin(interrupts ? [...commands, ...machine.interrupts.barrier()] : commands);
@@ -126,21 +125,21 @@ export function* flowVtd(machine: VtdQemu, steps: Iterable<readonly Stimulus[]>)
   const refuse = (why: string): void => {
     answers.push({ unsupported: why });
   };
-  const request = (
+  const request = function* (
     n: number,
     make: (s: Station) => Access | Refused,
     saw: (bytes: Uint8Array | undefined) => readonly Observation[],
-  ): void => {
+  ): Waits<void> {
     const s = machine.stations[n];
     const access = s === undefined ? { refused: `requester ${n}: there is none` } : make(s);
     if ('refused' in access) return refuse(access.refused);
     const { fetched } = access;
     queue(access.commands, (lines) => saw(fetched?.(lines)));
-    flush(true, machine.armed);
+    yield* flush(true, machine.armed);
   };
   const plain = (s: { readonly pasid?: number; readonly privileged?: boolean; readonly translated?: boolean }): boolean =>
     s.pasid === undefined && s.privileged !== true && s.translated !== true;
-  const register = (s: Extract<VtdStimulus, { readonly do: 'vtd.read' | 'vtd.write' }>): void => {
+  const register = function* (s: Extract<VtdStimulus, { readonly do: 'vtd.read' | 'vtd.write' }>): Waits<void> {
     if (s.at < 0 || s.at + s.width > registersSize || s.at % 4 !== 0) return refuse(`a register at 0x${s.at.toString(16)}`);
     const letter = s.width === 8 ? 'q' : 'l';
     if (s.do === 'vtd.read') {
@@ -150,33 +149,33 @@ export function* flowVtd(machine: VtdQemu, steps: Iterable<readonly Stimulus[]>)
     if (eventControls.includes(s.at) && (s.value & mask) === 0n) machine.armed = true;
     written = true;
     queue([`write${letter} ${unitAt + s.at} ${BigInt.asUintN(8 * s.width, s.value)}`]);
-    if (machine.armed || doorbells.includes(s.at)) flush(true, machine.armed);
+    if (machine.armed || doorbells.includes(s.at)) yield* flush(true, machine.armed);
   };
-  const one = (s: Stimulus): void => {
+  const one = function* (s: Stimulus): Waits<void> {
     switch (s.do) {
       case 'memory.write':
         // What is seen of what was sent is told apart from what is written now.
-        settle();
+        yield* settle();
         // Behind what waits in the batch it is a command of the batch, if it is short; else it is written at once.
         if (pending.length > 0 && s.bytes.length <= batchedBytes && machine.memory.note(s.at, s.bytes))
           return queue([`write ${s.at} ${s.bytes.length} 0x${Buffer.from(s.bytes).toString('hex')}`]);
-        if (pending.length > 0) flush(false, false);
-        settle();
+        if (pending.length > 0) yield* flush(false, false);
+        yield* settle();
         if (machine.memory.write(s.at, s.bytes)) return void answers.push({ saw: [] });
         return refuse(`memory at 0x${s.at.toString(16)}`);
       case 'vtd.read':
       case 'vtd.write':
-        return register(s);
+        return yield* register(s);
       case 'dma.write':
         if (!plain(s)) return refuse('requests with attributes');
-        return request(
+        return yield* request(
           s.requester,
           (r) => r.write(s.at, s.bytes),
           () => [{ saw: 'dma.done', requester: s.requester, outcome: 'unseen' }],
         );
       case 'dma.read':
         if (!plain(s) || s.execute === true) return refuse('requests with attributes');
-        return request(
+        return yield* request(
           s.requester,
           (r) => r.read(s.at, s.length),
           (bytes) => [
@@ -191,45 +190,33 @@ export function* flowVtd(machine: VtdQemu, steps: Iterable<readonly Stimulus[]>)
         const access = machine.stations[s.requester]?.msi(s.address, s.data) ?? { refused: `requester ${s.requester}: there is none` };
         if ('refused' in access) return refuse(access.refused);
         queue(access.commands);
-        return flush(true, true);
+        return yield* flush(true, true);
       }
       case 'vtd.reset':
-        flush(false, false);
-        settle();
-        if (!machine.restart()) throw new Error('the processor does not come back after a reset');
+        yield* flush(false, false);
+        yield* settle();
+        if (!(yield* machine.restart())) throw new Error('the processor does not come back after a reset');
         answers.push({ saw: [] });
         return;
       case 'settle':
         queue([], () => [{ saw: 'settled', by: 'sync' }]);
-        return flush(true, true);
+        return yield* flush(true, true);
       default:
         return refuse(s.do);
     }
   };
   try {
-    for (const step of steps) {
-      answers = [];
-      for (const s of step) one(s);
-      // Reads alone change nothing that would have to be seen.
-      if (pending.length > 0) flush(written || machine.armed, machine.armed);
-      const latest: Answer[] | undefined = sent?.of;
-      if (latest !== undefined && latest !== answers) settle();
-      held.push(answers);
-      while (held.length > 0 && held[0] !== latest) yield held.shift() as Answer[];
-    }
-    settle();
+    for (const s of step) yield* one(s);
+    // Reads alone change nothing that would have to be seen.
+    if (pending.length > 0) yield* flush(written || machine.armed, machine.armed);
+    yield* settle();
   } catch (error) {
     const died = machine.running.ended();
     const stuck = error instanceof Error && error.message.startsWith('the processor');
     if (died === undefined && !stuck) throw error;
     // What was answered before the batch that failed stands; after a batch it is the look at its end that failed.
-    const failed = sent?.of ?? answers;
-    failed.length = sent?.stands ?? pending[0]?.place ?? answers.length;
-    failed.push({ broke: died ?? `hang: ${(error as Error).message}` });
-    if (held.includes(failed)) held.length = held.indexOf(failed) + 1;
-    else held.push(failed);
+    answers.length = sent?.stands ?? pending[0]?.place ?? answers.length;
+    answers.push({ broke: died ?? `hang: ${(error as Error).message}` });
   }
-  yield* held;
+  return answers;
 }
-/** The answers to one step. */
-export const applyVtd = (machine: VtdQemu, stimuli: readonly Stimulus[]): readonly Answer[] => [...flowVtd(machine, [stimuli])].flat();

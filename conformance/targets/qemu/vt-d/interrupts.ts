@@ -3,6 +3,7 @@
 
 import fs from 'node:fs';
 import type { VtdObservation } from '../../../../spec/vt-d/vocabulary.ts';
+import type { Waits } from '../../host/lanes.ts';
 import { barrierLine, log, logAt, logSize } from './agent.ts';
 
 type Interrupt = Extract<VtdObservation, { readonly saw: 'apic.interrupt' }>;
@@ -14,12 +15,12 @@ export interface InterruptLog {
   /** Before a reset: everything is forgotten. */
   clear(): void;
   /** Waits until the processor is ready. False: it is not within the bound, in ms. */
-  ready(within?: number): boolean;
+  ready(within?: number): Waits<boolean>;
   /** Commands that ask for one more barrier. Its number is written behind everything before it, so that no late answer to an older one, even from before
    *  a reset, is taken for its own. */
   barrier(): readonly string[];
   /** Waits for the answer to the last barrier. False: no answer within the bound, in ms. */
-  answered(within?: number): boolean;
+  answered(within?: number): Waits<boolean>;
   /** What came since the last look, in order. */
   take(): readonly Interrupt[];
   close(): void;
@@ -40,9 +41,10 @@ export const openLog = (file: string): InterruptLog => {
     fs.readSync(fd, bytes, 0, log.entries, 0);
     return bytes.readUInt32LE(at);
   };
-  const comes = (at: number, value: number, within = bound): boolean => {
+  const comes = function* (at: number, value: number, within = bound): Waits<boolean> {
     const started = performance.now();
     for (let i = 0; word(at) < value; i++) {
+      yield;
       if (i < spins) continue;
       Atomics.wait(cell, 0, 0, pause);
       if (performance.now() - started > within) return false;

@@ -4,10 +4,11 @@
 import path from 'node:path';
 import type { MachineConfig } from '../../../../spec/units.ts';
 import type { RequesterAbility, VtdMachine } from '../../../../spec/vt-d/vocabulary.ts';
+import { type Waits, waited } from '../../host/lanes.ts';
 import { launch, type Running } from '../launch.ts';
 import { type GuestMemory, openMemory } from '../memory.ts';
 import { qmpOver } from '../qmp.ts';
-import { type Qtest, qtestOver } from '../qtest.ts';
+import { arriving, type Qtest, qtestOver } from '../qtest.ts';
 import type { Watchdog } from '../watchdog.ts';
 import { interruptFirmware, logSize } from './agent.ts';
 import { type InterruptLog, openLog } from './interrupts.ts';
@@ -27,10 +28,8 @@ export interface VtdQemu {
   armed: boolean;
   /** Begins what `restart` ends, and waits for nothing: the machine resets while another one works. */
   begin(): void;
-  /** Where a reset was begun: waits for its end, then begins to set the devices up and waits no more. */
-  prepare(): void;
   /** Everything but memory as after power-on. False: the processor did not come back. */
-  restart(): boolean;
+  restart(): Waits<boolean>;
   close(): void;
 }
 type Unsupported = { readonly unsupported: string };
@@ -99,17 +98,9 @@ const works = (s: Station, n: number, can: readonly RequesterAbility[], qtest: Q
   return !('refused' in read) && read.fetched?.(qtest.lines(read.commands)).every((b, i) => b === sample[i]) === true;
 };
 
-/** A process that is starting: `finish` waits for it. */
-export interface Starting {
-  finish(): VtdQemu | Unsupported;
-  close(): void;
-}
-/** Starts it. A QEMU that refuses its arguments, or builds another unit, is a machine that cannot be had. */
-export const startVtd = (binary: string, want: WantedVtd, watchdog: Watchdog): Starting => {
+/** Starts it, and stops while it does. A QEMU that refuses its arguments, or builds another unit, is a machine that cannot be had. */
+export const startVtd = function* (binary: string, want: WantedVtd, watchdog: Watchdog): Waits<VtdQemu | Unsupported> {
   const running = launch(binary, { ram: want.memory, log: logSize }, want.args, watchdog, interruptFirmware(logSlot));
-  return { finish: () => started(running, want), close: running.close };
-};
-const started = (running: Running, want: WantedVtd): VtdQemu | Unsupported => {
   // Its own: they know what their devices were last told.
   const stations = stationsOf(want.vtd) as readonly Station[];
   const opened: { close(): void }[] = [];
@@ -118,6 +109,7 @@ const started = (running: Running, want: WantedVtd): VtdQemu | Unsupported => {
     for (const each of opened) each.close();
   };
   try {
+    yield;
     const qmp = qmpOver(running.qmp);
     const qtest = qtestOver(running.qtest);
     const [cap = '', ecap = ''] = qtest.lines([`readq ${unitAt + 8}`, `readq ${unitAt + 16}`]);
@@ -130,22 +122,23 @@ const started = (running: Running, want: WantedVtd): VtdQemu | Unsupported => {
     opened.push(memory);
     const interrupts = openLog(path.join(running.dir, 'log'));
     opened.push(interrupts);
-    /** What was begun and not waited for: the reset, then the setting up of the devices. */
+    /** The reset that was begun and not waited for. */
     let begun: ReturnType<typeof qmp.begin> | undefined;
-    let setting: (() => readonly string[]) | undefined;
     const begin = (): void => {
+      if (begun !== undefined) return;
       interrupts.clear();
-      setting = undefined;
-      begun ??= qmp.begin('system_reset');
+      begun = qmp.begin('system_reset');
     };
     const counts = stations.map((s) => s.setUp().length);
-    const prepare = (): void => {
-      if (begun === undefined) return;
-      const answer = begun();
+    /** Waits for the end of the reset, and sets the devices up; the answers. */
+    const prepared = function* (): Waits<readonly string[]> {
+      begin();
+      yield* arriving(qmp);
+      const answer = begun?.();
       begun = undefined;
-      if ('error' in answer) throw new Error(`system_reset: ${answer.error}`);
+      if (answer !== undefined && 'error' in answer) throw new Error(`system_reset: ${answer.error}`);
       // The reset is done before the main loop reads the next command.
-      setting = qtest.begin(stations.flatMap((s) => s.setUp()));
+      return yield* qtest.asks(stations.flatMap((s) => s.setUp()));
     };
     /** The devices are set up; commands that select the cards. */
     const selection = (answers: readonly string[]): readonly string[] => {
@@ -160,26 +153,22 @@ const started = (running: Running, want: WantedVtd): VtdQemu | Unsupported => {
       stations,
       armed: false,
       begin,
-      prepare,
-      restart: () => {
+      restart: function* () {
         machine.armed = false;
         // Now and then QEMU comes out of a reset with LINT0 masked although the firmware has set it: then barriers go unanswered;
         // more rarely its processor does not start. Either way it is reset again.
         for (let tries = 0; tries < resets; tries++) {
-          if (begun === undefined && setting === undefined) begin();
-          prepare();
-          const select = selection(setting?.() ?? []);
-          setting = undefined;
+          const select = selection(yield* prepared());
           running.trim();
-          if (!interrupts.ready(10 * patience)) continue;
-          qtest.lines([...select, ...interrupts.barrier()]);
-          if (interrupts.answered(patience)) return true;
+          if (!(yield* interrupts.ready(10 * patience))) continue;
+          yield* qtest.asks([...select, ...interrupts.barrier()]);
+          if (yield* interrupts.answered(patience)) return true;
         }
         return false;
       },
       close,
     };
-    if (!interrupts.ready() || !machine.restart()) return close(), { unsupported: 'the processor does not start' };
+    if (!waited(interrupts.ready()) || !waited(machine.restart())) return close(), { unsupported: 'the processor does not start' };
     const idle = stations.findIndex((s, n) => !works(s, n, want.vtd.requesters[n]?.can ?? [], qtest, memory));
     return idle < 0 ? machine : (close(), { unsupported: `the devices of requester ${idle} do not do what they are told` });
   } catch (error) {

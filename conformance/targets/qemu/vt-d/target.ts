@@ -1,32 +1,24 @@
 // The remapping unit's side of the QEMU target: which machines there are, a small pool of them, and a fresh one after a death.
 
 import { spawnSync } from 'node:child_process';
-import type { Answer, Capability, Granted, MachineConfig } from '../../../../spec/units.ts';
+import type { Capability, Granted, MachineConfig } from '../../../../spec/units.ts';
 import type { VtdMachine } from '../../../../spec/vt-d/vocabulary.ts';
-import type { Stimulus } from '../../../../spec/vocabulary.ts';
+import type { Lane } from '../../host/lanes.ts';
 import type { Watchdog } from '../watchdog.ts';
-import { applyVtd, flowVtd } from './apply.ts';
-import { type Starting, startVtd, type VtdQemu, type WantedVtd, wantedVtd } from './machine.ts';
+import { applyVtd } from './apply.ts';
+import { startVtd, type VtdQemu, wantedVtd } from './machine.ts';
 
-/** Pairs kept: suites visit their machines in turn. */
-const poolMax = 7;
-/** Steps of a program in which a reset ends that was begun before it. */
-const resetWithin = 6;
-interface Pair {
-  readonly ready: readonly VtdQemu[];
-  readonly starting: Starting | undefined;
-}
+/** Processes kept: suites visit their machines in turn, and each has two. */
+const poolMax = 14;
 const offered: readonly Capability[] = ['memory.seen', 'vt-d', 'vt-d.register', 'vt-d.interrupt', 'vt-d.reset'];
 
 export interface VtdSide {
   /** Nothing where this QEMU lacks a device. */
   readonly offers: readonly Capability[];
-  reset(
-    config: MachineConfig,
-    vtd: VtdMachine,
-  ): { readonly granted: Granted } | { readonly unsupported: string } | { readonly broke: string };
-  applyAll(stimuli: readonly Stimulus[]): readonly Answer[];
-  flow(steps: Iterable<readonly Stimulus[]>): Iterable<readonly Answer[]>;
+  /** A lane of that number on such a machine; a process for each number. */
+  lane(number: number, config: MachineConfig, vtd: VtdMachine): Lane;
+  /** Begins the reset of the process that a lane of that number has on this machine, if it has one. */
+  rest(number: number, config: MachineConfig, vtd: VtdMachine): void;
   close(): void;
 }
 
@@ -38,85 +30,17 @@ const propertiesOf = (binary: string): ReadonlySet<string> => {
 
 export const vtdSide = (binary: string, watchdog: Watchdog): VtdSide => {
   const properties = propertiesOf(binary);
-  // Two processes a machine, so that one resets while the other works: a reset takes as long as a program. Machines in the order of use, the last used last.
-  const pool = new Map<string, Pair>();
-  let current: { readonly key: string; readonly machine: VtdQemu } | undefined;
-  /** The machine that was asked for last. */
-  let latest = '';
-  /** It resets while the current one works. */
-  let resting: VtdQemu | undefined;
-  const drop = (key: string, machine: VtdQemu): void => {
-    machine.close();
-    const { ready = [], starting } = pool.get(key) ?? {};
-    const others = ready.filter((m) => m !== machine);
-    if (others.length > 0 || starting !== undefined) pool.set(key, { ready: others, starting });
-    else pool.delete(key);
-    if (current?.machine === machine) current = undefined;
-    if (resting === machine) resting = undefined;
+  // In the order of use, the last used last.
+  const pool = new Map<string, VtdQemu>();
+  const plans = new WeakMap<MachineConfig, ReturnType<typeof wantedVtd>>();
+  const planOf = (config: MachineConfig, vtd: VtdMachine): ReturnType<typeof wantedVtd> => {
+    const plan = plans.get(config) ?? wantedVtd(config, vtd, properties);
+    plans.set(config, plan);
+    return plan;
   };
-  const end = ({ ready, starting }: Pair): void => {
-    for (const machine of ready) machine.close();
-    starting?.close();
-  };
-  const fresh = (machine: VtdQemu, config: MachineConfig): boolean => {
-    try {
-      if (!machine.restart()) return false;
-    } catch (error) {
-      if (machine.running.ended() === undefined) throw error;
-      return false;
-    }
-    machine.memory.refill(config.fill);
-    for (const piece of config.image ?? []) machine.memory.write(piece.at, piece.bytes);
-    return true;
-  };
-  /** The one that was used last begins its reset; the other is given, or one that is started. A machine that is asked for again gets its second process. */
-  const next = (want: WantedVtd): VtdQemu | { readonly unsupported: string } => {
-    const again = latest === want.key;
-    latest = want.key;
-    const last = current?.machine;
-    last?.begin();
-    resting = last;
-    let { ready, starting } = pool.get(want.key) ?? { ready: [], starting: undefined };
-    const start = (): Starting => startVtd(binary, want, watchdog);
-    if (ready.length === 0 && starting === undefined) {
-      const [oldest, pair] = [...pool][0] ?? [];
-      if (oldest !== undefined && pair !== undefined && pool.size >= poolMax) {
-        pool.delete(oldest);
-        if (current?.key === oldest) current = resting = undefined;
-        end(pair);
-      }
-      starting = start();
-    }
-    let chosen = ready.find((m) => m !== last) ?? (starting === undefined ? ready[0] : undefined);
-    if (chosen === undefined) {
-      const started = (starting as Starting).finish();
-      starting = undefined;
-      pool.set(want.key, { ready, starting });
-      if (!('unsupported' in started)) chosen = started;
-      // The second of a pair does not come up: the first goes on alone.
-      else if (ready[0] !== undefined) chosen = ready[0];
-      else return pool.delete(want.key), started;
-    }
-    ready = [...ready.filter((m) => m !== chosen), chosen];
-    if (again && ready.length === 1) starting ??= start();
-    pool.delete(want.key);
-    pool.set(want.key, { ready, starting });
-    if (resting === chosen) resting = undefined;
-    return chosen;
-  };
-  /** Gets the resting machine on. A death is told when it is asked for. */
-  const prepare = (): void => {
-    try {
-      resting?.prepare();
-    } catch (error) {
-      if (resting?.running.ended() === undefined) throw error;
-    }
-    resting = undefined;
-  };
-  const noMachine: Answer = { broke: 'no machine: reset comes first' };
-  /** A processor that hangs while the process lives is replaced too. */
-  const endsIn = (answers: readonly Answer[], of: { readonly key: string; readonly machine: VtdQemu }): void => {
-    if (answers.some((a) => 'broke' in a)) drop(of.key, of.machine);
+  const drop = (key: string): void => {
+    pool.get(key)?.close();
+    pool.delete(key);
   };
   const granted = (config: MachineConfig, vtd: VtdMachine): Granted => ({
     memory: { size: config.memory, fill: config.fill, seen: 'compared' },
@@ -127,40 +51,65 @@ export const vtdSide = (binary: string, watchdog: Watchdog): VtdSide => {
   });
   return {
     offers: properties.size === 0 ? [] : offered,
-    reset: (config, vtd) => {
-      if (properties.size === 0) return { unsupported: 'this QEMU has no intel-iommu' };
-      const want = wantedVtd(config, vtd, properties);
-      if ('unsupported' in want) return want;
-      // Retries: processes that died since their last answer are replaced.
-      for (let tries = 0; tries < 3; tries++) {
-        const machine = next(want);
-        if ('unsupported' in machine) return machine;
-        current = { key: want.key, machine };
-        if (fresh(machine, config)) return { granted: granted(config, vtd) };
-        drop(want.key, machine);
-      }
-      return { broke: 'the machine does not reset' };
+    lane: (number, config, vtd) => {
+      let current: { readonly key: string; readonly machine: VtdQemu } | undefined;
+      return {
+        reset: function* () {
+          current = undefined;
+          if (properties.size === 0) return { unsupported: 'this QEMU has no intel-iommu' };
+          const want = planOf(config, vtd);
+          if ('unsupported' in want) return want;
+          const key = `${number} ${want.key}`;
+          // Retries: processes that died since their last answer are replaced.
+          for (let tries = 0; tries < 3; tries++) {
+            let machine = pool.get(key);
+            if (machine === undefined) {
+              const [oldest] = pool.keys();
+              if (oldest !== undefined && pool.size >= poolMax) drop(oldest);
+              const started = yield* startVtd(binary, want, watchdog);
+              if ('unsupported' in started) return started;
+              machine = started;
+            }
+            pool.delete(key);
+            pool.set(key, machine);
+            try {
+              if (yield* machine.restart()) {
+                machine.memory.refill(config.fill);
+                for (const piece of config.image ?? []) machine.memory.write(piece.at, piece.bytes);
+                current = { key, machine };
+                return { granted: granted(config, vtd) };
+              }
+            } catch (error) {
+              if (machine.running.ended() === undefined) throw error;
+            }
+            drop(key);
+          }
+          return { broke: 'the machine does not reset' };
+        },
+        applyAll: function* (stimuli) {
+          if (current === undefined) return [{ broke: 'no machine: reset comes first' }];
+          const { key, machine } = current;
+          const answers = yield* applyVtd(machine, stimuli);
+          // A processor that hangs while the process lives is replaced too.
+          if (answers.some((a) => 'broke' in a)) {
+            drop(key);
+            current = undefined;
+          }
+          return answers;
+        },
+      };
     },
-    applyAll: (stimuli) => {
-      if (current === undefined) return [noMachine];
-      const answers = applyVtd(current.machine, stimuli);
-      endsIn(answers, current);
-      return answers;
-    },
-    *flow(steps) {
-      if (current === undefined) return yield [noMachine];
-      const now = current;
-      let played = 0;
-      for (const answers of flowVtd(now.machine, steps)) {
-        if (++played === resetWithin) prepare();
-        endsIn(answers, now);
-        yield answers;
+    rest: (number, config, vtd) => {
+      const want = planOf(config, vtd);
+      const machine = 'unsupported' in want ? undefined : pool.get(`${number} ${want.key}`);
+      try {
+        machine?.begin();
+      } catch (error) {
+        if (machine?.running.ended() === undefined) throw error;
       }
     },
     close: () => {
-      for (const pair of pool.values()) end(pair);
-      pool.clear();
-      current = resting = undefined;
+      for (const key of pool.keys()) drop(key);
     },
   };
 };
