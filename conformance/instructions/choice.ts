@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { forms } from '../../spec/instructions/index.ts';
 import type { Choice } from '../program.ts';
 import { loadable, oddSelectors, operands, places } from './edges.ts';
-import { focused, focusedLate } from './focus.ts';
+import { focused, focusedLate, focusedLater } from './focus.ts';
 
 /** One edit: `kind` names it, the numbers say which and how. */
 export interface Tweak {
@@ -41,7 +41,7 @@ export const tweakKinds = [
   'task',
 ] as const;
 /** Edits of late recipes alone: chance does not draw them, so that the programs before those stay as they are. */
-type LateKind = 'wide' | 'task-limit';
+type LateKind = 'wide' | 'task-limit' | 'four-gigabyte' | 'idle-breakpoint' | 'inner-stack' | 'io-map' | 'upper-half' | 'lme';
 export type TweakKind = (typeof tweakKinds)[number] | LateKind;
 
 export interface Case extends Choice {
@@ -114,3 +114,5 @@ const only = (c: Arbitrary<Case>): Arbitrary<readonly Case[]> => fc.array(c, { m
 export const oneCase: Arbitrary<readonly Case[]> = only(caseOf);
 /** The same, of the late recipes alone. */
 export const oneLateCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedLate(fields)));
+/** The same, of the later ones. */
+export const oneLaterCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedLater(fields)));

@@ -78,6 +78,14 @@ export const places: readonly Place[] = [
   { kind: 'gigabyte page', at: () => BigInt(at.aliases.huge + at.data + 0x180), only64: true, paged: true },
 ];
 
+/** Places that only late recipes draw, numbered after the others. Around 4 GBytes an edit maps two pages. */
+export const latePlaces: readonly Place[] = [
+  { kind: 'end before absent', at: (w) => BigInt(at.pages.absent - w), paged: true },
+  { kind: 'across 4 GBytes', at: (w) => 0x1_0000_0000n - BigInt(w >> 1), only64: true, paged: true },
+  { kind: 'end at 4 GBytes', at: (w) => 0x1_0000_0000n - BigInt(w), only64: true, paged: true },
+  { kind: 'from 4 GBytes', at: () => 0x1_0000_0000n, only64: true, paged: true },
+];
+
 /** Selectors to load, by the names of the layout; requested privilege levels are chosen apart. */
 export const loadable: readonly at.SelectorName[] = Object.keys(at.selectors) as at.SelectorName[];
 /** Selectors that name nothing: past the limit, LDT entries and past it. */

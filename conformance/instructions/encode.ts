@@ -72,7 +72,9 @@ const modrm = (e: Encoding, field: number, fixups: { rip: number }, out: number[
   const mod = base === undefined || dispSize === 0 ? 0 : dispSize === 1 ? 0x40 : 0x80;
   if (addressSize(e) === 2) {
     if (base === undefined) out.push(reg | 6, ...little(BigInt(displacement), 2));
-    else {
+    else if (index !== undefined) {
+      out.push(mod | reg | (base === 5 ? 2 : 0) | (index & 1), ...little(BigInt(displacement), dispSize === 4 ? 2 : dispSize));
+    } else {
       // [BP] has no form without a displacement.
       const plain = mod === 0 && base === 5;
       out.push(
@@ -87,6 +89,10 @@ const modrm = (e: Encoding, field: number, fixups: { rip: number }, out: number[
     fixups.rip = out.length;
     out.push(...little(BigInt(displacement), 4));
     return { x: 0, b: 0 };
+  }
+  if (base === undefined && index !== undefined) {
+    out.push(reg | 4, (scale << 6) | ((index & 7) << 3) | 5, ...little(BigInt(displacement), 4));
+    return { x: index >> 3, b: 0 };
   }
   if (base === undefined) {
     // In 64-bit mode a displacement alone needs a SIB byte without base.

@@ -5,6 +5,7 @@ import type { Case } from './choice.ts';
 import { type Fields, over } from './recipe.ts';
 import { executionRecipes } from './recipes-execution.ts';
 import { lateRecipes } from './recipes-late.ts';
+import { laterRecipes } from './recipes-later.ts';
 import { transferRecipes } from './recipes-transfers.ts';
 
 type Weighted = readonly { readonly weight: number; readonly arbitrary: Arbitrary<Case> }[];
@@ -12,3 +13,5 @@ type Weighted = readonly { readonly weight: number; readonly arbitrary: Arbitrar
 export const focused = (fields: Fields): Weighted => over([...executionRecipes, ...transferRecipes], fields);
 /** Drawn by themselves, in late blocks. */
 export const focusedLate = (fields: Fields): Weighted => over(lateRecipes, fields);
+/** Drawn by themselves after those, so that they stay as they are. */
+export const focusedLater = (fields: Fields): Weighted => over(laterRecipes, fields);

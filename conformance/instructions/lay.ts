@@ -4,8 +4,9 @@
 import type { Form, Operand } from '../../spec/instructions/index.ts';
 import type { Case } from './choice.ts';
 import { codeWidth, type Desk, fit, putWord } from './desk.ts';
-import { loadable, oddSelectors, operands, type Place, places } from './edges.ts';
-import { addressSize, type Encoding, type Memory, operandSize, vvvvOf } from './encode.ts';
+import { loadable, oddSelectors, operands, places } from './edges.ts';
+import { address, placeOf } from './address.ts';
+import { type Encoding, operandSize, vvvvOf } from './encode.ts';
 import * as at from './layout.ts';
 import { entryOf } from './state.ts';
 
@@ -43,6 +44,8 @@ export const msrNumbers: readonly number[] = [
 const ports = [0x60, 0x61, 0x3f8, 0x3f9, 0x3fa, 0x5f, 0x6f, 0x70, 0x80, 0x3ff, 0x400, 0xffff, 0x3f7];
 /** For a descriptor table: beyond all memory, so that no handler is found by accident, and such as are not canonical. */
 const farBases = [1n << 47n, 1n << 63n, 0xffff_8000_0000_0000n, 0x1234_5678_9abc_0000n, 0xffff_ffff_8000_0000n, 1n << 31n, 0x4000_0000n];
+/** PCIDs with reserved bits beside them: 12, 31, 32, 63. What late recipes draw beyond the operands. */
+const lateDescriptors = [0x1000n, 0x8000_0000n, 1n << 32n, 1n << 63n, (1n << 63n) | 1n];
 const vectors = [3, 4, 0x21, 0x80, 0, 1, 13, 8, 0x30, 0x81, 0xff, 14, 2];
 
 const operandWidth = (o: Operand, size: 2 | 4 | 8, d: Desk): number => {
@@ -74,61 +77,6 @@ const operandWidth = (o: Operand, size: 2 | 4 | 8, d: Desk): number => {
       return size;
   }
 };
-/** The place of that number, or another where that one cannot be had. */
-const placeOf = (usable: readonly Place[], n: number): Place => {
-  const wanted = places[n];
-  return wanted !== undefined && usable.includes(wanted) ? wanted : pick(usable, n);
-};
-/** Memory operands stand at places; this gives the addressing and puts the base in its register. */
-const address = (
-  d: Desk,
-  c: Case,
-  e: Pick<Encoding, 'code' | 'narrow'>,
-  width: number,
-): { readonly rm: Memory; readonly linear: bigint } => {
-  const wide = addressSize(e);
-  const usable = places.filter(
-    (p) => (p.only64 !== true || (d.mode === 'long64' && wide === 8)) && (p.paged !== true || (d.s.cr0 & (1n << 31n)) !== 0n),
-  );
-  const wanted = placeOf(usable, c.place).at(width);
-  const base = wide === 2 ? pick([3, 6, 7, 5], c.rm) : d.mode === 'long64' ? (c.rm === 4 ? 3 : c.rm) : (c.rm & 7) === 4 ? 3 : c.rm & 7;
-  const override = ([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65] as readonly number[])[c.prefix - 5];
-  const named = override === undefined ? undefined : (['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const)[c.prefix - 5];
-  const segment = d.s[named ?? (base === 5 || base === 4 ? 'ss' : 'ds')];
-  const segmentBase = d.mode === 'long64' && named !== 'fs' && named !== 'gs' ? 0n : segment.base;
-  const mask = (1n << BigInt(8 * wide)) - 1n;
-  // A 16-bit address without a segment base reaches no user page: free memory beside the stacks.
-  const effective = wide === 2 && segmentBase === 0n ? 0xc000n + (wanted & 0xfffn) : (wanted - segmentBase) & mask;
-  const linear = (segmentBase + effective) & (d.mode === 'long64' ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn);
-  const setBase = (displacement: number): void => {
-    d.s[gpr[base] as 'rax'] = fit(d, (effective - BigInt(displacement)) & mask);
-  };
-  const how = c.addressing % 6;
-  const signed32 = BigInt.asIntN(32, effective);
-  if (
-    how === 4 &&
-    (wide === 2 || (BigInt.asUintN(8 * wide, signed32) === effective && (named === undefined ? segment === d.s.ds || base !== 5 : true)))
-  ) {
-    // Without a base register the default segment is DS.
-    if (named !== undefined || (base !== 5 && base !== 4))
-      return { rm: { base: undefined, displacement: Number(BigInt.asIntN(32, effective)), dispSize: wide === 2 ? 2 : 4 }, linear };
-  }
-  if (how === 5 && wide === 8 && (named === undefined || (named !== 'fs' && named !== 'gs'))) {
-    const distance = effective - BigInt(at.code);
-    if (BigInt.asIntN(32, distance) === distance)
-      return { rm: { base: undefined, displacement: Number(distance), dispSize: 4, rip: true }, linear };
-  }
-  if (how === 3 && wide !== 2) {
-    const index = pick([6, 7, 1], c.reg) === base ? 2 : pick([6, 7, 1], c.reg);
-    d.s[gpr[index] as 'rax'] = 8n;
-    setBase(8 * 4 + 4);
-    return { rm: { base, index, scale: 2, displacement: 4, dispSize: 1 }, linear };
-  }
-  const displacement = how === 1 ? -16 : how === 2 ? 0x120 : 0;
-  setBase(displacement);
-  return { rm: { base, displacement, dispSize: how === 1 ? 1 : how === 2 ? 4 : 0 }, linear };
-};
-
 const pushFrame = (d: Desk, words: readonly bigint[], size: number): void => {
   d.s.rsp = fit(d, d.s.rsp - BigInt(size * words.length));
   const top = d.s.ss.base + d.s.rsp;
@@ -301,7 +249,8 @@ const fill = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8, where: bigint, o: O
     putWord(d, where, BigInt(register.limit), 2);
     putWord(d, where + 2n, c.value % 4 === 3 ? pick(farBases, c.value2) : register.base, d.mode === 'long64' ? 8 : 4);
   } else if (form.mnemonic === 'INVPCID') {
-    putWord(d, where, pick([0n, 1n, 0x1000n, 0xfffn], c.value), 8);
+    const late = lateDescriptors[c.value - operands.length];
+    putWord(d, where, late ?? pick([0n, 1n, 0x1000n, 0xfffn], c.value), 8);
     putWord(d, where + 8n, pick([BigInt(at.data), 1n << 47n], c.value2), 8);
   } else {
     putWord(d, where, rmValue(d, form, c), Math.min(width, 8));

@@ -4,9 +4,9 @@ import { type Form, forms } from '../../spec/instructions/index.ts';
 import type { CpuFeature, CpuMachine } from '../../spec/instructions/vocabulary.ts';
 import type { Granted, MachineConfig } from '../../spec/units.ts';
 import type { Player, Suite } from '../program.ts';
-import { type Case, oneCase, oneLateCase, type Tweak } from './choice.ts';
+import { type Case, oneCase, oneLateCase, oneLaterCase, type Tweak } from './choice.ts';
 import { type Desk, deskOf, put, stimuliOf } from './desk.ts';
-import { places } from './edges.ts';
+import { latePlaces, places } from './edges.ts';
 import { encode } from './encode.ts';
 import { machineFor } from './furniture.ts';
 import { layOut, msrNumbers } from './lay.ts';
@@ -94,23 +94,28 @@ const named = (c: Case, machine: MachineConfig): string => {
 const shape = (c: Case, machine: MachineConfig): string => {
   const words = [
     named(c, machine),
-    ...(c.place > 0 ? [(places[c.place % places.length]?.kind ?? '').replaceAll(' ', '-')] : []),
+    ...(c.place > 0 ? [((latePlaces[c.place - places.length] ?? places[c.place % places.length])?.kind ?? '').replaceAll(' ', '-')] : []),
     ...c.tweaks.map((t) => t.kind),
   ];
   return words.join(' ');
 };
 
-/** After so many blocks come two of late recipes for each machine; then it begins anew. */
+/** After so many blocks come two of late recipes for each machine, and one of those that came later still; then it begins anew. */
 const blockSize = 512;
 const plainBlocks = 47;
-const rounds = plainBlocks + 2 * machines.length;
+const lateBlocks = 2 * machines.length;
+const rounds = plainBlocks + lateBlocks + machines.length;
+const choicesOf = (block: number): typeof oneCase => {
+  const n = block % rounds;
+  return n < plainBlocks ? oneCase : n < plainBlocks + lateBlocks ? oneLateCase : oneLaterCase;
+};
 
 export const instructionsSuite: Suite<Case> = {
   id: 'instructions',
   needs: ['cpu', 'memory.seen'],
   machines,
   choices: oneCase,
-  choicesOf: (block) => (block % rounds < plainBlocks ? oneCase : oneLateCase),
+  choicesOf,
   play,
   shape,
   simpler: lower,

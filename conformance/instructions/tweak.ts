@@ -5,6 +5,7 @@ import type { CpuFeature } from '../../spec/instructions/vocabulary.ts';
 import type { Tweak } from './choice.ts';
 import { byteAt, codeWidth, type Desk, fit, holdable, put, putWord, segmentFor } from './desk.ts';
 import { loadable } from './edges.ts';
+import { at4G, lateState, overLate } from './late-edits.ts';
 import { callGateEdit, descriptorEdit, gateEdit, highEdit, redirectEdit, taskEdit, tssEdit, upperEdit } from './edit-tables.ts';
 import { entryAt } from './furniture.ts';
 import * as at from './layout.ts';
@@ -137,7 +138,7 @@ export const early = (d: Desk, { kind, a, b }: Tweak): void => {
       else s.sysenterCs = pick([0n, 3n, BigInt(at.selectors.userCode32), 0xffffn], b);
       return;
     default:
-      return;
+      lateState(d, kind, a, b);
   }
 };
 
@@ -246,12 +247,14 @@ export const late = (d: Desk, { kind, a, b }: Tweak): void => {
       return;
     }
     default:
-      return;
+      overLate(d, kind, a, b);
   }
 };
 /** Linear address at which code of `length` bytes starts: plain; before a page's end; into pages with other rights; before a segment's end. */
 export const codeStart = (d: Desk, tweaks: readonly Tweak[], length: number): number => {
   if (high(d, tweaks)) return at.code + 0x1000 - length + ((tweaks.find((t) => t.kind === 'high')?.a ?? 0) % 4);
+  const edge = tweaks.find((t) => t.kind === 'four-gigabyte');
+  if (edge !== undefined && at4G(d, edge)) return at.code + 0x1000 - length + (edge.b % 5) - 1;
   const found = tweaks.find((t) => t.kind === 'code');
   if (found === undefined) return at.code;
   const { supervisor, absent, noExecute } = at.pages;
@@ -271,7 +274,11 @@ export const codeStart = (d: Desk, tweaks: readonly Tweak[], length: number): nu
 };
 /** Where the code is seen: its linear address, for code that starts at `start` in memory. */
 export const codeLinear = (d: Desk, tweaks: readonly Tweak[], start: number): bigint =>
-  high(d, tweaks) ? BigInt(start - at.code) + (1n << 47n) - 0x1000n : BigInt(start);
+  high(d, tweaks)
+    ? BigInt(start - at.code) + (1n << 47n) - 0x1000n
+    : tweaks.some((t) => t.kind === 'four-gigabyte' && at4G(d, t))
+      ? BigInt(start - at.code) + 0xffff_f000n
+      : BigInt(start);
 /** With segment-override prefixes in front, up to a length of 15 bytes, one more, or two. */
 export const lengthened = (bytes: Uint8Array, tweaks: readonly Tweak[]): Uint8Array => {
   const found = tweaks.find((t) => t.kind === 'long');

@@ -54,6 +54,8 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false): Ending => 
   if (stepping && systemCalls.has(mnemonic)) {
     // SYSCALL that masks TF is followed by no trap; what happens where TF stays set, or was set, is left open.
     if (mnemonic !== 'SYSCALL' || (flagsOf(s) & flag.TF) !== 0) undecided('single-stepping a fast system call');
+  } else if (before.shadow === 'mov-ss' && loadsSs(w) && (stepping || run.interrupt !== undefined)) {
+    undecided('what a load of SS right after another holds back');
   } else if ((stepping || trapped || met !== 0) && !loadsSs(w)) {
     if (w.halted) undecided('single-stepping HLT');
     const completed = copyOf(s);

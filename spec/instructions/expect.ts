@@ -81,6 +81,13 @@ const faulting = (w: Work, fault: Fault): Ending => {
   );
 };
 
+/** Whether a store of the instruction lies in its own bytes. Pages that programs run in are where they seem to be. */
+const overwritten = ({ before, i, stores }: Work): boolean => {
+  if (stores.size === 0) return false;
+  const start = Number(codeSize(before) === 64 ? before.rip : (before.cs.base + before.rip) & 0xffffffffn);
+  for (let n = 0; n < i.length; n++) if (stores.has(start + n)) return true;
+  return false;
+};
 /** Asked before the run: memory is as the instruction finds it. */
 export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, granted: Granted, cpu: GrantedCpu): Expectation => {
   const w = begin(state, memory, granted, cpu);
@@ -110,6 +117,7 @@ export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, grante
       ({ faults } = thrown);
       if (w.repeats && w.watch !== undefined && w.watch.met !== 0) undecided('a breakpoint that an iteration before the fault met');
     }
+    if (faults.length > 0 && overwritten(w)) undecided('an instruction that stores over its own bytes and then faults');
     const endings = [...faults, ...w.also].map((fault) => faulting(w, fault));
     const completes = faults.length === 0;
     if (!completes) return { instruction, endings, completes };

@@ -21,7 +21,7 @@ import { direct, dropPrivileged, enter, go8086, isLong, returned, returnedStack,
 import { memoryPlace } from '../operands.ts';
 import { switchTask } from '../task.ts';
 import { moveStack, peek, push, pushSelector, setStack } from '../stack.ts';
-import { canonical, cpl, gp, ia32e, like8086, np, ofSystem, raise, undecided, type Work } from '../work.ts';
+import { canonical, cpl, gp, ia32e, in64, like8086, np, ofSystem, raise, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 interface Target {
@@ -196,6 +196,9 @@ const RETF: Meaning = (w) => {
     return;
   }
   const above = BigInt(2 * size) + release;
+  // The page tests the room of all words and the parameters at once: whether SP may wrap in between is open.
+  if (!in64(w.s) && (w.s.ss.access & 0x4000) === 0 && (w.s.rsp & 0xffffn) + above + BigInt(2 * size) > 0x10000n)
+    undecided('a return whose words lie beyond the end of a 16-bit stack');
   const [pointer = 0n, stackSelector = 0n] = inAnyOrder(
     () => peek(w, above, size),
     () => peek(w, above + BigInt(size), size),

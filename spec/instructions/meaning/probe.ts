@@ -3,9 +3,9 @@
 
 import { faultsOf, linearOf, offsetOf } from '../access.ts';
 import { flag, ones } from '../bits.ts';
-import { type Descriptor, isConforming, isNull, isReadable, isWritable, limitOf, lookup, rplOf } from '../descriptors.ts';
+import { type Descriptor, isConforming, isNull, isReadable, isWritable, limitOf, lookup, rplOf, baseOf, upperOf } from '../descriptors.ts';
 import { assign, isMemory, memoryPlace, value } from '../operands.ts';
-import { cpl, ia32e, leave, ofSystem, raise, setFlags, type Work } from '../work.ts';
+import { canonical, cpl, ia32e, leave, ofSystem, raise, setFlags, undecided, type Work } from '../work.ts';
 import { gpr } from '../bits.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
@@ -20,6 +20,15 @@ const visible = (w: Work, selector: number, system?: typeof rights): Descriptor 
   if (d === undefined) return undefined;
   if (!d.s && system?.[ia32e(w.s) ? 'long' : 'legacy'].has(d.type) !== true) return undefined;
   if (d.s && isConforming(d)) return d;
+  if (!d.s && ia32e(w.s)) {
+    // Whether the second half counts the pages do not say: Bochs and the reference look at it, QEMU does not.
+    const whole = lookup(w, selector, 16);
+    const upper = whole === undefined ? 0n : upperOf(w, whole);
+    const base = baseOf(d.raw) | ((upper & 0xffffffffn) << 32n);
+    const gate = d.type === 12;
+    if (whole === undefined || ((upper >> 40n) & 0x1fn) !== 0n || (!gate && !canonical(w.s, base)))
+      undecided('LAR and LSL of a descriptor whose second half is none');
+  }
   return cpl(w.s) > d.dpl || rplOf(selector) > d.dpl ? undefined : d;
 };
 const zero = (w: Work, on: boolean): void => setFlags(w, flag.ZF, on ? flag.ZF : 0);
