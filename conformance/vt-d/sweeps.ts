@@ -1,7 +1,12 @@
 // The sweeps by name: each goes through a whole class of values, one by one, where other programs draw a few of it.
-// What a unit has no place for gives way to the next that fits.
+// What a unit has no place for gives way to another, far from it in the list.
 
 import type { Software } from './software.ts';
+import { commands, largeMasks, masks, mended, neighbours, tagsDropped } from './sweep-caches.ts';
+import { descriptors, entriesDropped, entryBits, entryFields, indexes, looksLike, messages, sources } from './sweep-interrupts.ts';
+import { config, pages, responses, translations, virtual } from './sweep-devices.ts';
+import { descriptorBits, deviceInvalidations, queueEnds, queueNowhere, timeouts, types } from './sweep-queue.ts';
+import { allCommands, events, faultFields, protectedRegions, registers, ring } from './sweep-registers.ts';
 import { beyond, bits, contexts, edges, entries, indices, large, lengths, manners1, ridPasid, rights } from './sweep-tables.ts';
 
 /** False: nothing of it fits this unit. */
@@ -18,11 +23,42 @@ const sweeps: Readonly<Record<string, Sweep>> = {
   beyond,
   large,
   lengths,
+  masks,
+  'large-masks': largeMasks,
+  mended,
+  neighbours,
+  tags: tagsDropped,
+  commands,
+  'entry-bits': entryBits,
+  'entry-fields': entryFields,
+  sources,
+  descriptors,
+  indexes,
+  'entries-dropped': entriesDropped,
+  messages,
+  'looks-like': looksLike,
+  registers,
+  'all-commands': allCommands,
+  'fault-fields': faultFields,
+  ring,
+  events,
+  'protected-regions': protectedRegions,
+  config,
+  virtual,
+  translations,
+  pages,
+  responses,
+  'descriptor-bits': descriptorBits,
+  types,
+  'queue-ends': queueEnds,
+  'queue-nowhere': queueNowhere,
+  'device-invalidations': deviceInvalidations,
+  timeouts,
 };
 export const SWEEPS: readonly string[] = Object.keys(sweeps);
 export const sweep = (sw: Software, what: string, n: number): void => {
   // Elsewhere what a request came to would not be told.
   if (!sw.rich) return;
   const from = Math.max(0, SWEEPS.indexOf(what));
-  for (let k = 0; k < SWEEPS.length; k++) if (sweeps[SWEEPS[(from + k) % SWEEPS.length] as string]?.(sw, n) === true) return;
+  for (let k = 0; k < SWEEPS.length; k++) if (sweeps[SWEEPS[(from + 17 * k) % SWEEPS.length] as string]?.(sw, n) === true) return;
 };

@@ -92,6 +92,7 @@ export const firstStage = (u: Unit, w: FirstStage, r: Result, blocked: Blocked):
         let accessed = false;
         let dirty = false;
         let isLeaf = false;
+        let inner = false;
         let mayLeaf = false;
         let used = false;
         for (const v of list) {
@@ -104,15 +105,17 @@ export const firstStage = (u: Unit, w: FirstStage, r: Result, blocked: Blocked):
             continue;
           }
           mayLeaf ||= leaf;
-          if (alive === undefined) {
-            used = true;
-            isLeaf ||= leaf;
-            accessed ||= bit(e, 5);
-            dirty ||= bit(e, 6);
-          }
           const bad = reserved(u, w, e, level, leaf);
           if (bad !== 'no') blocked([0x72], where.killer ?? killedFault(u, v, since));
           if (bad === 'yes') continue;
+          // One that is malformed is not used; of one that may be a table or a page nobody knows which flags it gets.
+          if (alive === undefined) {
+            used = true;
+            isLeaf ||= leaf;
+            inner ||= !leaf;
+            accessed ||= bit(e, 5);
+            dirty ||= bit(e, 6);
+          }
           const address = e & mask(51, 12) & (w.through === undefined ? mask(u.a.haw - 1, 12) : mask(51, 12));
           const state: State = {
             base: address,
@@ -156,7 +159,7 @@ export const firstStage = (u: Unit, w: FirstStage, r: Result, blocked: Blocked):
           at: where.at,
           stage: 1,
           level,
-          leaf: isLeaf,
+          leaf: isLeaf && !inner,
           used,
           fresh: !accessed,
           clean: !dirty,

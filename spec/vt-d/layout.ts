@@ -148,8 +148,8 @@ const all32 = mask(31, 0);
 const all64 = mask(63, 0);
 const eventRegisters = (name: string, at: number, a: Abilities): readonly Register[] => [
   { name: `${name}CTL_REG`, at, width: 4, stored: mask(31, 31), zero: mask(29, 0) },
-  // The upper half of the data was once data too: it may be stored or not.
-  { name: `${name}DATA_REG`, at: at + 4, width: 4, stored: mask(7, 0), zero: 0n },
+  // Beside the vector a unit may keep the rest of the message's data, or not.
+  { name: `${name}DATA_REG`, at: at + 4, width: 4, stored: all32, judged: mask(7, 0), zero: 0n },
   { name: `${name}ADDR_REG`, at: at + 8, width: 4, stored: mask(31, 2), zero: mask(1, 0) },
   a.eim
     ? { name: `${name}UADDR_REG`, at: at + 12, width: 4, stored: all32, zero: 0n }

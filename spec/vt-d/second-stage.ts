@@ -99,6 +99,7 @@ export const secondStage = (
       let accessed = false;
       let dirty = false;
       let isLeaf = false;
+      let inner = false;
       let mayLeaf = false;
       let used = false;
       for (const v of list) {
@@ -114,12 +115,6 @@ export const secondStage = (
           continue;
         }
         mayLeaf ||= leaf;
-        if (alive === undefined) {
-          used = true;
-          isLeaf ||= leaf;
-          accessed ||= bit(e, 8);
-          dirty ||= bit(e, 9);
-        }
         let { denied } = s;
         if (w.read && !R && !(w.zero && u.a.zlr)) {
           blocked(w.reasons.read, alive);
@@ -132,6 +127,13 @@ export const secondStage = (
         const bad = reserved(u, e, level, leaf, w.scalable);
         if (bad !== 'no') blocked(w.reasons.reserved, s.killer ?? killedFault(u, v, since));
         if (bad === 'yes') continue;
+        if (alive === undefined) {
+          used = true;
+          isLeaf ||= leaf;
+          inner ||= !leaf;
+          accessed ||= bit(e, 8);
+          dirty ||= bit(e, 9);
+        }
         const address = e & mask(u.a.haw - 1, 12);
         const state: State = { base: address, read: s.read && R, write: s.write && W, denied, killer: alive };
         if (!leaf) {
@@ -166,7 +168,7 @@ export const secondStage = (
         at,
         stage: 2,
         level,
-        leaf: isLeaf,
+        leaf: isLeaf && !inner,
         used,
         fresh: !accessed,
         clean: !dirty,

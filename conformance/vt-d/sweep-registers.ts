@@ -1,0 +1,342 @@
+// Sweeps of registers: patterns in every register of a unit that nothing is enabled of, commands it does or does not offer, records that are filled,
+// cleared and filled again, events masked and not. VT-d 4.1, Register Descriptions; Primary Fault Logging.
+
+import { bit, mask, message, REG } from './bits.ts';
+import { invalidate, resume, submit, waiting } from './invalidate.ts';
+import { startRequests } from './devices.ts';
+import { command, setRoot } from './registers.ts';
+import { tell } from './scenes.ts';
+import { is, peek, persistent, poke, read, type Software, turn, write } from './software.ts';
+import { deviceOf, flush, lay, pathOf, push, some, span, within } from './sweep-path.ts';
+
+/** The unit as after power-on while `act` runs, and as it was afterwards. */
+const anew = (sw: Software, act: () => void): boolean => {
+  if (!sw.offers('vt-d.reset')) return false;
+  const { commands, remaps } = sw;
+  sw.out.push({ do: 'vtd.reset' });
+  sw.commands = 0n;
+  sw.remaps = false;
+  sw.queue = { on: false, wide: sw.queue.wide, slots: sw.queue.slots, tail: 0, stuck: undefined };
+  act();
+  sw.out.push({ do: 'vtd.reset' });
+  sw.commands = 0n;
+  if (sw.scalable || sw.facts.queue) command(sw, 'queue');
+  setRoot(sw);
+  if (remaps) command(sw, 'interrupts');
+  startRequests(sw);
+  if ((commands & bit(31)) !== 0n) turn(sw, 'TE', true);
+  return true;
+};
+type Register = readonly [at: number, width: 4 | 8];
+const registersOf = (sw: Software): readonly Register[] => {
+  const { facts } = sw;
+  return [
+    [REG.VER, 4],
+    [REG.CAP, 8],
+    [REG.ECAP, 8],
+    [REG.GSTS, 4],
+    [REG.RTADDR, 8],
+    [REG.FECTL, 4],
+    [REG.FEDATA, 4],
+    [REG.FEADDR, 4],
+    [REG.FEUADDR, 4],
+    [REG.FSTS, 4],
+    [facts.invalidateAt, 8],
+    ...(facts.queue
+      ? ([
+          [REG.IQH, 8],
+          [REG.IQT, 8],
+          [REG.IQA, 8],
+          [REG.ICS, 4],
+          [REG.IECTL, 4],
+          [REG.IEDATA, 4],
+          [REG.IEADDR, 4],
+          [REG.IEUADDR, 4],
+        ] as const)
+      : []),
+    ...(facts.remaps ? ([[REG.IRTA, 8]] as const) : []),
+    ...(facts.pageRequests
+      ? ([
+          [REG.PQH, 8],
+          [REG.PQT, 8],
+          [REG.PQA, 8],
+          [REG.PRS, 4],
+          [REG.PECTL, 4],
+          [REG.PEDATA, 4],
+          [REG.PEADDR, 4],
+          [REG.PEADDR + 4, 4],
+        ] as const)
+      : []),
+    ...(facts.lowProtected || facts.highProtected ? ([[REG.PMEN, 4]] as const) : []),
+  ];
+};
+const everyRead = (sw: Software): void => {
+  for (const [at, width] of registersOf(sw)) read(sw, at, width);
+  for (const at of [REG.CCMD, sw.facts.invalidateAt + 8]) read(sw, at, 8);
+  for (const i of span(Math.min(7, sw.facts.faultRecords - 1), 0)) read(sw, sw.facts.faultAt + 16 * i + 8, 8);
+};
+/** Ones, every other bit, single bits; whole and by halves. Event controls stay masked: their messages would go anywhere. */
+export const registers = (sw: Software, n: number): boolean =>
+  anew(sw, () => {
+    const ones = BigInt.asUintN(64, -1n);
+    const patterns = [ones, 0x5555_5555_5555_5555n, 0xaaaa_aaaa_aaaa_aaaan, bit((n * 7) % 32) | bit(32 + ((n * 5) % 32)), 0n];
+    everyRead(sw);
+    for (const value of patterns) {
+      for (const [i, [at, width]] of registersOf(sw).entries()) {
+        const control = ([REG.FECTL, REG.IECTL, REG.PECTL] as readonly number[]).includes(at);
+        const put = control ? value | mask : value;
+        if (width === 4) write(sw, at, 4, put & 0xffff_ffffn);
+        else if ((i + n) % 2 === 0) write(sw, at, 8, put);
+        else {
+          write(sw, at, 4, put & 0xffff_ffffn);
+          write(sw, at + 4, 4, put >> 32n);
+        }
+        if (width === 8 && (i + n) % 3 === 0) {
+          read(sw, at, 4);
+          read(sw, at + 4, 4);
+        }
+      }
+      // Of commands only the fields, not the bit that starts them.
+      for (const at of [REG.CCMD, sw.facts.invalidateAt + 8]) write(sw, at, 8, value & ~bit(63));
+      sw.out.push({ do: 'settle' });
+      everyRead(sw);
+    }
+    sw.out.push({ do: 'vtd.reset' });
+    everyRead(sw);
+  });
+/** Every bit of GCMD_REG that is a command by itself, offered or not, and register-based invalidation in a unit that was in another mode before. */
+export const allCommands = (sw: Software, n: number): boolean =>
+  anew(sw, () => {
+    const { facts } = sw;
+    for (const k of span(31, 0)) {
+      // Enabling wants its table first, and the queue its address.
+      if (k === 31 || k === 25 || (k === 26 && facts.queue)) continue;
+      write(sw, REG.GCMD, 4, sw.commands | bit(k));
+      sw.out.push({ do: 'settle' });
+      read(sw, REG.GSTS, 4);
+      if (k === 23 && facts.remaps) {
+        sw.commands |= persistent('CFI');
+        read(sw, REG.GSTS, 4);
+        turn(sw, 'CFI', false);
+      }
+      read(sw, REG.GCMD, 4);
+    }
+    if (facts.scalable && n % 2 === 0) {
+      write(sw, REG.RTADDR, 8, bit(10));
+      write(sw, REG.GCMD, 4, sw.commands | bit(30));
+      sw.out.push({ do: 'settle' });
+      read(sw, REG.GSTS, 4);
+      sw.out.push({ do: 'vtd.reset' });
+    }
+    for (const grain of [0n, 1n, 2n, 3n]) {
+      write(sw, REG.CCMD, 8, bit(63) | (grain << 61n));
+      read(sw, REG.CCMD, 8);
+      write(sw, facts.invalidateAt + 8, 8, bit(63) | (grain << 60n) | (0x3n << 48n));
+      read(sw, facts.invalidateAt + 8, 8);
+    }
+  });
+
+/** Faults of a device that no entry is for, at addresses of every bit, with every PASID bit and every attribute. */
+export const faultFields = (sw: Software, n: number): boolean => {
+  const device = deviceOf(sw, n, ...(n % 2 === 1 ? (['pasid', 'execute'] as const) : []));
+  const path = pathOf(sw, n >> 1);
+  if (device === undefined || path === undefined) return false;
+  const spots = lay(sw, device, path);
+  const { index: requester } = device;
+  const can = (what: 'pasid' | 'execute' | 'atomic' | 'read'): boolean => device.requester.can.includes(what);
+  within(sw, device, () => {
+    const was = peek(sw, spots.context);
+    // Nothing there; or PASIDs are not enabled.
+    poke(sw, spots.context, sw.scalable && n % 4 > 1 ? was & ~8n : 0n);
+    flush(sw);
+    for (const k of some(span(63, 12), n, 1)) {
+      push(sw, device, bit(k) | 0x7c4n);
+      if (can('atomic') && k % 8 === 0) sw.out.push({ do: 'dma.atomic', requester, at: bit(k) as never, width: 8, operand: 1n });
+      if (can('read') && k % 3 === 0) sw.out.push({ do: 'dma.read', requester, at: bit(k) as never, length: 8 });
+      tell(sw);
+    }
+    if (can('pasid'))
+      for (const k of span(19, 0)) {
+        const pasid = 1 << k;
+        if (can('execute') && k % 2 === 0) {
+          sw.out.push({ do: 'dma.read', requester, at: 0x1000n as never, length: 4, pasid, privileged: k % 4 === 0, execute: true });
+          tell(sw);
+        }
+        push(sw, device, 0x2000n, { pasid, ...(can('execute') && k % 3 === 0 ? { privileged: true } : {}) });
+        tell(sw);
+      }
+    poke(sw, spots.context, was);
+  });
+  return true;
+};
+/** More faults than records, of two devices by turns; records are cleared out of order, and filled again. */
+export const ring = (sw: Software, n: number): boolean => {
+  const device = deviceOf(sw, n);
+  const path = pathOf(sw, n);
+  const { faultAt, faultRecords } = sw.facts;
+  if (device === undefined || path === undefined || faultRecords > 8) return false;
+  const spots = lay(sw, device, path);
+  const look = (): void => {
+    read(sw, REG.FSTS, 4);
+    for (let i = 0; i < faultRecords; i++) {
+      read(sw, faultAt + 16 * i, 8);
+      read(sw, faultAt + 16 * i + 8, 8);
+    }
+  };
+  within(sw, device, () => {
+    poke(sw, spots.context, peek(sw, spots.context) ^ 1n);
+    flush(sw);
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < faultRecords + 1; i++) {
+        push(sw, device, BigInt(0x1000 * (i + 1)));
+        look();
+      }
+      for (let i = 0; i < faultRecords; i++) {
+        const k = (i * 3 + n + round) % faultRecords;
+        // By both halves, the upper one, or the whole of it with zeros elsewhere.
+        if (i % 2 === 0) write(sw, faultAt + 16 * k + 12, 4, bit(31));
+        else write(sw, faultAt + 16 * k + 8, 8, bit(63));
+        write(sw, faultAt + 16 * k, 8, BigInt.asUintN(64, -1n));
+        write(sw, faultAt + 16 * k + 8, 4, 0xffff_ffffn);
+        look();
+      }
+      write(sw, REG.FSTS, 4, round === 1 ? 2n : 1n);
+      read(sw, REG.FSTS, 4);
+      write(sw, REG.FSTS, 4, 1n);
+      read(sw, REG.FSTS, 4);
+    }
+    // With nothing remapped the next record is the first again.
+    const remapping = is(sw, 'IRE');
+    push(sw, device, 0x9000n);
+    tell(sw);
+    turn(sw, 'TE', false);
+    if (remapping) turn(sw, 'IRE', false);
+    turn(sw, 'TE', true);
+    if (remapping) turn(sw, 'IRE', true);
+    push(sw, device, 0xa000n);
+    tell(sw);
+    poke(sw, spots.context, peek(sw, spots.context) ^ 1n);
+  });
+  return true;
+};
+/** The message of an event with each bit of its data and address; masked, pending, serviced, sent. */
+export const events = (sw: Software, n: number): boolean => {
+  const device = deviceOf(sw, n);
+  const path = pathOf(sw, n);
+  if (device === undefined || path === undefined || !sw.shows) return false;
+  const { facts } = sw;
+  const queue = sw.queue.on && n % 2 === 1;
+  const control = queue ? REG.IECTL : REG.FECTL;
+  const spots = lay(sw, device, path);
+  const settle = (): void => void sw.out.push({ do: 'settle' });
+  const service = (): void => {
+    if (queue) write(sw, REG.ICS, 4, 1n);
+    else tell(sw);
+    read(sw, control, 4);
+  };
+  const happen = (): void => {
+    if (queue) submit(sw, [waiting(sw, false, true)]);
+    else push(sw, device, 0x5000n);
+    settle();
+  };
+  within(sw, device, () => {
+    poke(sw, spots.context, peek(sw, spots.context) ^ 1n);
+    flush(sw);
+    for (const k of [
+      0,
+      4,
+      7,
+      8,
+      9,
+      10,
+      14,
+      15,
+      32 + 2,
+      32 + 3,
+      ...span(32 + 19, 32 + 12),
+      ...(facts.extendedInterrupts ? [72, 80, 95] : []),
+    ]) {
+      const [data, address, upper] = [k < 32 ? bit(k) : 0n, k >= 32 && k < 64 ? bit(k - 32) : 0n, k >= 64 ? bit(k - 64) : 0n];
+      service();
+      write(sw, control, 4, mask);
+      write(sw, control + 4, 4, data | 0x62n);
+      write(sw, control + 8, 4, message | address);
+      if (facts.extendedInterrupts) write(sw, control + 12, 4, upper);
+      write(sw, control, 4, 0n);
+      settle();
+      happen();
+      read(sw, control, 4);
+      // One more while the first is not serviced.
+      happen();
+      service();
+    }
+    // Masked: pending until unmasked, or until serviced.
+    for (const serviced of [false, true, false]) {
+      service();
+      write(sw, control, 4, mask);
+      happen();
+      read(sw, control, 4);
+      if (serviced) service();
+      settle();
+      write(sw, control, 4, 0n);
+      settle();
+      read(sw, control, 4);
+      happen();
+    }
+    service();
+    write(sw, control, 4, mask);
+    poke(sw, spots.context, peek(sw, spots.context) ^ 1n);
+  });
+  return true;
+};
+/** Protected regions around 2 MiB, and what is in them, at their ends and beside them, while nothing is translated. */
+export const protectedRegions = (sw: Software, n: number): boolean => {
+  const { lowProtected, highProtected } = sw.facts;
+  const device = deviceOf(sw, n);
+  if (device === undefined || (!lowProtected && !highProtected)) return false;
+  const was = is(sw, 'TE');
+  const ones = BigInt.asUintN(64, -1n);
+  const half = 0x20_0000n;
+  resume(sw);
+  if (device.requester.can.includes('config'))
+    sw.out.push({ do: 'function.config.write', requester: device.index, at: 4, width: 2, value: 4 });
+  if (was) turn(sw, 'TE', false);
+  const end = BigInt((sw.firstData + sw.dataPages) * 4096);
+  const places = [
+    BigInt(sw.firstData) << 12n,
+    end - 0x1000n,
+    ...(end > half ? [half - 0x1000n, half, half + 0x1000n, 2n * half - 0x1000n] : []),
+  ];
+  const regions: readonly (readonly [bigint, bigint])[] = [
+    [0n, 0n],
+    [half, half],
+    [half, 2n * half - 1n],
+    [0n, half - 1n],
+    [half, 0n],
+    [2n * half, ones],
+    [bit(31), ones],
+    [bit(32), ones],
+    [0n, ones],
+  ];
+  for (const [base, limit] of regions)
+    for (const kind of [...(lowProtected ? ['low' as const] : []), ...(highProtected ? ['high' as const] : [])]) {
+      const [at, width] = kind === 'low' ? [REG.PLMBASE, 4 as const] : [REG.PHMBASE, 8 as const];
+      const to = (x: bigint): bigint => BigInt.asUintN(8 * width, x);
+      write(sw, at, width, to(ones));
+      read(sw, at, width);
+      write(sw, at, width, to(base) === base ? base : to(ones));
+      write(sw, at + (kind === 'low' ? 4 : 8), width, to(limit));
+      write(sw, REG.PMEN, 4, bit(31));
+      sw.out.push({ do: 'settle' });
+      read(sw, REG.PMEN, 4);
+      for (const place of places) push(sw, device, place + BigInt(8 * (n % 7)));
+      write(sw, REG.PMEN, 4, 0n);
+      sw.out.push({ do: 'settle' });
+      read(sw, REG.PMEN, 4);
+      push(sw, device, places[0] ?? 0n);
+      tell(sw);
+    }
+  if (was) turn(sw, 'TE', true);
+  invalidate(sw, [{ what: 'iotlb', grain: 1, domain: 0 }]);
+  return true;
+};
