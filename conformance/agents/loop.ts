@@ -97,7 +97,8 @@ export const emitLoop = (a: Assembler): void => {
   a.rel32('launch');
 
   a.label('landed');
-  // IRETQ, as POPF leaves VIF and VIP: no DF, NT, AC, VIF or VIP of the program's.
+  a.put(0x6a, 0x02, 0x9d); // push 2; popfq: no DF, NT or AC of the program's, and IRETQ wants NT clear
+  // POPF leaves VIF and VIP; IRETQ does not.
   imm32(a, 0, agentStack);
   a.put(0x6a, 0x18, 0x50, 0x6a, 0x02, 0x6a, 0x10, 0x48, 0x8d, 0x05);
   a.rel32('ownFlags');
