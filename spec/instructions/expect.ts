@@ -117,7 +117,7 @@ export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, grante
       ({ faults } = thrown);
       if (w.repeats && w.watch !== undefined && w.watch.met !== 0) undecided('a breakpoint that an iteration before the fault met');
     }
-    if (faults.length > 0 && overwritten(w)) undecided('an instruction that stores over its own bytes and then faults');
+    if (faults.length > 0 && instruction !== undefined && overwritten(w)) undecided('an instruction that stores over its own bytes and then faults');
     const endings = [...faults, ...w.also].map((fault) => faulting(w, fault));
     const completes = faults.length === 0;
     if (!completes) return { instruction, endings, completes };

@@ -2,7 +2,7 @@
 // Intel SDM volume 2: MOVS, CMPS, STOS, LODS, SCAS, REP/REPE/REPZ/REPNE/REPNZ; INS and OUTS share the frame.
 
 import { copyOf } from '../copy.ts';
-import { readAt, writeAt } from '../access.ts';
+import { inAnyOrder, readAt, writeAt } from '../access.ts';
 import { fetcher } from '../fetch.ts';
 import { flag, ones, statusFlags, type Size } from '../bits.ts';
 import { flagsOf, leave, register, setRegister, undecided, type Work } from '../work.ts';
@@ -102,8 +102,12 @@ export const string: Meanings = {
     'CMPS',
     repeated(
       (w, e) => {
-        const first = readSource(w, e);
-        compare(w, first, readDestination(w, e), e);
+        // No page says which of the two is read first.
+        const [first = 0n, second = 0n] = inAnyOrder(
+          () => readSource(w, e),
+          () => readDestination(w, e),
+        );
+        compare(w, first, second, e);
       },
       [SI, DI],
       true,
