@@ -72,6 +72,8 @@ interface Wish {
   readonly ecap?: bigint;
   readonly haw?: number;
   readonly memory?: number;
+  /** Without ZLR. */
+  readonly reads?: true;
 }
 /** FRO 400H, IRO 500H: away from everything, so that offsets that are guessed meet nothing. */
 const unit = (w: Wish, requesters: readonly Requester[]): MachineConfig => {
@@ -82,7 +84,7 @@ const unit = (w: Wish, requesters: readonly Requester[]): MachineConfig => {
       field(w.domains ?? 6, 0) |
       field(sagaw, 8) |
       field((w.guest ?? w.width) - 1, 16) |
-      bit(22) |
+      (w.reads === true ? 0n : bit(22)) |
       field(0x40, 24) |
       field(w.large ?? 3, 34) |
       mask |
@@ -167,4 +169,34 @@ export const vtdMachines: readonly MachineConfig[] = [
     rich,
   ),
   unit({ width: 48, levels: [4], records: 1, mask: 18, ecap: remaps | SMTS | SSTS | FSTS | PASID | DT | RPS | ADMS, cap: CM }, functions),
+];
+
+/** Source-ids that a small cache may well keep at one place: two buses, the same devices. */
+const twins: readonly Requester[] = [
+  { sourceId: 0x0100, kind: 'endpoint', can: every },
+  { sourceId: 0x0200, kind: 'endpoint', can: every },
+  { sourceId: 0x0088, kind: 'endpoint', can: simple },
+  { sourceId: 0x0188, kind: 'endpoint', can: simple },
+];
+const SC = bit(7);
+/** Units that only sweeps are played on: what no other has, or has not. */
+export const sweptMachines: readonly MachineConfig[] = [
+  ...vtdMachines,
+  unit({ width: 48, levels: [3, 4], records: 4, mask: 9, large: 1, ecap: remaps | PT | SC | DT, cap: PHMR | PLMR, reads: true }, twins),
+  unit(
+    {
+      width: 57,
+      levels: [3, 4, 5],
+      records: 2,
+      mask: 18,
+      ecap: remaps | PT | EIM | SC | SMTS | FSTS | SSTS | NEST | PASID | DT | PRS | RPS | attributes,
+      cap: FL5LP | FL1GP | PI | ESIRTPS,
+      haw: 52,
+      reads: true,
+    },
+    twins,
+  ),
+  unit({ width: 48, levels: [4], records: 3, mask: 9, ecap: remaps | PT | SC | SMTS | FSTS | SSTS | NEST | PASID | SLADS, cap: CM }, twins),
+  unit({ width: 48, levels: [4], records: 2, mask: 9, ecap: remaps | PT | SMTS | FSTS | SSTS | PASID, large: 0 }, functions),
+  unit({ width: 48, levels: [4], records: 2, mask: 'none', ecap: remaps | EIM, cap: PLMR | PHMR, haw: 40, memory: 0x40_0000 }, rich),
 ];

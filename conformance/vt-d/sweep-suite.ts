@@ -5,7 +5,7 @@ import type { Arbitrary } from 'fast-check';
 import fc from 'fast-check';
 import type { Suite } from '../program.ts';
 import type { VtdChoice } from './choices.ts';
-import { vtdMachines } from './machines.ts';
+import { sweptMachines } from './machines.ts';
 import { vtdSuite } from './suite.ts';
 import { SWEEPS } from './sweeps.ts';
 
@@ -29,13 +29,14 @@ const sweep: Arbitrary<VtdChoice> = fc.record(
 );
 
 const blockSize = 16;
-const rounds = 2 * vtdMachines.length;
+const rounds = 2 * sweptMachines.length;
 const choices: Arbitrary<readonly VtdChoice[]> = fc
   .tuple(init, fc.array(sweep, { minLength: 2, maxLength: 4, size: 'max' }))
   .map(([first, rest]): readonly VtdChoice[] => [first, ...rest]);
 export const vtdSweepSuite: Suite<VtdChoice> = {
   ...vtdSuite,
   id: 'vt-d.sweep',
+  machines: sweptMachines,
   choices,
   choicesOf: () => choices,
   block: blockSize,

@@ -1,7 +1,6 @@
 // Sweeps of table entries: every bit of one entry turned over in turn, every type, width and paging mode, rights of every level, the index of every
 // level, addresses one past every width. VT-d 4.1, Translation Structure Formats; Fault Conditions.
 
-import type { Iova } from '../../spec/units.ts';
 import { bit } from './bits.ts';
 import { DOMAIN, tell } from './scenes.ts';
 import { addressOf, dataPage, has, peek, poke, type Software } from './software.ts';
@@ -19,7 +18,6 @@ import {
   some,
   span,
   type Spots,
-  tagged,
   turned,
   within,
 } from './sweep-path.ts';
@@ -236,129 +234,96 @@ export const manners1 = (sw: Software, n: number): boolean => {
   });
   return true;
 };
-/** An address for each of its bits: every table has one entry, and only there. */
-export const indices = (sw: Software, n: number): boolean => {
-  const device = deviceOf(sw, n);
-  const path = pathOf(sw, n >> 1);
-  if (device === undefined || path === undefined || path.kind === 'through') return false;
-  const first = path.kind === 'first' || path.kind === 'nested';
-  const width = first ? 12 + 9 * path.deep - 1 : Math.min(12 + 9 * path.levels, sw.facts.maximumAddressWidth);
-  within(sw, device, () => {
-    for (const k of span(width - 1, 12)) {
-      // Not interrupt addresses, and not what the next entry of a level is for.
-      const at = bit(k) + BigInt(0x1000 * (n % 3));
-      const spots = lay(sw, device, { ...path, at, data: k });
-      flush(sw);
-      ask(sw, device, at, k);
-      ask(sw, device, at ^ bit(k === 12 ? 13 : k - 1), 0);
-      tell(sw);
-      for (const spot of first ? spots.first : spots.second) poke(sw, spot, 0n);
-    }
-    // The upper half of what is canonical.
-    if (!first) return;
-    for (const at of [-0x1000n, -bit(width), -bit(width) - 0x1000n, bit(width)].map((a) => BigInt.asUintN(64, a))) {
-      const spots = lay(sw, device, { ...path, at, data: 2 });
-      flush(sw);
-      push(sw, device, at);
-      tell(sw);
-      for (const spot of spots.first) poke(sw, spot, 0n);
-    }
-  });
-  return true;
-};
-/** Addresses from each width on: none of them is the one that the lower bits name. */
-export const beyond = (sw: Software, n: number): boolean => {
-  const device = deviceOf(sw, n);
+/** Pointers that are the host address width and nothing else, and the last page below it. */
+export const limits = (sw: Software, n: number): boolean => {
+  const device = deviceOf(sw, n >> 1);
   const path = pathOf(sw, n);
   if (device === undefined || path === undefined) return false;
-  lay(sw, device, path);
+  const spots = lay(sw, device, path);
+  const limit = bit(sw.facts.hostAddressWidth);
+  const words = [
+    spots.root,
+    spots.context,
+    ...(spots.directory === undefined ? [] : [spots.directory]),
+    ...(spots.entry === undefined ? [] : [spots.entry, spots.entry + 16]),
+    ...spots.second,
+    ...spots.first,
+  ];
   within(sw, device, () => {
-    for (const k of span(63, 20)) {
-      ask(sw, device, path.at | bit(k), k);
-      tell(sw);
+    for (const at of words) {
+      const was = peek(sw, at);
+      if ((was & 0xfff_f000n) === 0n) continue;
+      for (const to of [limit, limit - 0x1000n, ...(limit > bit(40) ? [bit(40)] : [])]) {
+        poke(sw, at, (was & 0xfffn) | to);
+        flush(sw);
+        ask(sw, device, path.at, n);
+        tell(sw);
+      }
+      poke(sw, at, was);
     }
+    flush(sw);
+    for (const k of [39, 40, 46, 47, 48, sw.facts.hostAddressWidth, sw.facts.maximumAddressWidth, 12 + 9 * path.levels])
+      for (const at of [bit(k), bit(k) - 0x1000n]) {
+        if (path.kind === 'nested') continue;
+        push(sw, device, at);
+        tell(sw);
+      }
   });
   return true;
 };
-/** Large pages of each level: where they lead, and address bits that they do not have. */
-export const large = (sw: Software, n: number): boolean => {
+/** A second stage that puts the first stage's tables and its data elsewhere than they say, each with rights of its own. */
+export const aside = (sw: Software, n: number): boolean => {
   const device = deviceOf(sw, n);
-  const path = pathOf(sw, n >> 1);
-  if (device === undefined || path === undefined || path.kind === 'through') return false;
-  const first = path.kind === 'first' || path.kind === 'nested';
-  const to = BigInt(addressOf(dataPage(sw, n)));
-  for (const size of [2, 3] as const) {
-    const at = to + (n % 4 === 1 ? bit(39) : 0n);
-    const p: Path = { ...path, at: path.levels > 3 || first ? at : to, large: size };
-    const spots = lay(sw, device, p);
-    const spot = (first ? spots.first : spots.second)[0] as number;
-    within(sw, device, () => {
-      for (const kind of [0, 1, 2]) ask(sw, device, p.at + 0x40n, kind);
-      tell(sw);
-      // Its other end, and what is not its own any more.
-      fetch(sw, device, p.at + bit(size === 2 ? 21 : 30), tagged(p));
-      tell(sw);
-      for (const k of [12, ...some(span(size === 2 ? 20 : 29, 13), n, 3), ...(first ? [] : [11, 62])]) {
-        turned(sw, spot, bit(k), () => ask(sw, device, p.at, k));
-        tell(sw);
-      }
-      // PS of the level above it says nothing, or is reserved.
-      const above = (first ? spots.first : spots.second)[1];
-      if (above !== undefined) {
-        turned(sw, above, bit(7), () => push(sw, device, p.at));
-        tell(sw);
-      }
-    });
-    for (const x of first ? spots.first : spots.second) poke(sw, x, 0n);
-  }
-  return true;
-};
-/** Reads of many lengths, from the last bytes of a page to the next, which has a mapping or none. */
-export const lengths = (sw: Software, n: number): boolean => {
-  const device = deviceOf(sw, n, 'read');
-  const path = pathOf(sw, n);
-  if (device === undefined || path === undefined || path.kind === 'through') return false;
-  const first = path.kind === 'first' || path.kind === 'nested';
+  if (device === undefined || !sw.scalable || !sw.facts.nesting || sw.facts.largest < 2) return false;
+  const path: Path = {
+    kind: 'nested',
+    levels: sw.facts.levels[(n >> 1) % sw.facts.levels.length] ?? 4,
+    deep: sw.facts.fiveLevel && n % 2 === 1 ? 5 : 4,
+    at: 0x1000n,
+    flagged: (sw.vtd.ecap & bit(45)) !== 0n && (n & 4) !== 0,
+  };
   const spots = lay(sw, device, path);
-  const next = ((first ? spots.first : spots.second)[0] as number) + 8;
-  const rightsOf = first ? 7n : 3n;
+  const away = bit(30);
+  const data = away + 0x20_0000n;
+  const entry = spots.entry as number;
+  // Level 3 leads to the same table by its second entry: what stands at 1 GiB and 2 MiB beyond is memory from 0 on.
+  const third = spots.second[1] as number;
+  const second = spots.second[0] as number;
   within(sw, device, () => {
-    for (const second of [0n, rightsOf, first ? 5n : 1n, first ? 3n : 2n]) {
-      poke(sw, next, second === 0n ? 0n : BigInt(addressOf(dataPage(sw, 4))) | second);
+    poke(sw, third, 0n, peek(sw, third));
+    poke(sw, entry + 16, peek(sw, entry + 16) + away);
+    for (const [i, at] of spots.first.entries()) poke(sw, at, peek(sw, at) + (i === 0 ? data : away));
+    for (const [tables, page] of [
+      [3n, 3n],
+      [1n, 3n],
+      [2n, 3n],
+      [0n, 3n],
+      [3n, 1n],
+      [3n, 2n],
+      [3n, 0n],
+      [3n | bit(62), 3n],
+      [3n, 3n | bit(12)],
+      [3n, 3n],
+    ] as const) {
+      poke(sw, second, tables | bit(7), page | bit(7));
       flush(sw);
-      for (const [from, length] of [
-        [0xfc0, 0x40],
-        [0xfc0, 0x41],
-        [0xfff, 1],
-        [0xfff, 2],
-        [0, 0x1000],
-        [0, 0x1001],
-        [0x7c0, 0x40],
-        [0xfff, 0x1002],
-      ] as const) {
-        fetch(sw, device, path.at + BigInt(from), {}, length);
-        tell(sw);
-        const bytes = new Uint8Array(length).fill(0x80 + ((from + length + n) & 0x7f));
-        sw.out.push({ do: 'dma.write', requester: device.index, at: (path.at + BigInt(from)) as Iova, bytes });
+      for (const kind of n % 2 === 0 ? [1, 0, 2] : [0, 1, 2]) {
+        ask(sw, device, path.at, kind);
         sw.out.push({ do: 'settle' });
         tell(sw);
       }
-      if (has(device, 'atomic'))
-        for (const width of [4, 8] as const)
-          for (const from of width === 4 ? [0xffcn, 0xff8n, 4n, 0n] : [0xff8n, 0n, 0x38n]) {
-            sw.out.push({
-              do: 'dma.atomic',
-              requester: device.index,
-              at: (path.at + from) as Iova,
-              width,
-              operand: 0xffff_ffffn + BigInt(n),
-            });
-            fetch(sw, device, path.at + (from & ~7n), {}, 8);
-          }
+      for (const at of spots.first) poke(sw, at, peek(sw, at));
+    }
+    // One past what the second stage translates.
+    const leaf = spots.first[0] as number;
+    const was = peek(sw, leaf);
+    for (const to of [bit(12 + 9 * path.levels), bit(sw.facts.maximumAddressWidth), bit(46)].filter((x) => x < bit(52))) {
+      poke(sw, leaf, (was & 0xfffn) | to);
+      flush(sw);
+      push(sw, device, path.at);
       tell(sw);
     }
-    poke(sw, next, 0n);
+    for (const at of [...spots.first, third, third + 8, second, second + 8]) poke(sw, at, 0n);
   });
   return true;
 };
-export type Sweep = (sw: Software, n: number) => boolean;

@@ -6,8 +6,10 @@ import { commands, largeMasks, masks, mended, neighbours, tagsDropped } from './
 import { descriptors, entriesDropped, entryBits, entryFields, indexes, looksLike, messages, sources } from './sweep-interrupts.ts';
 import { config, pages, responses, translations, virtual } from './sweep-devices.ts';
 import { descriptorBits, deviceInvalidations, queueEnds, queueNowhere, timeouts, types } from './sweep-queue.ts';
-import { allCommands, events, faultFields, protectedRegions, registers, ring } from './sweep-registers.ts';
-import { beyond, bits, contexts, edges, entries, indices, large, lengths, manners1, ridPasid, rights } from './sweep-tables.ts';
+import { events, faultFields, ring } from './sweep-faults.ts';
+import { allCommands, protectedRegions, registers } from './sweep-registers.ts';
+import { beyond, indices, large, lengths } from './sweep-places.ts';
+import { aside, bits, contexts, edges, entries, limits, manners1, ridPasid, rights } from './sweep-tables.ts';
 
 /** False: nothing of it fits this unit. */
 export type Sweep = (sw: Software, n: number) => boolean;
@@ -54,6 +56,8 @@ const sweeps: Readonly<Record<string, Sweep>> = {
   'queue-nowhere': queueNowhere,
   'device-invalidations': deviceInvalidations,
   timeouts,
+  limits,
+  aside,
 };
 export const SWEEPS: readonly string[] = Object.keys(sweeps);
 export const sweep = (sw: Software, what: string, n: number): void => {

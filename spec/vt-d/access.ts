@@ -92,6 +92,14 @@ const readBytes = (g: VtdGhost, memory: Memory, p: Pending, bytes: Uint8Array, o
   }
   return list;
 };
+/** The former value of an atomic operation's target: of one of the addresses that it may reach. PCI Express Base, Atomic Operations. */
+const formerValue = (p: Pending, bytes: Uint8Array): readonly Access[] => {
+  const [c] = p.chunks;
+  if (c?.stood === undefined || c.stood.length === 0 || c.blocks.length > 0 || c.stood.includes(undefined)) return [];
+  const fits = c.stood.some((s) => s?.every((b, i) => b === bytes[i]) === true);
+  const got = `former value ${Array.from(bytes, (x) => x.toString(16).padStart(2, '0')).join(' ')}`;
+  return [access(p, c, 'bytes', { matched: fits ? 'permitted' : 'none', rules: [], got })];
+};
 /** The end of a request was told. */
 export const ended = (
   g: VtdGhost,
@@ -104,6 +112,7 @@ export const ended = (
   const list: Event[] = outcome === 'unseen' ? [] : [...told(p, outcome)];
   // Bytes of a read; for an atomic, what stood there before: memory may have changed by now.
   if (bytes !== undefined && p.event.do === 'dma.read' && outcome !== 'blocked') list.push(...readBytes(g, memory, p, bytes, outcome));
+  if (bytes !== undefined && p.event.do === 'dma.atomic' && outcome === 'completed') list.push(...formerValue(p, bytes));
   return list;
 };
 /** Bytes of a write were seen in memory. */

@@ -23,6 +23,8 @@ export interface Chunk {
   readonly blocks: readonly Block[];
   /** What only a stale cache could show. */
   readonly excluded: readonly Outcome[];
+  /** Of an atomic operation: what stood at each address that it may reach; undefined where that is not known. */
+  readonly stood?: readonly (Uint8Array | undefined)[];
 }
 export interface Pending {
   readonly requester: number;
@@ -101,6 +103,8 @@ const requestOf = (g: VtdGhost, e: MemoryRequest, at: bigint): Request => ({
 });
 const lengthOf = (e: MemoryRequest): number => (e.do === 'dma.read' ? e.length : e.do === 'dma.write' ? e.bytes.length : e.width);
 
+const standing = (g: VtdGhost, memory: Memory, at: bigint, length: number): Uint8Array | undefined =>
+  g.tables.unsure.has(Number(at >> 12n)) || !memory.known(at, length) ? undefined : memory.read(at, length);
 /** What may come of the request, decided when it is made. */
 export const prepare = (g: VtdGhost, memory: Memory, e: MemoryRequest): Pending => {
   const requester = g.machine.requesters[e.requester];
@@ -148,7 +152,8 @@ export const prepare = (g: VtdGhost, memory: Memory, e: MemoryRequest): Pending 
     // With translation on, protected regions may still be enforced.
     if (on === true && protecting(g) && reaches.some((o) => within(g, o.at) !== false))
       blocks.push({ kind: 'block', reason: protectedRegion, fpd: false });
-    chunks.push({ at, offset, length: n, reaches, blocks, excluded });
+    const stood = e.do !== 'dma.atomic' ? {} : { stood: reaches.map((o) => standing(g, memory, o.at, n)) };
+    chunks.push({ at, offset, length: n, reaches, blocks, excluded, ...stood });
     offset += n;
     at = BigInt.asUintN(64, at + BigInt(n));
     if (chunks.length >= chunksKept && offset < length) unknown = 'a request over many pages';
