@@ -21,7 +21,7 @@ type Encoded = AgentCase | { readonly unsupported: string };
 
 const msrInstruction = (code: Uint8Array): boolean => {
   for (let i = 0; i + 1 < code.length; i++)
-    if (code[i] === 0x0f && [0x05, 0x07, 0x30, 0x32, 0x34, 0x35, 0x01, 0xae].includes(code[i + 1] ?? 0)) return true;
+    if (code[i] === 0x0f && [0x05, 0x07, 0x30, 0x32, 0x34, 0x35, 0x01, 0xae, 0xc7].includes(code[i + 1] ?? 0)) return true;
   return false;
 };
 

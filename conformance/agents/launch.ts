@@ -54,6 +54,16 @@ const loadMsrs = (a: Assembler, name: string, which: typeof msrs): void => {
   a.put(0x0f, 0x84);
   a.rel32(`${name}Loaded`);
   for (const [number, field] of which) wrmsr(a, number, field);
+  if (name === 'system') {
+    // IA32_TSC_AUX exists with RDTSCP. SDM volume 2, CPUID: 80000001H, EDX bit 27.
+    a.put(0xb8);
+    a.u32(0x80000001);
+    a.put(0x0f, 0xa2, 0xf7, 0xc2);
+    a.u32(1 << 27); // cpuid; test edx, bit 27; jz
+    a.put(0x0f, 0x84);
+    a.rel32(`${name}Loaded`);
+    wrmsr(a, 0xc0000103, 'tscAux');
+  }
   a.label(`${name}Loaded`);
 };
 

@@ -114,8 +114,9 @@ export const stateAt = {
   sysenterCs: 0x138,
   sysenterEsp: 0x140,
   sysenterEip: 0x148,
+  tscAux: 0x150,
 } as const;
-export const stateSize = 0x150;
+export const stateSize = 0x158;
 
 /** A case: header, state, patches of {at u32, length u32, bytes padded to 8}. */
 export const caseAt = { size: 0, kind: 4, patches: 8, flags: 12 } as const;

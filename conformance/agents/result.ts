@@ -118,7 +118,8 @@ const HLT = 0xf4;
 /** The linear address that the event's frame names, or -1 where the frame is not in memory. */
 const savedRip = (mode: CpuMachine['mode'], given: CpuState, stop: number, state: SeenState, after: Uint8Array): number => {
   const view = new DataView(after.buffer, after.byteOffset, after.byteLength);
-  const base = mode === 'real' ? (state.ss?.selector ?? 0) << 4 : 0;
+  const inner = !isLong(mode) && mode !== 'v86' && state.ss?.selector === given.ss.selector;
+  const base = mode === 'real' ? (state.ss?.selector ?? 0) << 4 : inner ? Number(given.ss.base) : 0;
   const width = mode === 'real' ? 2 : isLong(mode) ? 8 : 4;
   if (mode !== 'real' && state.ss?.selector === ownStackSelector) return agentCode;
   const top = base + Number(state.rsp ?? 0n) + (mode !== 'real' && errorCodes.has(stop) ? width : 0);

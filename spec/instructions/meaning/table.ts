@@ -73,6 +73,7 @@ const systemDescriptor = (
   let base = baseOf(d.raw);
   if (wide) {
     const upper = upperOf(w, d);
+    if (w.i.code !== 64 && upper !== 0n) undecided('the second half of a system descriptor in compatibility mode');
     if (((upper >> 40n) & 0x1fn) !== 0n) gp('table.type', named(selector));
     base |= (upper & 0xffffffffn) << 32n;
     if (!canonical(w.s, base)) undecided('a system segment with a base that is not canonical');
