@@ -138,10 +138,22 @@ test.each([
 
 describe('agree', () => {
   test('prints the clauses on which targets differ', async () => {
-    const { code, out } = await vmmc('agree', 'ref', 'fault:VB-011', '--area', 'virtio.split', '--runs', '40');
+    const args = ['ref', 'fault:VB-011', '--area', 'virtio.split', '--runs', '16', '--save', folder];
+    const { code, out } = await vmmc('agree', ...args);
     expect(out).toMatch(/virtio\.split\.completes +│ kept +│ broken/);
-    expect(out).toContain('programs: ref 40, fault:VB-011 40');
+    expect(out).toContain('programs: ref 16, fault:VB-011 16');
     expect(code).toBe(1);
+    const again = /virtio\.split\.completes\n {2}fault:VB-011, again: .*(replay \S+ --on \S+)/.exec(out)?.[1] ?? '';
+    expect(await vmmc(...again.split(' '))).toMatchObject({ code: 1 });
+    const { differ, kept } = JSON.parse((await vmmc('agree', ...args, '--json')).out) as {
+      readonly differ: readonly { readonly clause: string; readonly targets: readonly object[] }[];
+      readonly kept: number;
+    };
+    expect(kept).toBeGreaterThan(0);
+    expect(differ.find((d) => d.clause === 'virtio.split.completes')?.targets).toMatchObject([
+      { target: 'ref', verdict: 'kept' },
+      { target: 'fault:VB-011', verdict: 'broken', trace: expect.stringContaining(folder) as string },
+    ]);
   });
 });
 

@@ -93,6 +93,8 @@ export const main = async (args: readonly string[]): Promise<number> => {
     .option('--area <prefix>', 'only these areas', list)
     .option('--runs <n>', 'programs per suite', '300')
     .option('--seed <n>', 'seed of the programs', '1')
+    .option('--save <folder>', 'where traces of differences go; default traces/found')
+    .option('--json', 'machine-readable')
     .action(async (targets, options) => runs((await import('./commands/agree.ts')).agreeCommand(targets, options)));
   program
     .command('faults')

@@ -2,7 +2,9 @@
 
 import { connect } from '../../conformance/connect.ts';
 import { explore } from '../../conformance/explore.ts';
+import { self, word } from '../../conformance/report/console.ts';
 import type { CheckResult } from '../../conformance/report/result.ts';
+import { saveCounterexample } from '../../conformance/trace/save.ts';
 import { suitesNamed, whole } from '../options.ts';
 import { print, tableOf } from '../print.ts';
 import { usage } from '../usage.ts';
@@ -11,7 +13,33 @@ export interface AgreeOptions {
   readonly area?: readonly string[];
   readonly runs: string;
   readonly seed: string;
+  readonly save?: string;
+  readonly json?: boolean;
 }
+
+/** What one target did about a clause: its verdict, and why that is no news or how to see it again. */
+interface Told {
+  readonly target: string;
+  readonly verdict: string;
+  readonly known?: string;
+  readonly trace?: string;
+}
+const toldBy = (name: string, id: string, result: CheckResult, saved: ReadonlyMap<string, string>): Told => {
+  const clause = result.clauses.find((c) => c.id === id);
+  const known = clause?.deviates === true ? result.expected.find((e) => e.clause === id) : undefined;
+  const trace = known?.trace ?? saved.get(id);
+  return {
+    target: name,
+    verdict: clause?.verdict ?? 'untested',
+    ...(known === undefined ? {} : { known: known.because }),
+    ...(trace === undefined ? {} : { trace }),
+  };
+};
+const cell = ({ verdict, known }: Told): string => (known === undefined ? verdict : `${verdict}, known`);
+const evidence = ({ target, known, trace }: Told): string => {
+  if (known !== undefined) return `  ${target}, known: ${known}${trace === undefined ? '' : `; trace ${trace}`}`;
+  return `  ${target}${trace === undefined ? '' : `, again: ${self()} replay ${word(trace)} --on ${word(target)}`}`;
+};
 
 export const agreeCommand = async (names: readonly string[], options: AgreeOptions): Promise<number> => {
   if (names.length < 2) throw usage(`agree compares targets: name one more beside ${names.join(', ')}, for example ref`);
@@ -21,24 +49,42 @@ export const agreeCommand = async (names: readonly string[], options: AgreeOptio
   for (const name of names) {
     const target = await connect(name);
     try {
-      results.push(await explore({ target, name, areas: options.area ?? [], runs, seed, strict: false, deviations: 'none' }));
+      results.push(await explore({ target, name, areas: options.area ?? [], runs, seed, strict: false }));
     } finally {
       await target.close();
     }
   }
-  const verdictsOf = (id: string): readonly string[] => results.map((r) => r.clauses.find((c) => c.id === id)?.verdict ?? 'untested');
-  const decided = (id: string): ReadonlySet<string> => new Set(verdictsOf(id).filter((v) => v === 'kept' || v === 'broken'));
+  const decided = (id: string): number =>
+    new Set(results.map((r) => r.clauses.find((c) => c.id === id)?.verdict).filter((v) => v === 'kept' || v === 'broken')).size;
   const ids = (results[0]?.clauses ?? []).map((c) => c.id);
-  const differ = ids.filter((id) => decided(id).size > 1);
-  const same = (verdict: string): number => ids.filter((id) => verdictsOf(id).every((v) => v === verdict)).length;
-  const table = tableOf(
-    ['clause', ...names],
-    differ.map((id) => [id, ...verdictsOf(id)]),
-  );
-  const ran = results.map((r, i) => `${names[i]} ${r.programs}`).join(', ');
-  await print(
-    `${differ.length === 0 ? '' : `${table}\n`}${differ.length} clauses of ${ids.length} on which ${names.join(', ')} disagree; all keep ${same('kept')}, all break ${same('broken')}; programs: ${ran}\n`,
-  );
+  const differing = ids.filter((id) => decided(id) > 1);
+  // One counterexample a clause and target, the shortest: a difference is seen, not believed.
+  const saved = results.map(({ counterexamples, target }) => {
+    const files = new Map<string, string>();
+    for (const c of counterexamples.toSorted((a, b) => a.stimuli - b.stimuli))
+      if (differing.includes(c.finding.clause) && !files.has(c.finding.clause))
+        files.set(c.finding.clause, saveCounterexample(options.save ?? 'traces/found', c, target));
+    return files;
+  });
+  const rows = differing.map((id) => ({
+    clause: id,
+    targets: results.map((r, i) => toldBy(names[i] ?? '', id, r, saved[i] ?? new Map())),
+  }));
+  const same = (verdict: string): number =>
+    ids.filter((id) => results.every((r) => r.clauses.find((c) => c.id === id)?.verdict === verdict)).length;
+  const counts = { clauses: ids.length, kept: same('kept'), broken: same('broken') };
+  const programs = results.map((r, i) => ({ target: names[i] ?? '', programs: r.programs }));
+  if (options.json === true) await print(`${JSON.stringify({ schema: 1, seed, runs, ...counts, programs, differ: rows }, null, 1)}\n`);
+  else {
+    const table = tableOf(
+      ['clause', ...names],
+      rows.map(({ clause, targets }) => [clause, ...targets.map(cell)]),
+    );
+    const why = rows.map(({ clause, targets }) => [clause, ...targets.filter((t) => t.verdict === 'broken').map(evidence)].join('\n'));
+    await print(
+      `${rows.length === 0 ? '' : `${table}\n\n${why.join('\n')}\n\n`}${rows.length} clauses of ${ids.length} on which ${names.join(', ')} disagree; all keep ${counts.kept}, all break ${counts.broken}; programs: ${programs.map((p) => `${p.target} ${p.programs}`).join(', ')}\n`,
+    );
+  }
   if (results.some((r) => r.programs === 0)) return 2;
-  return differ.length === 0 ? 0 : 1;
+  return rows.length === 0 ? 0 : 1;
 };
