@@ -188,6 +188,15 @@ const RETF: Meaning = (w) => {
   }
   ofSystem(w, 'the descriptor tables');
   const level = rplOf(selector);
+  const above = BigInt(2 * size) + release;
+  const outer = (): readonly bigint[] =>
+    inAnyOrder(
+      () => peek(w, above, size),
+      () => peek(w, above + BigInt(size), size),
+    );
+  // A processor was seen to read the words of an outer stack wherever RPL is not CPL, before it tests the selector.
+  const refused = faultsOf(() => returned(w, selector));
+  if (refused.length > 0) raise(...refused, ...(level === cpl(w.s) ? [] : faultsOf(outer)));
   const d = returned(w, selector);
   if (level === cpl(w.s)) {
     within(w, d, offset);
@@ -195,14 +204,10 @@ const RETF: Meaning = (w) => {
     moveStack(w, BigInt(2 * size) + release);
     return;
   }
-  const above = BigInt(2 * size) + release;
   // The page tests the room of all words and the parameters at once: whether SP may wrap in between is open.
   if (!in64(w.s) && (w.s.ss.access & 0x4000) === 0 && (w.s.rsp & 0xffffn) + above + BigInt(2 * size) > 0x10000n)
     undecided('a return whose words lie beyond the end of a 16-bit stack');
-  const [pointer = 0n, stackSelector = 0n] = inAnyOrder(
-    () => peek(w, above, size),
-    () => peek(w, above + BigInt(size), size),
-  );
+  const [pointer = 0n, stackSelector = 0n] = outer();
   const segment = returnedStack(w, Number(stackSelector & 0xffffn), level, ia32e(w.s) && isLong(d), false);
   within(w, d, offset);
   enter(w, d, selector, level, offset);
