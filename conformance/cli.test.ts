@@ -138,10 +138,10 @@ test.each([
 
 describe('agree', () => {
   test('prints the clauses on which targets differ', async () => {
-    const args = ['ref', 'fault:VB-011', '--area', 'virtio.split', '--runs', '16', '--save', folder];
+    const args = ['ref', 'fault:VB-011', '--area', 'virtio.split', '--runs', '40', '--save', folder];
     const { code, out } = await vmmc('agree', ...args);
     expect(out).toMatch(/virtio\.split\.completes +│ kept +│ broken/);
-    expect(out).toContain('programs: ref 16, fault:VB-011 16');
+    expect(out).toContain('programs: ref 40, fault:VB-011 40');
     expect(code).toBe(1);
     const again = /virtio\.split\.completes\n {2}fault:VB-011, again: .*(replay \S+ --on \S+)/.exec(out)?.[1] ?? '';
     expect(await vmmc(...again.split(' '))).toMatchObject({ code: 1 });
