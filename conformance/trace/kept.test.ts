@@ -32,11 +32,12 @@ describe('a kept trace', () => {
     expect(j.truncated).toBeUndefined();
     expect(Object.keys(j.verdicts ?? {})).not.toEqual([]);
     expect(differences(j, judge)).toEqual([]);
-  });
-  test.each(kept.filter((f) => f.includes(`${sep}recordings${sep}`)))('%s says what it was recorded from', async (file) => {
-    const { header } = await judgeTrace(join(root, file), createJudge(areas));
-    expect(header?.target.name).toMatch(/^[a-z]/);
-    expect(header?.target.version).toMatch(/\d/);
+    // A recording says what it was recorded from.
+    if (file.includes(`${sep}recordings${sep}`))
+      expect(j.header?.target).toMatchObject({
+        name: expect.stringMatching(/^[a-z]/) as string,
+        version: expect.stringMatching(/\d/) as string,
+      });
   });
 });
 
