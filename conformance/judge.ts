@@ -112,7 +112,8 @@ const derivedDepth = 8;
 const none: readonly Finding[] = [];
 const nobody: Here = { duties: [], asked: [], observers: [] };
 
-export const nameOf = (event: Event): EventName => ('do' in event ? event.do : event.saw);
+/** Read, not asked for with `in`, which is slow where records have many shapes. */
+export const nameOf = (event: Event): EventName => (event as { readonly do?: EventName }).do ?? (event as { readonly saw: EventName }).saw;
 const contains = (outer: Scope, inner: Scope): boolean => outer === 'machine' || inner === outer || inner.startsWith(`${outer}/`);
 const same = (a: Granted['offers'], b: Granted['offers']): boolean => a === b || (a.length === b.length && a.every((c, i) => c === b[i]));
 const offersAll = (granted: Granted, rule: { readonly needs?: readonly Capability[] }): boolean =>

@@ -37,11 +37,16 @@ export const judgedMemory = (): JudgedMemory => {
     const start = typeof at === 'number' ? at : numberOf(at);
     return start >= 0 && start + length <= size ? start : -1;
   };
+  /** Bytes `from` to `end` of `source`. Most are a word or an instruction: a call for each costs more than they do. */
+  const put = (start: number, source: Uint8Array, from: number, end: number): void => {
+    if (end - from > 32) bytes.set(source.subarray(from, end), start);
+    else for (let i = from; i < end; i++) bytes[start + i - from] = source[i] as number;
+  };
   const write = (at: bigint, data: Uint8Array): void => {
     const start = numberOf(at);
     if (start >= size) return;
     const kept = start + data.length > size ? data.subarray(0, size - start) : data;
-    bytes.set(kept, start);
+    put(start, kept, 0, kept.length);
     if (pristine !== undefined) touched.push(start, start + kept.length);
     certain?.fill(1, start, start + kept.length);
   };
@@ -52,8 +57,8 @@ export const judgedMemory = (): JudgedMemory => {
     reset(granted, image = []) {
       if (pristine !== undefined && granted.size === like?.size && granted.fill === like.fill && image === like.image && image.length > 0) {
         for (let i = 0; i < touched.length; i += 2) {
-          const [start, end] = [touched[i] as number, touched[i + 1] as number];
-          bytes.set(pristine.subarray(start, end), start);
+          const start = touched[i] as number;
+          put(start, pristine, start, touched[i + 1] as number);
         }
         touched.length = 0;
         return;

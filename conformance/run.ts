@@ -59,6 +59,13 @@ const recording = (machine: MachineConfig, granted: Granted, judge: Judge | unde
     /** Why the target broke. */
     answered: (stimulus: Stimulus, answer: Answer): string | undefined => {
       stimuli++;
+      // Nearly always; asked first, and not with `in`, because every stimulus asks.
+      const { saw } = answer as { readonly saw?: readonly Observation[] };
+      if (saw !== undefined) {
+        see(stimulus);
+        for (const seen of saw) see(seen);
+        return undefined;
+      }
       if ('unsupported' in answer) {
         lines.push({ event: stimulus });
         judge?.pass();

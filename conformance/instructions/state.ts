@@ -1,7 +1,6 @@
 // The state that a program starts from in each mode, and small edits of it. Everything an instruction can depend on is explicit, hidden parts
 // included, and is what loading the furniture's own tables gives.
 
-import { copyOf } from '../../spec/instructions/copy.ts';
 import type { CpuMachine, CpuState, Segment } from '../../spec/instructions/vocabulary.ts';
 import type { MachineConfig } from '../../spec/units.ts';
 import { descriptorOf, loaded, loaded8086, unusable } from './descriptors.ts';
@@ -77,7 +76,6 @@ const general = {
   r14: 0x7fffffffffffffffn,
   r15: 0xf000000000000001n,
 } as const;
-const zeroed = { dr0: 0n, dr1: 0n, dr2: 0n, dr3: 0n, dr6: 0xffff0ff0n, dr7: 0x400n, cr2: 0n, cr8: 0n, tscAux: 0n } as const;
 
 /** Where a program's code starts, as RIP. */
 export const entryOf = (mode: CpuMachine['mode']): bigint =>
@@ -96,8 +94,7 @@ const starts = new WeakMap<MachineConfig, CpuState[]>();
 export const startState = (machine: MachineConfig, cpl: number): CpuState => {
   let known = starts.get(machine);
   if (known === undefined) starts.set(machine, (known = []));
-  // Copied into a record of the one shape that all states have.
-  return (known[cpl] ??= copyOf(freshState(machine, cpl)));
+  return (known[cpl] ??= freshState(machine, cpl));
 };
 const freshState = (machine: MachineConfig, cpl: number): CpuState => {
   const cpu = machine.cpu as CpuMachine;
@@ -109,17 +106,27 @@ const freshState = (machine: MachineConfig, cpl: number): CpuState => {
   const in16 = old || mode === 'prot16';
   // 16-bit code addresses 64 KiB from its segment base.
   const near = (value: bigint): bigint => (in16 ? value & 0xffffn : value);
-  const registers = Object.fromEntries(
-    Object.entries(general).map(([name, v]) => [
-      name,
-      name.startsWith('r1') || name === 'r8' || name === 'r9' ? (mode === 'long64' ? v : 0n) : near(v),
-    ]),
-  );
+  const upper = (value: bigint): bigint => (mode === 'long64' ? value : 0n);
   const top = stackTop(cpl, in16);
   const has = (feature: string): boolean => (cpu.features as readonly string[]).includes(feature);
+  // All parts in the order of the vocabulary: a record of another shape would make every reader of states slow.
   return {
-    ...(registers as typeof general),
+    rax: near(general.rax),
+    rcx: near(general.rcx),
+    rdx: near(general.rdx),
+    rbx: near(general.rbx),
     rsp: BigInt(top),
+    rbp: near(general.rbp),
+    rsi: near(general.rsi),
+    rdi: near(general.rdi),
+    r8: upper(general.r8),
+    r9: upper(general.r9),
+    r10: upper(general.r10),
+    r11: upper(general.r11),
+    r12: upper(general.r12),
+    r13: upper(general.r13),
+    r14: upper(general.r14),
+    r15: upper(general.r15),
     rip: entryOf(mode),
     rflags: 2n | (cpl === 3 ? IF : 0n) | (mode === 'v86' ? VM : 0n),
     cs: pick(flat.cs, at.code >> 4),
@@ -135,8 +142,8 @@ const freshState = (machine: MachineConfig, cpl: number): CpuState => {
       mode === 'real'
         ? { base: BigInt(at.ivt), limit: 4 * at.lastGate + 3 }
         : { base: BigInt(at.idt), limit: (long ? 16 : 8) * (at.lastGate + 1) - 1 },
-    ...zeroed,
     cr0: ET_NE | (mode === 'real' ? 0n : PE) | (paging === 'none' ? 0n : PG | WP | AM),
+    cr2: 0n,
     cr3: BigInt(
       paging === '5-level'
         ? at.pml5
@@ -150,7 +157,14 @@ const freshState = (machine: MachineConfig, cpl: number): CpuState => {
     ),
     cr4:
       OSFXSR | (paging === 'pae' || long ? PAE : 0n) | (paging === '32-bit' && has('pse') ? PSE : 0n) | (paging === '5-level' ? LA57 : 0n),
+    cr8: 0n,
     efer: (long ? LME_LMA : 0n) | (has('nx') ? NXE : 0n) | (long && has('syscall') ? SCE : 0n),
+    dr0: 0n,
+    dr1: 0n,
+    dr2: 0n,
+    dr3: 0n,
+    dr6: 0xffff0ff0n,
+    dr7: 0x400n,
     // SYSCALL to kernelCode64, SYSRET to userCode64 by way of userCode32 (SDM volume 3, Fast System Calls in 64-Bit Mode).
     star: (BigInt(at.selectors.userCode32 | 3) << 48n) | (BigInt(at.selectors.kernelCode64) << 32n),
     lstar: at.stops.at + 16n * 200n,
@@ -160,6 +174,7 @@ const freshState = (machine: MachineConfig, cpl: number): CpuState => {
     sysenterCs: BigInt(long ? at.selectors.kernelCode64 : at.selectors.kernelCode32),
     sysenterEsp: BigInt(at.stackTops.ring0),
     sysenterEip: at.stops.at + 16n * 202n,
+    tscAux: 0n,
     shadow: 'none',
   };
 };

@@ -14,22 +14,31 @@ export interface Fault extends Error {
 const fault: Fault = Object.assign(new Error('exception'), { vector: 0, error: -1, resume: true });
 export const isFault = (thrown: unknown): thrown is Fault => thrown === fault;
 
-export const raise = (vector: number, error = -1): never => {
+/** Apart from the throwing: a function that only ever throws is never compiled, however often it is called. */
+const told = (vector: number, error: number, resume: boolean): Fault => {
   fault.vector = vector;
   fault.error = error;
-  fault.resume = true;
-  throw fault;
+  fault.resume = resume;
+  return fault;
+};
+export const raise = (vector: number, error = -1): never => {
+  throw told(vector, error, true);
 };
 export const raiseWithoutResume = (vector: number): never => {
-  fault.vector = vector;
-  fault.error = -1;
-  fault.resume = false;
-  throw fault;
+  throw told(vector, -1, false);
 };
-export const gp = (selector = 0): never => raise(GP, selector & 0xffff);
-export const ss = (selector = 0): never => raise(SS_FAULT, selector & 0xffff);
-export const ud = (): never => raise(UD);
-export const nm = (): never => raise(NM);
+export const gp = (selector = 0): never => {
+  throw told(GP, selector & 0xffff, true);
+};
+export const ss = (selector = 0): never => {
+  throw told(SS_FAULT, selector & 0xffff, true);
+};
+export const ud = (): never => {
+  throw told(UD, -1, true);
+};
+export const nm = (): never => {
+  throw told(NM, -1, true);
+};
 
 /** What the reference does not do; the machine answers `unsupported`. */
 export interface Missing extends Error {

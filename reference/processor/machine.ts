@@ -194,9 +194,12 @@ const changes = ({ entries, bytes }: ReturnType<Engine['stores']>, from: number,
   let next = 0;
   for (let i = 0; i < entries.length; i += 2) {
     const [at, length] = [entries[i]!, entries[i + 1]!];
-    const stored = bytes.slice(next, next + length);
-    next += length;
-    if (at + length > from && at < to) continue;
+    if (at + length > from && at < to) {
+      next += length;
+      continue;
+    }
+    const stored = new Uint8Array(length);
+    for (let k = 0; k < length; k++) stored[k] = bytes[next++]!;
     seen.push({ saw: 'memory.changed', writes: [{ at: BigInt(at) as Gpa, bytes: stored }] });
   }
   return seen;

@@ -66,10 +66,13 @@ const grantOf = (c: Cpu, user: boolean, writable: boolean, executable: boolean, 
   return grant;
 };
 
-const pageFault = (c: Cpu, lo: number, hi: number, kind: Kind, who: Class, bits: number): never => {
+const pageFault = (c: Cpu, lo: number, hi: number, kind: Kind, who: Class, bits: number): never =>
+  raise(PAGE_FAULT, pageFaultCode(c, lo, hi, kind, who, bits));
+/** The error code; CR2 is set. */
+const pageFaultCode = (c: Cpu, lo: number, hi: number, kind: Kind, who: Class, bits: number): number => {
   c.cr2 = BigInt.asUintN(64, (BigInt(hi) << 32n) | BigInt(lo >>> 0));
   const fetches = (c.cr4 & CR4_SMEP) !== 0 || ((c.cr4 & CR4_PAE) !== 0 && (c.efer & EFER_NXE) !== 0);
-  return raise(PAGE_FAULT, bits | (kind === WRITE ? 2 : 0) | (who === USER ? 4 : 0) | (kind === FETCH && fetches ? 16 : 0));
+  return bits | (kind === WRITE ? 2 : 0) | (who === USER ? 4 : 0) | (kind === FETCH && fetches ? 16 : 0);
 };
 
 const fill = (c: Cpu, lo: number, hi: number, frame: number, grant: number, global: boolean, large: boolean): void => {

@@ -114,9 +114,12 @@ export const storeBytes = (ram: Ram, at: number, length: number, from: Uint8Arra
 
 /** Whether stores are reported from now on. */
 export const logging = (ram: Ram, on: boolean): void => {
-  ram.log.on = on;
-  ram.log.entries.length = 0;
-  ram.log.used = 0;
+  const { log } = ram;
+  log.entries.length = 0;
+  log.used = 0;
+  // Every page keeps its flag while the log is on.
+  if (log.on === on) return;
+  log.on = on;
   for (let page = 0; page < ram.flags.length; page++) {
     if (on) ram.flags[page]! |= LOGGED;
     else ram.flags[page]! &= ~LOGGED;

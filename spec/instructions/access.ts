@@ -2,7 +2,7 @@
 // Intel SDM volume 3, Limit Checking; Type Checking; volume 1, Canonical Addressing; volume 3, Interrupt 17—Alignment Check Exception.
 
 import { accessed } from './breakpoints.ts';
-import { cr0, flag, gpr, ones, segments } from './bits.ts';
+import { cr0, flag, gpr, numberOf, ones, bigOf } from './bits.ts';
 import { type Access, foretell, physical, surround, translate } from './paging.ts';
 import type { Segment } from './vocabulary.ts';
 import {
@@ -14,10 +14,13 @@ import {
   flagsOf,
   gp,
   in64,
+  isRaised,
   like8086,
   low,
+  own,
   protectedMode,
   raise,
+  segmentAt,
   ss as stackFault,
   undecided,
   type Work,
@@ -30,15 +33,16 @@ const SS = 2;
 const expandsDown = (access: number): boolean => (access & 0x1c) === 0x14;
 /** SDM volume 3, Limit Checking: effective range of offsets. */
 const outside = (w: Work, segment: Segment, offset: bigint, size: number): boolean => {
-  const last = offset + BigInt(size) - 1n;
-  const limit = BigInt(segment.limit);
+  const { limit } = segment;
+  const first = numberOf(offset);
+  const last = first + size - 1;
   if (expandsDown(segment.access) && !like8086(w.s)) {
-    const end = (segment.access & 0x4000) !== 0 ? 0xffffffffn : 0xffffn;
-    if (offset > limit && last > end && end === 0xffffffffn) undecided('an access that wraps at 4 GBytes');
-    return offset <= limit || last > end;
+    const end = (segment.access & 0x4000) !== 0 ? 0xffffffff : 0xffff;
+    if (first > limit && last > end && end === 0xffffffff) undecided('an access that wraps at 4 GBytes');
+    return first <= limit || last > end;
   }
   // Across the end of a 4-GByte segment implementations are free.
-  if (limit === 0xffffffffn && last > limit) undecided('an access that wraps at 4 GBytes');
+  if (limit === 0xffffffff && last > limit) undecided('an access that wraps at 4 GBytes');
   return last > limit;
 };
 
@@ -48,8 +52,7 @@ export const faultsOf = (access: () => unknown): readonly Fault[] => {
     access();
     return [];
   } catch (thrown) {
-    if (typeof thrown === 'object' && thrown !== null && 'faults' in thrown)
-      return (thrown as { readonly faults: readonly Fault[] }).faults;
+    if (isRaised(thrown)) return thrown.faults;
     throw thrown;
   }
 };
@@ -68,13 +71,13 @@ export const inAnyOrder = (...reads: readonly (() => bigint)[]): readonly bigint
 const surelyCanonical = (1n << 47n) - 4096n;
 /** Linear address of an access of `size` bytes at an offset in a segment register. `stack`: made by an implicit stack reference. */
 export const linearOf = (w: Work, n: number, offset: bigint, size: number, use: Use): bigint => {
-  const segment = w.s[segments[n] as 'es'];
+  const segment = segmentAt(w, n);
   const fault = (rule: string): never => (n === SS ? stackFault(rule) : gp(rule));
   if (in64(w.s)) {
     const linear = BigInt.asUintN(64, offset + (n >= 4 ? segment.base : 0n));
     if (linear < surelyCanonical) return linear;
     if (!canonical(w.s, linear)) fault('operand.canonical');
-    if (!canonical(w.s, BigInt.asUintN(64, linear + BigInt(size - 1)))) {
+    if (!canonical(w.s, BigInt.asUintN(64, linear + bigOf(size - 1)))) {
       // The first part may fault for its page before the second is found not canonical: the order is open.
       const faults = faultsOf(() =>
         translate(w, linear, use === 'read' ? { write: false } : { write: true, ...(use === 'modify' ? { both: true } : {}) }),
@@ -101,28 +104,19 @@ const alignment: Fault = { vector: 17, error: 0, rule: 'operand.alignment' };
 
 /** Physical addresses of the bytes of an access, in one or two runs. Throws its faults; where it is misaligned under #AC, that may be reported too. */
 export const place = (w: Work, linear: bigint, size: number, access: Access, aligned: number = size): readonly number[] => {
-  const misaligned = aligned > 1 && !access.implicit && alignmentChecked(w) && (linear & BigInt(aligned - 1)) !== 0n;
+  const misaligned = aligned > 1 && !access.implicit && alignmentChecked(w) && (low(linear) & (aligned - 1)) !== 0;
   if (misaligned && !w.system) undecided('whether the host checks alignment');
   if (w.watch !== undefined) accessed(w.watch, linear, size, access.write, access.implicit === true);
-  try {
-    const first = translate(w, linear, access);
-    const left = 4096 - (low(linear) & 0xfff);
-    if (size > left) {
-      const next = in64(w.s) || eferOf(w.s) & 0x400 ? BigInt.asUintN(64, linear + BigInt(left)) : (linear + BigInt(left)) & 0xffffffffn;
-      const second = translate(w, next, access);
-      if (misaligned) raise(alignment);
-      return [first, left, second];
-    }
-    if (misaligned) raise(alignment);
-    return [first, size];
-  } catch (thrown) {
-    // Among faults of one access the order is open (SDM volume 3, table Priority Among Concurrent Events).
-    if (misaligned && typeof thrown === 'object' && thrown !== null && 'faults' in thrown) {
-      const { faults } = thrown as { faults: readonly Fault[] };
-      if (!faults.includes(alignment)) raise(...faults, alignment);
-    }
-    throw thrown;
-  }
+  if (!misaligned) return runsOf(w, linear, size, access);
+  // Among faults of one access the order is open (SDM volume 3, table Priority Among Concurrent Events).
+  return raise(...faultsOf(() => runsOf(w, linear, size, access)), alignment);
+};
+const runsOf = (w: Work, linear: bigint, size: number, access: Access): readonly number[] => {
+  const first = translate(w, linear, access);
+  const left = 4096 - (low(linear) & 0xfff);
+  if (size <= left) return [first, size];
+  const next = in64(w.s) || eferOf(w.s) & 0x400 ? BigInt.asUintN(64, linear + bigOf(left)) : (linear + bigOf(left)) & 0xffffffffn;
+  return [first, left, translate(w, next, access)];
 };
 export const load = (w: Work, places: readonly number[], size: number): bigint => {
   if (places.length === 2) return physical(w, places[0] as number, size);
@@ -131,13 +125,18 @@ export const load = (w: Work, places: readonly number[], size: number): bigint =
 };
 export const save = (w: Work, places: readonly number[], size: number, value: bigint, loose = 0n): void => {
   const left = places[1] as number;
-  let rest = value & ones(size);
-  let free = loose;
+  let [words, freeWords] = [value, loose];
+  let [rest, free] = [low(value), low(loose)];
   for (let k = 0; k < size; k++) {
+    if (k > 0 && (k & 3) === 0) {
+      words >>= 32n;
+      freeWords >>= 32n;
+      [rest, free] = [low(words), low(freeWords)];
+    }
     const at = k < left ? (places[0] as number) + k : (places[2] as number) + k - left;
-    foretell(w, at, low(rest) & 0xff, low(free) & 0xff);
-    rest >>= 8n;
-    free >>= 8n;
+    foretell(w, at, rest & 0xff, free & 0xff);
+    rest >>>= 8;
+    free >>>= 8;
   }
 };
 
@@ -157,7 +156,7 @@ export const writeTable = (w: Work, linear: bigint, size: number, value: bigint,
   const places = place(w, linear, size, { write: true, implicit: true });
   if (mark !== undefined) surround(w, places[0] as number);
   save(w, places, size, value);
-  if (mark !== undefined) w.marks.set(places[0] as number, mark);
+  if (mark !== undefined) w.marks = own(w.marks).set(places[0] as number, mark);
 };
 
 /** Offset of the memory operand of the instruction, cut to the address size. */
@@ -166,7 +165,7 @@ export const offsetOf = (w: Work): bigint => {
   if (address === undefined) return undecided('no memory operand');
   let sum = address.displacement;
   if (address.base >= 0) sum += w.s[gpr[address.base] as 'rax'];
-  if (address.index >= 0) sum += w.s[gpr[address.index] as 'rax'] * BigInt(address.scale);
-  if (address.ripRelative) sum += w.s.rip + BigInt(length);
+  if (address.index >= 0) sum += w.s[gpr[address.index] as 'rax'] * bigOf(address.scale);
+  if (address.ripRelative) sum += w.s.rip + bigOf(length);
   return sum & ones(addressSize);
 };

@@ -119,6 +119,12 @@ export const numberOf = (value: bigint): number => {
   word[0] = value;
   return (halves[1 - LOW] as number) * 0x1_0000_0000 + (halves[LOW] as number);
 };
+/** The other way: a number from 0 to 2^53 as a bigint. */
+export const bigOf = (value: number): bigint => {
+  halves[LOW] = value;
+  halves[1 - LOW] = value / 0x1_0000_0000;
+  return word[0] as bigint;
+};
 /** All ones of `size` bytes, at most 16. */
 export const ones = (size: number): bigint => masks[size] as bigint;
 /** The sign bit of `size` bytes. */

@@ -4,6 +4,7 @@
 import type { Instruction } from './decode.ts';
 import type { Changes, Ending } from './ghost.ts';
 import type { CpuState } from './vocabulary.ts';
+import { bigOf } from './bits.ts';
 import { low } from './work.ts';
 
 // Said field by field: a loop over names costs ten times as much, and every case asks.
@@ -65,7 +66,7 @@ export const changesOf = (e: Ending, before: CpuState, i: Instruction | undefine
     registers: !sameRegisters(after, before),
     flags: (e.flagsWritten & ~low(e.open.get('rflags') ?? 0n)) !== 0,
     stores,
-    target: !e.fault && after.rip !== before.rip + BigInt(i?.length ?? 0),
+    target: !e.fault && after.rip !== before.rip + bigOf(i?.length ?? 0),
     segments: !sameSegments(after, before),
     descriptors,
     system: !sameSystem(after, before),

@@ -5,7 +5,7 @@ import type { Memory } from '../clause.ts';
 import { flag, gpr, hex, low, segments, statusFlags } from './bits.ts';
 import type { Difference, Ending, FrameWord, InstructionsGhost, Kind } from './ghost.ts';
 import { asForetold, generalAsForetold, segmentsAsForetold, systemAsForetold } from './same.ts';
-import type { CpuState, SeenSegment, SeenState, Segment } from './vocabulary.ts';
+import type { CpuState, SeenSegment, SeenState, Segment, TableRegister } from './vocabulary.ts';
 
 /** Selector apart, what a segment register holds; AVL counts, undefined bits of the access rights do not. */
 const accessMask = 0x1f0ff;
@@ -102,7 +102,11 @@ const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: Cp
     segmentDiffers(e, name, expected, saw, add, kind);
   }
 };
-const tableNames = ['gdtr', 'idtr'] as const;
+const tableDiffers = (name: string, expected: TableRegister, saw: TableRegister | undefined, before: TableRegister, add: Add): void => {
+  if (saw === undefined || (saw.base === expected.base && saw.limit === expected.limit)) return;
+  const kept = expected.base === before.base && expected.limit === before.limit;
+  add(kept ? 'system.kept' : 'system', name, `${hex(expected.base)}/${hex(expected.limit)}`, `${hex(saw.base)}/${hex(saw.limit)}`);
+};
 const systemFields = (e: Ending, state: SeenState, before: CpuState, add: Add): void => {
   for (const name of systemNames) {
     const saw = state[name];
@@ -117,17 +121,12 @@ const systemRegisters = (e: Ending, state: SeenState, before: CpuState, add: Add
     const saw = state[name];
     if (saw !== undefined) segmentDiffers(e, name, e.s[name], saw, add, sameSegment(e.s[name], before[name]) ? 'system.kept' : 'system');
   }
-  for (const name of tableNames) {
-    const saw = state[name];
-    const expected = e.s[name];
-    if (saw === undefined || (saw.base === expected.base && saw.limit === expected.limit)) continue;
-    const kept = expected.base === before[name].base && expected.limit === before[name].limit;
-    add(kept ? 'system.kept' : 'system', name, `${hex(expected.base)}/${hex(expected.limit)}`, `${hex(saw.base)}/${hex(saw.limit)}`);
-  }
+  tableDiffers('gdtr', e.s.gdtr, state.gdtr, before.gdtr, add);
+  tableDiffers('idtr', e.s.idtr, state.idtr, before.idtr, add);
   const { cr2, dr6 } = state;
   if (cr2 !== undefined && cr2 !== e.s.cr2 && !e.open.has('cr2'))
     add(e.s.cr2 === before.cr2 ? 'system.kept' : e.vector === 14 ? 'cr2' : 'system', 'cr2', e.s.cr2, cr2);
-  if (dr6 !== undefined && ((dr6 ^ e.s.dr6) & ~(e.open.get('dr6') ?? 0n)) !== 0n)
+  if (dr6 !== undefined && dr6 !== e.s.dr6 && ((dr6 ^ e.s.dr6) & ~(e.open.get('dr6') ?? 0n)) !== 0n)
     add(e.s.dr6 === before.dr6 ? 'system.kept' : 'dr6', 'dr6', e.s.dr6, dr6);
 };
 
@@ -166,23 +165,14 @@ const frame = (g: InstructionsGhost, e: Ending, memory: Memory, add: Add): void 
   for (const [name, { at, value: expected, loose }] of words) {
     const saw = word(memory, at, size);
     if (saw === undefined) continue;
-    if (((expected ^ saw) & ~loose) === 0n) continue;
+    if (expected === saw || ((expected ^ saw) & ~loose) === 0n) continue;
     if (name === 'rflags') compareFlags(g, e, saw, 'frame.flags', expected, (size === 2 ? 0xffff : 0x3fffff) & ~low(loose), add);
     else add(frameKind[name], `saved ${name}`, expected, saw);
   }
 };
-/** Whether a byte lies in the frame, which lies in one piece or is among the stores. */
-const inFrame = (e: Ending, where: number): boolean => {
-  if (e.frame === undefined) return false;
-  const { size, words } = e.frame;
-  for (const { at } of words.values()) if (where >= at && where < at + size) return true;
-  return false;
-};
-/** Whether a store lies whole in one word of the frame, as most do. */
-const inWord = (e: Ending, from: number, length: number): boolean => {
-  if (e.frame === undefined) return false;
-  const { size, words } = e.frame;
-  for (const { at } of words.values()) if (from >= at && from + length <= at + size) return true;
+/** Whether bytes lie in one word of the frame, whose words start at `starts`. */
+const inWord = (starts: readonly number[], size: number, from: number, length: number): boolean => {
+  for (const at of starts) if (from >= at && from + length <= at + size) return true;
   return false;
 };
 const bytes = (g: InstructionsGhost, e: Ending, before: CpuState, memory: Memory, add: Add): void => {
@@ -197,11 +187,15 @@ const bytes = (g: InstructionsGhost, e: Ending, before: CpuState, memory: Memory
   const wide = (low(before.cr4) & 0x20) !== 0 ? 8 : 4;
   let found: ReadonlySet<number> | undefined;
   const inTable = (where: number): boolean => (found ??= tables(before, memory)).has(where >> 12);
+  // Words of a frame lie in one piece, or are among the stores.
+  const starts: number[] = [];
+  if (e.frame !== undefined && g.written.length > 0) for (const { at } of e.frame.words.values()) starts.push(at);
+  const size = e.frame?.size ?? 0;
   for (const { at, bytes: seen } of g.written) {
-    if (inWord(e, at, seen.length)) continue;
+    if (inWord(starts, size, at, seen.length)) continue;
     for (let k = 0; k < seen.length; k++) {
       const where = at + k;
-      if (inFrame(e, where) || e.stores.has(where) || e.perhaps.has(where)) continue;
+      if (inWord(starts, size, where, 1) || e.stores.has(where) || e.perhaps.has(where)) continue;
       const saw = seen[k] as number;
       if (e.around.get(where) === saw) continue;
       // An accessed flag may be set ahead of need (SDM volume 3, Accessed and Dirty Flags), with the entry written back whole.

@@ -2,14 +2,14 @@
 // Intel SDM volume 3, Single-Step Exception Condition; Priority Among Concurrent Events; Masking Exceptions and Interrupts When Switching Stacks.
 
 import { BS, codeBreakpoints, setStatus } from './breakpoints.ts';
-import { copyOf } from './copy.ts';
-import { flag, gpr, ones } from './bits.ts';
-import { arrive, endingOf } from './event.ts';
+import { copyOf, type Draft } from './copy.ts';
+import { flag, gpr, numberOf, ones, bigOf } from './bits.ts';
+import { arrivalOf, arrive, endingOf, type Told } from './event.ts';
 import { fetcher, reach } from './fetch.ts';
 import type { Ending } from './ghost.ts';
 import { bothPending } from './virtual-interrupts.ts';
 import type { CpuStimulus } from './vocabulary.ts';
-import { codeSize, flagsOf, leave, type Raised, undecided, type Work } from './work.ts';
+import { codeSize, flagsOf, isRaised, leave, undecided, type Work } from './work.ts';
 
 const INT3 = 0xcc;
 /** Which bytes a bit string is read from, and whether ARPL writes what it does not change, is open. */
@@ -30,14 +30,14 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false): Ending => 
   const { s, before, i } = w;
   const { mnemonic } = i.form;
   if (!w.moved) {
-    s.rip = before.rip + BigInt(i.length);
+    s.rip = before.rip + bigOf(i.length);
     const size = codeSize(s);
     if (size === 64) s.rip = BigInt.asUintN(64, s.rip);
     else if (s.rip > ones(size / 8)) undecided('code that runs over the end of its segment');
   }
   // Not preserved, so not to be told (SDM volume 1, General-Purpose Registers in 64-Bit Mode). One that is 0 stays 0 whether it is kept or cleared.
   if (i.code === 64 && codeSize(s) !== 64) for (const name of gpr) if (s[name as 'rax'] > ones(4)) leave(w, name, ones(8) - ones(4));
-  const told = { rule: 'complete', fault: false, perhaps: noBytes };
+  const told = (rule: string, completed: Draft): Told => ({ rule, fault: false, completed, perhaps: noBytes });
   const { watch } = w;
   const met = watch?.met ?? 0;
   if (watch !== undefined) {
@@ -46,7 +46,7 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false): Ending => 
   }
   if (w.event !== undefined) {
     s.rflags &= ~BigInt(flag.RF);
-    return arrive(w, { ...w.event, rip: s.rip, flags: flagsOf(s) }, { ...told, completed: copyOf(s) });
+    return arrive(w, arrivalOf(w.event.vector, s.rip, flagsOf(s), w.event), told('complete', copyOf(s)));
   }
   if (mnemonic !== 'IRET' && mnemonic !== 'SYSRET') s.rflags &= ~BigInt(flag.RF);
   if (s.shadow === before.shadow && mnemonic !== 'STI' && !loadsSs(w)) s.shadow = 'none';
@@ -62,12 +62,8 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false): Ending => 
     setStatus(w, met | (stepping || trapped ? BS : 0), watch?.enabled ?? 0);
     return arrive(
       w,
-      { vector: 1, software: false, rip: s.rip, flags: w.between ? flagsOf(s) | flag.RF : flagsOf(s) },
-      {
-        ...told,
-        rule: met === 0 ? 'step.trap' : watch?.memory === true ? 'debug.data' : 'debug.port',
-        completed,
-      },
+      arrivalOf(1, s.rip, w.between ? flagsOf(s) | flag.RF : flagsOf(s)),
+      told(met === 0 ? 'step.trap' : watch?.memory === true ? 'debug.data' : 'debug.port', completed),
     );
   }
   const { interrupt } = run;
@@ -76,16 +72,12 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false): Ending => 
     if (w.repeats) undecided('an interrupt between iterations');
     if ((flagsOf(s) & flag.IF) !== 0 && s.shadow === 'none') {
       const completed = copyOf(s);
-      return arrive(
-        w,
-        { vector: interrupt.vector, software: false, external: true, rip: s.rip, flags: flagsOf(s) },
-        { ...told, rule: 'interrupt.taken', completed },
-      );
+      return arrive(w, arrivalOf(interrupt.vector, s.rip, flagsOf(s), { external: true }), told('interrupt.taken', completed));
     }
     if ((flagsOf(s) & flag.IF) !== 0 && w.system) undecided('an interrupt that waits in the shadow of an instruction');
   }
-  if (w.halted) return endingOf(w, { ...told, completed: copyOf(s) }, 'halt', 'complete');
-  if (run.limit === 1) return endingOf(w, { ...told, completed: copyOf(s) }, 'limit', 'complete');
+  if (w.halted) return endingOf(w, told('complete', copyOf(s)), 'halt', 'complete');
+  if (run.limit === 1) return endingOf(w, told('complete', copyOf(s)), 'limit', 'complete');
   return goesOn(w);
 };
 /** MOV SS and POP SS hold back traps and interrupts until after the next instruction; LSS does not. */
@@ -99,42 +91,37 @@ const goesOn = (w: Work): Ending => {
   const { s, cpu } = w;
   if (bothPending(w)) undecided('VIF and VIP both set');
   const completed = copyOf(s);
-  const told = { rule: 'complete', fault: false, perhaps: noBytes, completed };
+  const told: Told = { rule: 'complete', fault: false, completed, perhaps: noBytes };
   const long = codeSize(s) === 64;
   const linear = long ? s.rip : (s.cs.base + s.rip) & 0xffffffffn;
   const { at, stride, count } = cpu.stops;
-  const stop = linear >= at && linear < at + BigInt(stride * count);
-  if (stop && (linear - at) % BigInt(stride) !== 0n) undecided('the program jumps into a stop');
+  const past = numberOf(linear) - numberOf(at);
+  const stop = past >= 0 && past < stride * count;
+  if (stop && past % stride !== 0) undecided('the program jumps into a stop');
   const hit = w.watch === undefined ? 0 : codeBreakpoints(w.watch, s);
   if (hit !== 0) {
     if (loadsSs(w)) undecided('an instruction breakpoint after a load of SS');
     setStatus(w, hit, w.watch?.enabled ?? 0);
-    return arrive(w, { vector: 1, software: false, rip: s.rip, flags: flagsOf(s) }, { ...told, rule: 'debug.code' });
+    return arrive(w, arrivalOf(1, s.rip, flagsOf(s)), { rule: 'debug.code', fault: false, completed, perhaps: noBytes });
   }
   let next = INT3;
   try {
     if (stop) reach(w);
     else next = fetcher(w)(0);
   } catch (thrown) {
-    if (typeof thrown !== 'object' || thrown === null || !('faults' in thrown)) throw thrown;
-    const { faults } = thrown as Raised;
+    if (!isRaised(thrown)) throw thrown;
+    const { faults } = thrown;
     const fault = faults[0];
     if (fault === undefined || faults.length > 1) return undecided('several faults of the next instruction');
-    return arrive(
-      w,
-      {
-        vector: fault.vector,
-        ...(fault.error === undefined ? {} : { error: fault.error }),
-        ...(fault.cr2 === undefined ? {} : { cr2: fault.cr2 }),
-        software: false,
-        rip: s.rip,
-        flags: flagsOf(s) | flag.RF,
-      },
-      { ...told, rule: fault.rule },
-    );
+    return arrive(w, arrivalOf(fault.vector, s.rip, flagsOf(s) | flag.RF, { error: fault.error, cr2: fault.cr2 }), {
+      rule: fault.rule,
+      fault: false,
+      completed,
+      perhaps: noBytes,
+    });
   }
-  if (stop) return endingOf(w, told, 'end', 'complete', undefined, Number(linear - at) / stride);
+  if (stop) return endingOf(w, told, 'end', 'complete', undefined, past / stride);
   if (next !== INT3) undecided('the program goes on');
   w.after = s.rip;
-  return arrive(w, { vector: 3, software: true, rip: s.rip + 1n, flags: flagsOf(s) & ~flag.RF }, told);
+  return arrive(w, arrivalOf(3, s.rip + 1n, flagsOf(s) & ~flag.RF, { software: true }), told);
 };

@@ -6,14 +6,14 @@ import type { Granted } from '../units.ts';
 import type { InstructionsGhost } from './ghost.ts';
 import { translate } from './paging.ts';
 import type { CpuState } from './vocabulary.ts';
-import { begin, type Raised, type Work } from './work.ts';
+import { begin, isRaised, type Work } from './work.ts';
 
 /** Physical page that a user write to a linear page reaches, or why none. */
 const reach = (w: Work, page: number): number | string => {
   try {
     return translate(w, BigInt(page) << 12n, { write: true }) >> 12;
   } catch (thrown) {
-    if (typeof thrown === 'object' && thrown !== null && 'faults' in thrown) return (thrown as Raised).faults[0]?.rule ?? 'fault';
+    if (isRaised(thrown)) return thrown.faults[0]?.rule ?? 'fault';
     if (typeof thrown === 'object' && thrown !== null && 'undecided' in thrown) return 'undecided';
     throw thrown;
   }

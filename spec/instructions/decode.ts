@@ -4,7 +4,7 @@
 import { type Size, signed } from './bits.ts';
 import { candidates, type Form } from './forms/index.ts';
 import { type CodeSize, type ModeOfCode, noSegment, refused, select } from './select.ts';
-import { type Raised, raise, undecided } from './work.ts';
+import { isRaised, raise, undecided } from './work.ts';
 
 /** A memory operand. Register numbers as in gpr; segments as in segments, by the default or an override. */
 export interface Address {
@@ -73,8 +73,8 @@ const tail =
     try {
       return fetch(k);
     } catch (thrown) {
-      if (!isRefused() || typeof thrown !== 'object' || thrown === null || !('faults' in thrown)) throw thrown;
-      return raise(...(thrown as Raised).faults, { vector: 6, rule: 'ud.reserved' });
+      if (!isRefused() || !isRaised(thrown)) throw thrown;
+      return raise(...thrown.faults, { vector: 6, rule: 'ud.reserved' });
     }
   };
 

@@ -4,7 +4,7 @@
 
 import { ofStops } from './paging.ts';
 import { linearOf, place, readTable, save } from './access.ts';
-import { flag, low, ones } from './bits.ts';
+import { flag, low, ones, bigOf } from './bits.ts';
 import {
   type Descriptor,
   isCode,
@@ -20,33 +20,50 @@ import {
 } from './descriptors.ts';
 import type { Frame, FrameWord, Word } from './ghost.ts';
 import type { Segment } from './vocabulary.ts';
-import { canonical, cpl, flagsOf, gp, ia32e, leave, np, protectedMode, raise, ss, stackSize, undecided, v86, type Work } from './work.ts';
+import {
+  canonical,
+  cpl,
+  flagsOf,
+  gp,
+  ia32e,
+  isRaised,
+  leave,
+  np,
+  own,
+  protectedMode,
+  raise,
+  ss,
+  stackSize,
+  undecided,
+  v86,
+  type Work,
+} from './work.ts';
 
 export interface Occurrence {
   readonly vector: number;
-  readonly error?: number | 'any';
+  readonly error: number | 'any' | undefined;
   /** INT n, INT3, INTO: the gate's DPL is tested, and EXT is 0 in nested error codes. */
   readonly software: boolean;
   readonly rip: bigint;
   /** RFLAGS image. */
   readonly flags: number;
   /** An abort: what is saved of the program is undefined. */
-  readonly abort?: true;
+  readonly abort: boolean;
   /** Flags of the image that are left open. */
-  readonly open?: number;
+  readonly open: number;
 }
 interface Push {
   readonly word: FrameWord;
   readonly value: bigint;
-  readonly loose?: bigint;
+  readonly loose: bigint;
 }
+const pushOf = (word: FrameWord, value: bigint, loose = 0n): Push => ({ word, value, loose });
 
 const stackLinear = (w: Work, sp: bigint, size: number, full: number | undefined): bigint => {
   try {
     return linearOf(w, 2, sp, size, 'write');
   } catch (thrown) {
-    if (typeof thrown === 'object' && thrown !== null && 'faults' in thrown)
-      return raise({ vector: 12, ...(full === undefined ? {} : { error: full }), rule: 'deliver.stack' });
+    if (isRaised(thrown)) return raise({ vector: 12, error: full, rule: 'deliver.stack' });
     throw thrown;
   }
 };
@@ -67,20 +84,20 @@ const pushAll = (
   w.s.ss = segment;
   try {
     for (const { word, value, loose } of pushes) {
-      sp = (sp - BigInt(size)) & ones(width);
+      sp = (sp - bigOf(size)) & ones(width);
       const places = place(w, stackLinear(w, sp, size, full), size, { write: true }, 1);
       const at = places[0] as number;
       ofStops(w, at, size);
-      words.set(word, { at, value: value & ones(size), loose: loose ?? 0n });
+      words.set(word, { at, value: value & ones(size), loose });
       // What the instruction has stored there is gone.
-      if (w.stores.size !== 0) for (let k = 0; k < size; k++) w.stores.delete(at + k);
+      if (w.stores.size !== 0) for (let k = 0; k < size; k++) own(w.stores).delete(at + k);
       // A word over the end of a page is kept byte by byte.
-      if (places.length > 2) save(w, places, size, value, loose ?? 0n);
+      if (places.length > 2) save(w, places, size, value, loose);
       if (at < 0 || at + size > w.memory.size) undecided('memory beyond the end');
     }
   } catch (thrown) {
     // What was pushed before may stand.
-    for (const { at } of words.values()) for (let k = 0; k < size; k++) w.tried.set(at + k, 0);
+    for (const { at } of words.values()) for (let k = 0; k < size; k++) w.tried = own(w.tried).set(at + k, 0);
     throw thrown;
   }
   w.s.ss = kept;
@@ -92,18 +109,15 @@ const deliver8086 = (w: Work, e: Occurrence): Frame => {
   const { s } = w;
   if (w.open.has('rsp')) undecided('a stack pointer that is not defined');
   if (e.vector * 4 + 3 > s.idtr.limit) gp('deliver.limit', e.vector * 8 + 2);
-  const entry = readTable(w, (s.idtr.base + BigInt(e.vector * 4)) & 0xffffffffn, 4);
-  const pushes: Push[] = [
-    { word: 'rflags', value: BigInt(e.flags & 0xffff) },
-    { word: 'cs', value: BigInt(s.cs.selector) },
-    { word: 'rip', value: e.rip & 0xffffn },
-  ];
+  const entry = readTable(w, (s.idtr.base + bigOf(e.vector * 4)) & 0xffffffffn, 4);
+  const pushes: Push[] = [pushOf('rflags', bigOf(e.flags & 0xffff)), pushOf('cs', bigOf(s.cs.selector)), pushOf('rip', e.rip & 0xffffn)];
   const { sp, frame } = pushAll(w, s.ss, s.rsp, stackSize(s), 2, pushes, undefined);
   s.rsp = sp;
   const selector = low(entry >> 16n) & 0xffff;
-  s.cs = { ...s.cs, selector, base: BigInt(selector) << 4n };
+  const { limit, access } = s.cs;
+  s.cs = { selector, base: bigOf(selector * 16), limit, access };
   s.rip = entry & 0xffffn;
-  s.rflags = BigInt(flagsOf(s) & ~(flag.IF | flag.TF | flag.AC | flag.RF));
+  s.rflags = bigOf((flagsOf(s) & ~(flag.IF | flag.TF | flag.AC | flag.RF)) >>> 0);
   return frame;
 };
 
@@ -121,7 +135,7 @@ export const innerStack = (
   // Older editions ask for the whole of the last word, and Bochs and QEMU do so.
   if (!tooSmall && at + (wide ? 7 : 4) > tr.limit) undecided('a TSS that ends in the words of the inner stack');
   if (tooSmall) raise({ vector: 10, error: named(tr.selector) | ext, rule });
-  const base = tr.base + BigInt(at);
+  const base = tr.base + bigOf(at);
   const pointer = readTable(w, base & 0xffffffffn, wide ? 4 : 2);
   const selector = low(readTable(w, (base + (wide ? 4n : 2n)) & 0xffffffffn, 2));
   const bad = (): never => raise({ vector: 10, error: named(selector) | ext, rule });
@@ -136,7 +150,7 @@ export const innerStack = (
 export const longStack = (w: Work, at: number, ext: number, rule: string = 'deliver.stack'): bigint => {
   const { tr } = w.s;
   if (at + 7 > tr.limit) raise({ vector: 10, error: named(tr.selector) | ext, rule });
-  const pointer = readTable(w, tr.base + BigInt(at), 8);
+  const pointer = readTable(w, tr.base + bigOf(at), 8);
   if (!canonical(w.s, pointer)) ss(rule, ext);
   return pointer;
 };
@@ -152,7 +166,7 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
   const gateError = e.vector * 8 + 2 + ext;
   const entrySize = long ? 16 : 8;
   if (e.vector * entrySize + entrySize - 1 > s.idtr.limit) gp('deliver.limit', gateError);
-  const at = s.idtr.base + BigInt(e.vector * entrySize);
+  const at = s.idtr.base + bigOf(e.vector * entrySize);
   const gate = readTable(w, long ? at : at & 0xffffffffn, 8);
   const type = low(gate >> 40n) & 0x1f;
   if (type === 5 && !long) undecided('a task gate');
@@ -189,39 +203,28 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
     width = (segment.access & 0x4000) !== 0 ? 4 : 2;
     if (width === 2) pointer = (s.rsp & ~0xffffn) | (pointer & 0xffffn);
   }
-  const selectorWord = (word: FrameWord, value: number): Push => ({
-    word,
-    value: BigInt(value),
-    // Above the selector the word is not defined. SDM volume 2, PUSH: a 32-bit push of a segment register may store 16 bits only; same for frames.
-    loose: size === 2 ? 0n : ones(size) & ~0xffffn,
-  });
+  // Above the selector the word is not defined. SDM volume 2, PUSH: a 32-bit push of a segment register may store 16 bits only; same for frames.
+  const aboveSelector = ones(size) & ~0xffffn;
+  const selectorWord = (word: FrameWord, value: number): Push => pushOf(word, bigOf(value), aboveSelector);
   const pushes: Push[] = [];
   if (v86(s)) for (const name of ['gs', 'fs', 'ds', 'es'] as const) pushes.push(selectorWord(name, s[name].selector));
   if (long || inner)
-    pushes.push(selectorWord('ss', s.ss.selector), {
-      word: 'rsp',
-      value: s.rsp & ones(size),
-      loose: (w.open.get('rsp') ?? 0n) & ones(size),
-    });
+    pushes.push(selectorWord('ss', s.ss.selector), pushOf('rsp', s.rsp & ones(size), (w.open.get('rsp') ?? 0n) & ones(size)));
   pushes.push(
-    { word: 'rflags', value: BigInt(e.flags) & ones(size), loose: BigInt(e.open ?? 0) & ones(size) },
+    pushOf('rflags', BigInt(e.flags) & ones(size), bigOf(e.open) & ones(size)),
     selectorWord('cs', s.cs.selector),
-    {
-      word: 'rip',
-      value: e.rip & ones(size),
-    },
+    pushOf('rip', e.rip & ones(size)),
   );
-  if (e.error !== undefined)
-    pushes.push({ word: 'error', value: BigInt(e.error === 'any' ? 0 : e.error), ...(e.error === 'any' ? { loose: ones(size) } : {}) });
-  const saved = e.abort ? pushes.map((p) => (p.word === 'error' ? p : { ...p, loose: ones(size) })) : pushes;
+  if (e.error !== undefined) pushes.push(e.error === 'any' ? pushOf('error', 0n, ones(size)) : pushOf('error', bigOf(e.error)));
+  const saved = e.abort ? pushes.map((p) => (p.word === 'error' ? p : pushOf(p.word, p.value, ones(size)))) : pushes;
   const was = s.rflags;
   const oldSs = s.ss;
   const oldCs = s.cs;
   // The frame is written with the rights of the new level.
-  s.rflags = BigInt(flagsOf(s) & ~flag.VM);
+  s.rflags = bigOf((flagsOf(s) & ~flag.VM) >>> 0);
   if (long) s.cs = loaded(d, (selector & ~3) | newLevel);
   s.ss = segment;
-  if (inner && long) s.ss = { ...segment, access: 0x10000 | (newLevel << 5) };
+  if (inner && long) s.ss = unusable(newLevel, newLevel);
   let pushed: ReturnType<typeof pushAll>;
   try {
     pushed = pushAll(w, s.ss, pointer, width, size, saved, inner && !long ? named(segment.selector) | ext : ext);
@@ -234,12 +237,12 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
   markAccessed(w, d);
   s.rsp = pushed.sp;
   s.cs = loaded(d, (selector & ~3) | newLevel);
-  s.ss = inner ? (long ? { ...unusable(newLevel), access: 0x10000 | (newLevel << 5) } : segment) : oldSs;
+  s.ss = inner ? (long ? unusable(newLevel, newLevel) : segment) : oldSs;
   // With an IST and the level unchanged: SS may become null. SDM volume 3, Interrupt Stack Table, against Stack Switching in IA-32e Mode.
   if (ist !== 0 && !inner) leave(w, 'ss.null', BigInt(newLevel));
   s.rip = offset;
   if ((low(was) & flag.VM) !== 0) for (const name of ['gs', 'fs', 'ds', 'es'] as const) s[name] = unusable(0);
   const cleared = flag.TF | flag.NT | flag.RF | flag.VM | ((type & 1) === 0 ? flag.IF : 0);
-  s.rflags = BigInt(flagsOf(s) & ~cleared);
+  s.rflags = bigOf((flagsOf(s) & ~cleared) >>> 0);
   return pushed.frame;
 };

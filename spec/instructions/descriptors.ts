@@ -1,7 +1,7 @@
 // Descriptors by selector, and the hidden part that each gives.
 // Intel SDM volume 3, Segment Selectors; Segment Descriptors; Segment Descriptor Tables in IA-32e Mode; the accessed flag (Segment Type Field).
 
-import { low } from './bits.ts';
+import { low, bigOf } from './bits.ts';
 import { readTable, writeTable } from './access.ts';
 import type { Segment } from './vocabulary.ts';
 import { ia32e, type Work } from './work.ts';
@@ -33,7 +33,7 @@ export const lookup = (w: Work, selector: number, size = 8): Descriptor | undefi
   const table = local ? s.ldtr : s.gdtr;
   const index = selector & 0xfff8;
   if (index + size - 1 > table.limit) return undefined;
-  const sum = table.base + BigInt(index);
+  const sum = table.base + bigOf(index);
   const at = ia32e(s) ? BigInt.asUintN(64, sum) : sum & 0xffffffffn;
   const raw = readTable(w, at, 8);
   const access = low(raw >> 40n) & 0xf0ff;
@@ -42,11 +42,11 @@ export const lookup = (w: Work, selector: number, size = 8): Descriptor | undefi
 /** Upper half of the base of a 16-byte system descriptor. */
 export const upperOf = (w: Work, d: Descriptor): bigint => readTable(w, d.at + 8n, 8);
 
-export const baseOf = (raw: bigint): bigint => ((raw >> 16n) & 0xffffffn) | ((raw >> 32n) & 0xff000000n);
+export const baseOf = (raw: bigint): bigint => bigOf(((low(raw >> 16n) & 0xffffff) | (low(raw >> 32n) & 0xff000000)) >>> 0);
 /** In bytes: with G the low 12 bits are ones. */
 export const limitOf = (raw: bigint): number => {
   const limit = (low(raw) & 0xffff) | (low(raw >> 32n) & 0xf0000);
-  return (raw >> 55n) & 1n ? limit * 4096 + 0xfff : limit;
+  return (low(raw >> 32n) & 0x800000) !== 0 ? limit * 4096 + 0xfff : limit;
 };
 export const isCode = (d: Descriptor): boolean => d.s && (d.type & 8) !== 0;
 export const isData = (d: Descriptor): boolean => d.s && (d.type & 8) === 0;
@@ -66,5 +66,5 @@ export const markAccessed = (w: Work, d: Descriptor): void => {
   if ((d.type & 1) !== 0) return;
   writeTable(w, d.at + 5n, 1, BigInt((d.access & 0xff) | 1), 'descriptor');
 };
-/** A segment register that holds a null selector. */
-export const unusable = (selector: number): Segment => ({ selector, base: 0n, limit: 0, access: 0x10000 });
+/** A segment register that holds a null selector. `level`: the DPL that stays in SS. */
+export const unusable = (selector: number, level = 0): Segment => ({ selector, base: 0n, limit: 0, access: 0x10000 | (level << 5) });

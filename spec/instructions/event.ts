@@ -6,27 +6,39 @@ import { GD } from './breakpoints.ts';
 import { deliver } from './deliver.ts';
 import { reach } from './fetch.ts';
 import type { Ending, Frame } from './ghost.ts';
-import { cpl, type Draft, type Fault, flagsOf, in64, leave, low, protectedMode, type Raised, undecided, type Work } from './work.ts';
+import { cpl, type Draft, type Fault, flagsOf, in64, isRaised, leave, low, protectedMode, undecided, type Work } from './work.ts';
 
 /** #DE, #TS, #NP, #SS, #GP (and #CP). SDM volume 3, table Interrupt and Exception Classes. */
 const contributory = new Set([0, 10, 11, 12, 13, 21]);
-const isRaised = (thrown: unknown): thrown is Raised => typeof thrown === 'object' && thrown !== null && 'faults' in thrown;
 
 export interface Arrival {
   readonly vector: number;
-  readonly error?: number | 'any';
-  readonly cr2?: bigint;
+  readonly error: number | 'any' | undefined;
+  readonly cr2: bigint | undefined;
   readonly software: boolean;
   /** External: an interrupt, no exception. */
-  readonly external?: true;
-  readonly abort?: true;
+  readonly external: boolean;
+  readonly abort: boolean;
   /** INT1: what its delivery runs into is a fault of the instruction. */
-  readonly instruction?: true;
+  readonly instruction: boolean;
   /** Flags of the image that are left open: whether RF is set by a fault in delivering an external interrupt, no page says. */
-  readonly open?: number;
+  readonly open: number;
   readonly rip: bigint;
   readonly flags: number;
 }
+/** Every arrival has all its parts, in one order: each case reads them, and records of many shapes are slow to read. */
+export const arrivalOf = (vector: number, rip: bigint, flags: number, more: Partial<Arrival> = {}): Arrival => ({
+  vector,
+  error: more.error,
+  cr2: more.cr2,
+  software: more.software === true,
+  external: more.external === true,
+  abort: more.abort === true,
+  instruction: more.instruction === true,
+  open: more.open ?? 0,
+  rip,
+  flags,
+});
 /** What is known of an ending before its event is delivered. */
 export interface Told {
   readonly rule: string;
@@ -82,7 +94,7 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
     if (!w.system) {
       // The host's own IDT: what is seen is the state at the fault, or after a trap.
       w.s.rip = rip;
-      return endingOf(w, told, 'event', rule, now.vector === 14 ? { ...now, error: 'any' } : now, now.vector);
+      return endingOf(w, told, 'event', rule, now.vector === 14 ? arrivalOf(14, rip, flags, { error: 'any' }) : now, now.vector);
     }
     if (now.cr2 !== undefined) w.s.cr2 = now.cr2;
     // DR6 after faults other than #DB stays; TR and CPL decide the stack.
@@ -99,17 +111,14 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
       const fault = (flagsOf(w.s) & ~flag.RF) | flag.RF;
       now =
         combined === 'double'
-          ? { vector: 8, error: 0, software: false, abort: true, rip, flags, ...(next.cr2 === undefined ? {} : { cr2: next.cr2 }) }
-          : {
-              vector: next.vector,
-              ...(next.error === undefined ? {} : { error: next.error }),
-              ...(next.cr2 === undefined ? {} : { cr2: next.cr2 }),
-              software: false,
+          ? arrivalOf(8, rip, flags, { error: 0, cr2: next.cr2, abort: true })
+          : arrivalOf(
+              next.vector,
               // A software interrupt that cannot be delivered is a fault of the INT instruction.
-              rip: now.software || now.instruction ? (w.after ?? w.before.rip) : rip,
-              flags: now.software || now.instruction ? fault : flags,
-              ...(now.external ? { open: flag.RF } : {}),
-            };
+              now.software || now.instruction ? (w.after ?? w.before.rip) : rip,
+              now.software || now.instruction ? fault : flags,
+              { error: next.error, cr2: next.cr2, open: now.external ? flag.RF : 0 },
+            );
       continue;
     }
     // The handler of a debug exception may use the debug registers. SDM volume 3, Debug Control Register (DR7).

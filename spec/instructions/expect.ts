@@ -7,7 +7,7 @@ import type { Granted } from '../units.ts';
 import { flag } from './bits.ts';
 import { complete, trapsPerhaps } from './completion.ts';
 import { decode, type Instruction } from './decode.ts';
-import { arrive } from './event.ts';
+import { arrivalOf, arrive } from './event.ts';
 import { fetcher } from './fetch.ts';
 import type { Ending, Expectation } from './ghost.ts';
 import { legal } from './legal.ts';
@@ -21,18 +21,19 @@ import {
   type Fault,
   flagsOf,
   has,
+  isRaised,
   leave,
   like8086,
   low,
+  own,
   raise,
-  type Raised,
   type Undecided,
   undecided,
   type Work,
 } from './work.ts';
 
-const isRaised = (thrown: unknown): thrown is Raised => typeof thrown === 'object' && thrown !== null && 'faults' in thrown;
-const isUndecided = (thrown: unknown): thrown is Undecided => typeof thrown === 'object' && thrown !== null && 'undecided' in thrown;
+const isUndecided = (thrown: unknown): thrown is Undecided =>
+  typeof thrown === 'object' && thrown !== null && (thrown as Partial<Undecided>).undecided !== undefined;
 const unknown = (why: string, instruction: Instruction | undefined, loud: boolean): Expectation => ({
   instruction,
   endings: [],
@@ -55,6 +56,8 @@ const faulting = (w: Work, fault: Fault): Ending => {
   if (w.progress) {
     fresh.s = restarted(w);
     fresh.stores = new Map(w.stores);
+    fresh.lowest = w.lowest;
+    fresh.highest = w.highest;
     fresh.ports = w.ports;
   }
   // DR6 and CR2 apart, a fault changes nothing before delivery.
@@ -68,15 +71,11 @@ const faulting = (w: Work, fault: Fault): Ending => {
   if (fault.debug !== undefined) setStatus(fresh, fault.debug, w.watch?.enabled ?? 0);
   return arrive(
     fresh,
-    {
-      vector: fault.vector,
-      ...(fault.error === undefined ? {} : { error: fault.error }),
-      ...(fault.cr2 === undefined ? {} : { cr2: fault.cr2 }),
-      software: false,
-      rip: w.before.rip,
-      flags,
-      ...(fault.rule === 'debug.detect' ? { open: flag.RF } : {}),
-    },
+    arrivalOf(fault.vector, w.before.rip, flags, {
+      error: fault.error,
+      cr2: fault.cr2,
+      open: fault.rule === 'debug.detect' ? flag.RF : 0,
+    }),
     { rule: fault.rule, fault: true, completed: copyOf(fresh.s), perhaps: w.repeats ? w.tried : w.stores },
   );
 };
@@ -117,7 +116,13 @@ export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, grante
       ({ faults } = thrown);
       if (w.repeats && w.watch !== undefined && w.watch.met !== 0) undecided('a breakpoint that an iteration before the fault met');
     }
-    if (faults.length > 0 && instruction !== undefined && overwritten(w)) undecided('an instruction that stores over its own bytes and then faults');
+    if (faults.length > 0 && instruction !== undefined && overwritten(w))
+      undecided('an instruction that stores over its own bytes and then faults');
+    // Where completion is permitted beside faults, what it goes on to store may stand after them too.
+    if (w.also.length > 0) {
+      w.stores = own(w.stores);
+      w.tried = own(w.tried);
+    }
     const endings = [...faults, ...w.also].map((fault) => faulting(w, fault));
     const completes = faults.length === 0;
     if (!completes) return { instruction, endings, completes };

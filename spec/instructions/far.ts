@@ -21,7 +21,8 @@ import { canonical, cpl, gp, ia32e, leave, np, raise, undecided, v86, type Work 
 /** CS in real-address and virtual-8086 mode; the limit stays. */
 export const go8086 = (w: Work, selector: number, offset: bigint): void => {
   if (offset > BigInt(w.s.cs.limit)) gp('far.offset');
-  w.s.cs = { ...w.s.cs, selector, base: BigInt(selector) << 4n };
+  const { limit, access } = w.s.cs;
+  w.s.cs = { selector, base: BigInt(selector) << 4n, limit, access };
   if (!v86(w.s)) leave(w, 'cs.access');
   w.s.rip = offset;
   w.moved = true;
@@ -70,7 +71,7 @@ export const returnedStack = (w: Work, selector: number, level: number, toLong: 
     if (!toLong || level === 3) gp('return.stack');
     // Bochs and QEMU take it with whatever RPL.
     if (rplOf(selector) !== level) undecided('a null stack selector whose RPL is not that of the level returned to');
-    return { ...unusable(selector), access: 0x10000 | (level << 5) };
+    return unusable(selector, level);
   }
   const d = lookup(w, selector) ?? gp('return.stack', named(selector));
   if (rplOf(selector) !== level || d.dpl !== level || !isWritable(d)) gp('return.stack', named(selector));

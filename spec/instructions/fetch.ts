@@ -2,9 +2,9 @@
 // Intel SDM volume 3, Priority Among Concurrent Events (faults from fetching and decoding the next instruction); volume 2, Instruction Format (15 bytes).
 
 import type { Fetch } from './decode.ts';
-import { numberOf } from './bits.ts';
+import { numberOf, bigOf } from './bits.ts';
 import { type Access, byteAt, translate } from './paging.ts';
-import { canonical, type Fault, gp, in64, raise, type Raised, undecided, unseen, type Work } from './work.ts';
+import { canonical, type Fault, gp, in64, isRaised, raise, undecided, unseen, type Work } from './work.ts';
 
 const tooLong: Fault = { vector: 13, error: 0, rule: 'fetch.length' };
 
@@ -39,7 +39,7 @@ export const fetcher = (w: Work): Fetch => {
     }
     const now = Math.floor(linear / 4096);
     if (now !== page) {
-      base = translate(w, BigInt(linear), fetching) - (linear % 4096);
+      base = translate(w, bigOf(linear), fetching) - (linear % 4096);
       page = now;
     }
     return base + (linear % 4096);
@@ -80,7 +80,7 @@ export const fetcher = (w: Work): Fetch => {
     try {
       read(k);
     } catch (thrown) {
-      if (typeof thrown === 'object' && thrown !== null && 'faults' in thrown) raise(tooLong, ...(thrown as Raised).faults);
+      if (isRaised(thrown)) raise(tooLong, ...thrown.faults);
       throw thrown;
     }
     return raise(tooLong);
@@ -94,6 +94,6 @@ export const reach = (w: Work): void => {
     translate(w, s.rip, { write: false, fetch: true });
     return;
   }
-  if (s.rip > BigInt(s.cs.limit)) gp('fetch.limit');
+  if (s.rip > bigOf(s.cs.limit)) gp('fetch.limit');
   translate(w, (s.cs.base + s.rip) & 0xffffffffn, { write: false, fetch: true });
 };

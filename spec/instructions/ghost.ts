@@ -134,8 +134,19 @@ export interface InstructionsGhost {
   last: SeenState | undefined;
 }
 export const nothing: Expectation = { instruction: undefined, endings: [], unknown: 'no case runs', completes: false };
+/** Records of one shape, whatever made what was granted: every byte that is foretold asks for a part of it. */
+let told: GrantedCpu | undefined;
+let known: GrantedCpu | undefined;
+const cpuOf = (granted: GrantedCpu): GrantedCpu => {
+  if (known === undefined || told !== granted) {
+    const { mode, paging, features, stops, monitor = 'none', has, physicalBits, vendor } = granted;
+    told = granted;
+    known = { mode, paging, features, stops, monitor, has, physicalBits, vendor };
+  }
+  return known;
+};
 export const initial = (granted: Granted): InstructionsGhost => ({
-  cpu: granted.cpu as GrantedCpu,
+  cpu: cpuOf(granted.cpu as GrantedCpu),
   system: granted.offers.includes('cpu.system'),
   state: undefined,
   expected: nothing,

@@ -104,6 +104,8 @@ export const assign = (w: Work, n: number, result: bigint): void => {
       undecided(`operand ${operand.at}`);
   }
 };
+/** Writes 16 bits to the memory operand, whatever the operand size. */
+export const assignWord = (w: Work, result: bigint): void => save(w, memoryPlace(w, 2, 'write'), 2, result);
 /** Reads operand `n`, and writes what `change` makes of it to the same place: one access that must be writable. */
 export const update = (w: Work, n: number, change: (old: bigint, size: Size) => bigint): void => {
   const operand = operandAt(w, n);

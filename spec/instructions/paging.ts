@@ -1,9 +1,9 @@
 // Linear to physical: every paging mode, the rights of a page, the error code of a page fault, and which accessed and dirty flags are set.
 // Intel SDM volume 3, Paging: Hierarchical Paging Structures; Access Rights; Page-Fault Exceptions; Accessed and Dirty Flags.
 
-import { cr0, cr4, efer, flag, low, numberOf } from './bits.ts';
+import { cr0, cr4, efer, flag, low, numberOf, bigOf } from './bits.ts';
 import type { Stops } from './vocabulary.ts';
-import { cpl, cr0Of, cr4Of, eferOf, type Fault, flagsOf, ia32e, raise, undecided, unseen, type Work } from './work.ts';
+import { cpl, cr0Of, cr4Of, eferOf, type Fault, flagsOf, ia32e, own, raiseAll, undecided, unseen, type Work } from './work.ts';
 
 export interface Access {
   readonly write: boolean;
@@ -42,8 +42,8 @@ export const byteAt = (w: Work, at: number): number => {
   if (foretold !== undefined) return foretold;
   return w.memory.u8(at) ?? undecided('memory beyond the end');
 };
-const isForetold = ({ stores }: Work, at: number, size: number): boolean => {
-  if (stores.size === 0) return false;
+const isForetold = ({ stores, lowest, highest }: Work, at: number, size: number): boolean => {
+  if (at > highest || at + size <= lowest) return false;
   for (let k = 0; k < size; k++) if (stores.has(at + k)) return true;
   return false;
 };
@@ -63,7 +63,7 @@ export const physical = (w: Work, at: number, size: number): bigint => {
               : undefined;
     if (whole !== undefined) {
       if (!w.memory.known(at, size)) return unseen('memory that was never seen');
-      return BigInt(whole);
+      return typeof whole === 'bigint' ? whole : bigOf(whole);
     }
   }
   if (at + size > w.memory.size) undecided('memory beyond the end');
@@ -75,20 +75,25 @@ export const physical = (w: Work, at: number, size: number): bigint => {
 export const foretell = (w: Work, at: number, value: number, loose = 0): void => {
   if (at < 0 || at >= w.memory.size) undecided('memory beyond the end');
   ofStops(w, at, 1);
-  w.stores.set(at, value);
-  if (loose !== 0) w.loose.set(at, loose);
-  else if (w.loose.size !== 0) w.loose.delete(at);
+  if (w.journal !== undefined) w.journal.push(at, w.stores.get(at) ?? -1);
+  if (at < w.lowest) w.lowest = at;
+  if (at > w.highest) w.highest = at;
+  w.stores = own(w.stores).set(at, value);
+  if (loose !== 0) w.loose = own(w.loose).set(at, loose);
+  else if (w.loose.size !== 0) own(w.loose).delete(at);
 };
 /** The quadword around a byte, as it was. */
 export const surround = (w: Work, at: number): void => {
-  for (let k = at & ~7; k < (at & ~7) + 8; k++) w.around.set(k, byteAt(w, k));
+  const around = own(w.around);
+  for (let k = at & ~7; k < (at & ~7) + 8; k++) around.set(k, byteAt(w, k));
+  w.around = around;
 };
 /** Sets flags in an entry whose low byte is known. */
 const setFlag = (w: Work, at: number, now: number, bit: number): void => {
   if ((now & bit) === bit) return;
   surround(w, at);
   foretell(w, at, now | bit);
-  w.marks.set(at, 'accessed');
+  w.marks = own(w.marks).set(at, 'accessed');
 };
 
 interface Level {
@@ -115,8 +120,9 @@ const levels32: readonly Level[] = [levelOf(22, 10, true), levelOf(12, 10, true)
 export const translate = (w: Work, linear: bigint, access: Access): number => {
   const { s } = w;
   if ((cr0Of(s) & cr0.PG) === 0) {
-    if (linear >= BigInt(w.memory.size)) undecided('memory beyond the end');
-    return numberOf(linear);
+    const at = numberOf(linear);
+    if (at >= w.memory.size) undecided('memory beyond the end');
+    return at;
   }
   // Most addresses are numbers; of one that is not canonical positive the page is worked out whole.
   const whole = numberOf(linear);
@@ -141,8 +147,10 @@ const absent: Failure = { present: false, reserved: false, rule: 'page.present' 
 const reservedSet: Failure = { present: true, reserved: true, rule: 'page.reserved' };
 const denied = (rule: string): Failure => ({ present: true, reserved: false, rule });
 
+const fail = (w: Work, linear: bigint, access: Access, user: boolean, why: Failure): never =>
+  raiseAll(pageFaults(w, linear, access, user, why));
 /** #PF with the error code of the access and the failure. */
-const fail = (w: Work, linear: bigint, access: Access, user: boolean, why: Failure): never => {
+const pageFaults = (w: Work, linear: bigint, access: Access, user: boolean, why: Failure): readonly Fault[] => {
   const c4 = cr4Of(w.s);
   const nxe = (eferOf(w.s) & efer.NXE) !== 0 && (c4 & cr4.PAE) !== 0;
   const error =
@@ -155,7 +163,7 @@ const fail = (w: Work, linear: bigint, access: Access, user: boolean, why: Failu
   const faults: Fault[] = [{ vector: 14, error, cr2: linear, rule }];
   // A read that precedes the write may report itself. readings.md.
   if (access.both && why.rule !== 'page.write') faults.push({ vector: 14, error: error & ~W, cr2: linear, rule });
-  return raise(...faults);
+  return faults;
 };
 /** Half of an entry. */
 const word32 = (w: Work, at: number): number => {

@@ -15,12 +15,13 @@ import {
   rplOf,
   unusable,
 } from './descriptors.ts';
+import type { Segment } from './vocabulary.ts';
 import { cpl, gp, in64, leave, like8086, np, ofSystem, ss as stackFault, v86, type Work } from './work.ts';
 
 /** In real-address and virtual-8086 mode a selector is a base. */
 export const load8086 = (w: Work, name: SegmentName, selector: number): void => {
-  const old = w.s[name];
-  w.s[name] = { ...old, selector, base: BigInt(selector) << 4n };
+  const { limit, access } = w.s[name];
+  w.s[name] = { selector, base: BigInt(selector) << 4n, limit, access };
   if (v86(w.s)) return;
   // Limit and attributes in real-address mode are what they were; processors differ on attributes.
   leave(w, `${name}.access`);
@@ -30,7 +31,7 @@ export const loadStackSegment = (w: Work, selector: number): void => {
   const level = cpl(w.s);
   if (isNull(selector)) {
     if (!in64(w.s) || level === 3 || rplOf(selector) !== level) gp('segment.null');
-    w.s.ss = { ...unusable(selector), access: 0x10000 | (level << 5) };
+    w.s.ss = unusable(selector, level);
     return;
   }
   const d = lookup(w, selector) ?? gp('segment.limit', named(selector));
@@ -59,3 +60,5 @@ export const loadSegment = (w: Work, name: SegmentName, selector: number): void 
   else if (name === 'ss') loadStackSegment(w, selector);
   else loadDataSegment(w, name, selector);
 };
+/** The segment with another base. */
+export const withBase = ({ selector, limit, access }: Segment, base: bigint): Segment => ({ selector, base, limit, access });

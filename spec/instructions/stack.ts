@@ -2,7 +2,7 @@
 // Intel SDM volume 1, Procedure Stack; Address-Size Attribute for Stack.
 
 import { faultsOf, linearOf, place, readAt, save } from './access.ts';
-import { ones } from './bits.ts';
+import { ones, bigOf } from './bits.ts';
 import { stackSize, undecided, type Work } from './work.ts';
 
 const SS = 2;
@@ -16,9 +16,9 @@ export const setStack = (w: Work, pointer: bigint): void => {
 export const stackAt = (w: Work, by = 0n): bigint => (w.s.rsp + by) & ones(stackSize(w.s));
 /** `loose`: bits of the slot that are not judged. */
 export const push = (w: Work, value: bigint, size: number, loose = 0n): void => {
-  const linear = linearOf(w, SS, stackAt(w, -BigInt(size)), size, 'write');
+  const linear = linearOf(w, SS, stackAt(w, -bigOf(size)), size, 'write');
   save(w, place(w, linear, size, { write: true }), size, value, loose);
-  moveStack(w, -BigInt(size));
+  moveStack(w, -bigOf(size));
 };
 /** A selector in a wider slot: the upper part may be written as zero or left. SDM volume 2, PUSH. */
 export const pushSelector = (w: Work, selector: number, size: number): void => {
@@ -29,6 +29,6 @@ export const pushSelector = (w: Work, selector: number, size: number): void => {
 export const peek = (w: Work, by: bigint, size: number): bigint => readAt(w, SS, stackAt(w, by), size);
 export const pop = (w: Work, size: number): bigint => {
   const value = peek(w, 0n, size);
-  moveStack(w, BigInt(size));
+  moveStack(w, bigOf(size));
   return value;
 };

@@ -4,7 +4,7 @@
 import type { Memory } from '../clause.ts';
 import type { Granted } from '../units.ts';
 import type { Watch } from './breakpoints.ts';
-import { cr0, efer, flag, gpr, low, ones, type Size, segments } from './bits.ts';
+import { cr0, efer, flag, gpr, low, ones, type Size, bigOf } from './bits.ts';
 import { copyOf, type Draft } from './copy.ts';
 import type { Instruction } from './decode.ts';
 import type { CpuFeature, CpuState, GrantedCpu, Segment } from './vocabulary.ts';
@@ -13,8 +13,8 @@ export type { Draft } from './copy.ts';
 export interface Fault {
   readonly vector: number;
   /** Absent: none is pushed. 'any': the target cannot know or the manual leaves it open. */
-  readonly error?: number | 'any';
-  readonly cr2?: bigint;
+  readonly error?: number | 'any' | undefined;
+  readonly cr2?: bigint | undefined;
   /** Clause that demands it, below 'instructions.'. */
   readonly rule: string;
   /** A trap: the saved RIP is that of the next instruction. */
@@ -48,22 +48,27 @@ export interface Work {
   readonly system: boolean;
   i: Instruction;
   /** Foretold bytes of guest memory, by physical address. */
-  stores: Map<number, number>;
+  stores: ReadonlyMap<number, number>;
+  /** The lowest and the highest address ever foretold: most reads lie outside. */
+  lowest: number;
+  highest: number;
   /** Why a byte is foretold, where it is not the instruction's own store. */
-  marks: Map<number, 'accessed' | 'descriptor' | 'frame'>;
+  marks: ReadonlyMap<number, 'accessed' | 'descriptor' | 'frame'>;
   /** Bytes beside those, as they were: an entry may be written back whole. */
-  around: Map<number, number>;
+  around: ReadonlyMap<number, number>;
   /** Bits of those bytes that are not judged. */
-  loose: Map<number, number>;
+  loose: ReadonlyMap<number, number>;
   /** Bits of the state that are not judged; segments by the name of a part: 'cs.limit'. */
-  open: Map<string, bigint>;
+  open: ReadonlyMap<string, bigint>;
   ports: { port: number; width: 1 | 2 | 4; direction: 'in' | 'out'; value: number }[];
   /** Other faults that may be reported in place of what happens; and whether completion is permitted beside them. */
   also: Fault[];
   /** State as it was before the instruction except for what a repeated string instruction had done when it faulted. */
   progress: boolean;
+  /** While an iteration runs: each byte that it foretells, and what was foretold of it before, or -1. */
+  journal: number[] | undefined;
   /** Bytes that an iteration may have set before it faulted. */
-  tried: Map<number, number>;
+  tried: ReadonlyMap<number, number>;
   /** Flags that the instruction writes, defined or not. */
   flagsWritten: number;
   /** The instruction has set RIP itself. */
@@ -82,23 +87,41 @@ export interface Work {
 }
 
 export { low };
+// What is thrown is made by functions that return: one that only ever throws is never compiled, however often it is called.
+const undecidable = (why: string): Undecided => ({ undecided: why });
+const raised = (faults: readonly Fault[]): Raised => ({ faults });
+const faultOf = (vector: number, error: number | 'any' | undefined, rule: string): readonly Fault[] => [
+  { vector, error, cr2: undefined, rule },
+];
 export const undecided = (why: string): never => {
-  const thrown: Undecided = { undecided: why };
-  throw thrown;
+  throw undecidable(why);
 };
 /** Undecided for want of what was seen. */
 export const unseen = (why: string): never => {
   const thrown: Undecided = { undecided: why, loud: true };
   throw thrown;
 };
-export const raise = (...faults: readonly Fault[]): never => {
-  const thrown: Raised = { faults };
-  throw thrown;
+export const raiseAll = (faults: readonly Fault[]): never => {
+  throw raised(faults);
 };
-export const gp = (rule: string, error: number | 'any' = 0): never => raise({ vector: 13, error, rule });
-export const ud = (rule: string): never => raise({ vector: 6, rule });
-export const ss = (rule: string, error = 0): never => raise({ vector: 12, error, rule });
-export const np = (rule: string, error: number): never => raise({ vector: 11, error, rule });
+export const raise = (...faults: readonly Fault[]): never => {
+  throw raised(faults);
+};
+export const gp = (rule: string, error: number | 'any' = 0): never => {
+  throw raised(faultOf(13, error, rule));
+};
+export const ud = (rule: string): never => {
+  throw raised(faultOf(6, undefined, rule));
+};
+export const ss = (rule: string, error = 0): never => {
+  throw raised(faultOf(12, error, rule));
+};
+export const np = (rule: string, error: number): never => {
+  throw raised(faultOf(11, error, rule));
+};
+/** Whether what was thrown are faults. Read, not asked for with `in`, which is slow. */
+export const isRaised = (thrown: unknown): thrown is Raised =>
+  typeof thrown === 'object' && thrown !== null && (thrown as Partial<Raised>).faults !== undefined;
 
 /** What depends on tables or registers of the guest's own cannot be known where they are the host's. */
 export const ofSystem = (w: Work, what: string): void => {
@@ -138,6 +161,10 @@ export const codeSize = (s: CpuState): 16 | 32 | 64 => (in64(s) ? 64 : (s.cs.acc
 export const stackSize = (s: CpuState): 2 | 4 | 8 => (in64(s) ? 8 : (s.ss.access & 0x4000) !== 0 ? 4 : 2);
 export const has = (w: Work, feature: CpuFeature): boolean => w.cpu.has.includes(feature);
 
+/** What every case starts with in each of its maps: most cases never write to most of them. */
+const empty: ReadonlyMap<never, never> = new Map<never, never>();
+/** The map to write to in place of one that is still the empty one. */
+export const own = <K, V>(map: ReadonlyMap<K, V>): Map<K, V> => (map === empty ? new Map<K, V>() : (map as Map<K, V>));
 export const begin = (before: CpuState, memory: Memory, granted: Granted, cpu: GrantedCpu): Work => ({
   before,
   s: copyOf(before),
@@ -146,15 +173,18 @@ export const begin = (before: CpuState, memory: Memory, granted: Granted, cpu: G
   cpu,
   system: granted.offers.includes('cpu.system'),
   i: undefined as unknown as Instruction,
-  stores: new Map(),
-  marks: new Map(),
-  around: new Map(),
-  loose: new Map(),
-  open: new Map(),
+  stores: empty,
+  lowest: Number.POSITIVE_INFINITY,
+  highest: -1,
+  marks: empty,
+  around: empty,
+  loose: empty,
+  open: empty,
   ports: [],
   also: [],
   progress: false,
-  tried: new Map(),
+  journal: undefined,
+  tried: empty,
   flagsWritten: 0,
   moved: false,
   between: false,
@@ -167,7 +197,9 @@ export const begin = (before: CpuState, memory: Memory, granted: Granted, cpu: G
 });
 /** Leaves bits of a register, or of a part of a segment, unjudged. */
 export const leave = (w: Work, what: string, bits: bigint = ones(8)): void => {
-  w.open.set(what, (w.open.get(what) ?? 0n) | bits);
+  const open = own(w.open);
+  open.set(what, (open.get(what) ?? 0n) | bits);
+  w.open = open;
 };
 
 /** Register number `n` at a size; without REX, 4 to 7 of size 1 are AH, CH, DH, BH. */
@@ -189,10 +221,26 @@ export const setRegister = (w: Work, n: number, size: Size, value: bigint): void
 /** Sets status flags: `value` where `known`, unjudged where `undefinedBits`. */
 export const setFlags = (w: Work, written: number, value: number, undefinedBits = 0): void => {
   w.flagsWritten |= written | undefinedBits;
-  w.s.rflags = BigInt((flagsOf(w.s) & ~written) | (value & written)) & 0xffffffffn;
+  w.s.rflags = bigOf(((flagsOf(w.s) & ~written) | (value & written)) >>> 0);
   if (undefinedBits !== 0) leave(w, 'rflags', BigInt(undefinedBits));
 };
-export const segmentAt = (w: Work, n: number): Segment => w.s[segments[n] as 'es'];
+/** By number, in the order of `segments`; said in full, because a name that changes from call to call is slow to look up. */
+export const segmentAt = ({ s }: Work, n: number): Segment => {
+  switch (n) {
+    case 0:
+      return s.es;
+    case 1:
+      return s.cs;
+    case 2:
+      return s.ss;
+    case 3:
+      return s.ds;
+    case 4:
+      return s.fs;
+    default:
+      return s.gs;
+  }
+};
 const lowHalf = 1n << 47n;
 /** In 64-bit mode 48 or 57 bits are implemented. SDM volume 1, Canonical Addressing. */
 export const canonical = (s: CpuState, linear: bigint): boolean => {

@@ -27,7 +27,7 @@ const lists = new Map<string | undefined, Map<string | undefined, List>>();
 /** Clauses that can apply to how the case ended: those of the rule and of the topic at hand, and those that are of neither. Asking all hundred and more
  *  costs as much as foretelling the case. */
 export const among = (g: InstructionsGhost, event: Event): readonly Clause<InstructionsGhost>[] | undefined => {
-  if (!('saw' in event) || event.saw !== 'cpu.outcome') return undefined;
+  if ((event as { readonly saw?: string }).saw !== 'cpu.outcome') return undefined;
   const rule = g.expected.endings[0]?.rule;
   const topic = g.expected.instruction?.form.topic;
   let byTopic = lists.get(rule);

@@ -4,7 +4,7 @@
 import { faultsOf, load, save } from '../access.ts';
 import { flag, gpr, ones, signed, statusFlags } from '../bits.ts';
 import { assign, isMemory, memoryPlace, update, value } from '../operands.ts';
-import { leave, type Raised, raise, setFlags, undecided, type Work } from '../work.ts';
+import { isRaised, leave, raise, setFlags, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 type Change = (old: bigint, bit: bigint) => bigint;
@@ -26,10 +26,10 @@ const tested =
         places = memoryPlace(w, size, change === undefined ? 'read' : 'modify', unit * BigInt(size));
       } catch (thrown) {
         // A narrower access may be made (BT—Bit Test, note on memory operands): only where all of them fault alike is a fault owed.
-        if (typeof thrown !== 'object' || thrown === null || !('faults' in thrown)) throw thrown;
+        if (!isRaised(thrown)) throw thrown;
         const byte = unit * BigInt(size) + (((at & (bits - 1n)) >> 3n) & 7n);
         const narrow = faultsOf(() => memoryPlace(w, 1, change === undefined ? 'read' : 'modify', byte));
-        if (narrow.length > 0) raise(...(thrown as Raised).faults, ...narrow);
+        if (narrow.length > 0) raise(...thrown.faults, ...narrow);
         return undecided('a bit test whose access may be narrower');
       }
       const old = load(w, places, size);

@@ -3,7 +3,7 @@
 
 import { readTable } from '../access.ts';
 import { cr0, cr4, efer, gpr, ones } from '../bits.ts';
-import { assign, isMemory, value } from '../operands.ts';
+import { assignWord, isMemory, value } from '../operands.ts';
 import type { CpuFeature } from '../vocabulary.ts';
 import { controlRegisterExists } from '../legal.ts';
 import { gp, has, ia32e, in64, leave, low, register, setRegister, ud, undecided, type Work } from '../work.ts';
@@ -142,10 +142,7 @@ const SMSW: Meaning = (w) => {
   umip(w);
   const word = w.s.cr0 & 0xffffn;
   if (isMemory(w, 0)) {
-    const { i } = w;
-    w.i = { ...i, form: { ...i.form, operands: [{ at: 'E', width: 'w' }] } };
-    assign(w, 0, word);
-    w.i = i;
+    assignWord(w, word);
     return;
   }
   const size = w.i.operandSize;

@@ -147,7 +147,7 @@ const inward = (w: Work, gate: Gate, back: bigint): void => {
     const pointer = longStack(w, 4 + 8 * level, 0, 'gate.stack');
     if (!canonical(s, gate.offset)) gp('far.offset');
     s.cs = loaded(gate.target, (gate.selector & ~3) | level);
-    s.ss = { ...unusable(level), access: 0x10000 | (level << 5) };
+    s.ss = unusable(level, level);
     s.rsp = pointer;
   } else {
     for (let k = gate.parameters - 1; k >= 0; k--) parameters.push(peek(w, BigInt(k * size), size));

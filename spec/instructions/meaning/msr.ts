@@ -3,6 +3,7 @@
 
 import { cr0, cr4, efer } from '../bits.ts';
 import type { CpuState } from '../vocabulary.ts';
+import { withBase } from '../segments.ts';
 import { canonical, gp, has, leave, low, ofSystem, setRegister, ud, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
@@ -78,7 +79,7 @@ const WRMSR: Meaning = (w) => {
     gp('msr.canonical');
   }
   if (name === 'efer') toEfer(w, value);
-  else if (name === 'fs' || name === 'gs') w.s[name] = { ...w.s[name], base: value };
+  else if (name === 'fs' || name === 'gs') w.s[name] = withBase(w.s[name], value);
   else if (name === 'tscAux') {
     if (value >> 32n !== 0n) {
       if (w.cpu.vendor !== 'intel') undecided('the upper half of IA32_TSC_AUX');

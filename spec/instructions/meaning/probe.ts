@@ -5,7 +5,7 @@ import { faultsOf, linearOf, offsetOf } from '../access.ts';
 import { flag, ones } from '../bits.ts';
 import { type Descriptor, isConforming, isNull, isReadable, isWritable, limitOf, lookup, rplOf, baseOf, upperOf } from '../descriptors.ts';
 import { assign, isMemory, memoryPlace, value } from '../operands.ts';
-import { canonical, cpl, ia32e, leave, ofSystem, raise, setFlags, undecided, type Work } from '../work.ts';
+import { canonical, cpl, ia32e, leave, ofSystem, own, raise, setFlags, undecided, type Work } from '../work.ts';
 import { gpr } from '../bits.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
@@ -68,7 +68,7 @@ const ARPL: Meaning = (w) => {
     // The segment must be writable all the same; whether the page must be, and whether it is written back, is not said.
     linearOf(w, w.i.address?.segment ?? 3, offsetOf(w), 2, 'modify');
     w.also.push(...faultsOf(() => memoryPlace(w, 2, 'write')));
-    for (const [at, mark] of w.marks) if (mark === 'accessed') w.loose.set(at, 0x40);
+    for (const [at, mark] of w.marks) if (mark === 'accessed') w.loose = own(w.loose).set(at, 0x40);
   }
   zero(w, raised);
 };

@@ -3,10 +3,10 @@
 
 import { inAnyOrder, load } from '../access.ts';
 import { ones, type Size, type SegmentName, segments } from '../bits.ts';
-import { assign, isMemory, memoryPlace, value } from '../operands.ts';
-import { loadSegment } from '../segments.ts';
+import { assignWord, isMemory, memoryPlace, value } from '../operands.ts';
+import { loadSegment, withBase } from '../segments.ts';
 import { moveStack, peek, pushSelector } from '../stack.ts';
-import { canonical, gp, register, segmentAt, setRegister, ud, undecided, type Work } from '../work.ts';
+import { canonical, gp, register, segmentAt, setRegister, ud, undecided } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 const SS = 2;
@@ -17,18 +17,12 @@ const MOV: Meaning = (w) => {
   if (!toSegment) {
     const selector = BigInt(segmentAt(w, n).selector);
     // 16 bits in memory; in a register as many as the operand has.
-    if (isMemory(w, 0)) saveWord(w, selector);
+    if (isMemory(w, 0)) assignWord(w, selector);
     else setRegister(w, w.i.rm, w.i.operandSize, selector);
     return;
   }
   loadSegment(w, segments[n] as SegmentName, Number(value(w, 1)));
   if (n === SS) w.s.shadow = 'mov-ss';
-};
-const saveWord = (w: Work, selector: bigint): void => {
-  const { i } = w;
-  w.i = { ...i, form: { ...i.form, operands: [{ at: 'E', width: 'w' }] } };
-  assign(w, 0, selector);
-  w.i = i;
 };
 const pushed =
   (name: SegmentName): Meaning =>
@@ -58,7 +52,7 @@ const farLoad =
 const SWAPGS: Meaning = (w) => {
   const { s } = w;
   const { base } = s.gs;
-  s.gs = { ...s.gs, base: s.kernelGsBase };
+  s.gs = withBase(s.gs, s.kernelGsBase);
   s.kernelGsBase = base;
 };
 const readBase =
@@ -70,7 +64,7 @@ const writeBase =
   (w) => {
     const base = register(w, w.i.rm, w.i.operandSize === 8 ? 8 : 4);
     if (!canonical(w.s, base)) gp('segment.base');
-    w.s[name] = { ...w.s[name], base };
+    w.s[name] = withBase(w.s[name], base);
   };
 export const segment: Meanings = {
   MOV,

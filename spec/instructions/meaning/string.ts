@@ -5,7 +5,7 @@ import { copyOf } from '../copy.ts';
 import { inAnyOrder, readAt, writeAt } from '../access.ts';
 import { fetcher } from '../fetch.ts';
 import { flag, ones, statusFlags, type Size } from '../bits.ts';
-import { flagsOf, leave, register, setRegister, undecided, type Work } from '../work.ts';
+import { flagsOf, isRaised, leave, own, register, setRegister, undecided, type Work } from '../work.ts';
 import { subtracted } from './arithmetic.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
@@ -38,6 +38,15 @@ const codeOf = (w: Work): readonly number[] => {
   const byte = fetcher(w);
   return Array.from({ length: w.i.length }, (_, k) => byte(k));
 };
+/** What was foretold before the iteration that the journal is of. */
+const undo = (w: Work, journal: readonly number[]): void => {
+  const stores = own(w.stores);
+  for (let i = journal.length - 2; i >= 0; i -= 2) {
+    const [at, before] = [journal[i] as number, journal[i + 1] as number];
+    if (before < 0) stores.delete(at);
+    else stores.set(at, before);
+  }
+};
 /** `once` does one element; `moves` names the pointers that then move; `ends` tells whether REPE or REPNE stops there. */
 export const repeated =
   (once: (w: Work, e: Element) => void, moves: readonly (typeof SI | typeof DI)[], compares = false): Meaning =>
@@ -60,23 +69,26 @@ export const repeated =
     const code = codeOf(w);
     for (let k = 0; register(w, CX, size) !== 0n; k++) {
       if (k === most) undecided(`more than ${most} iterations`);
-      const kept = { s: copyOf(w.s), stores: new Map(w.stores), ports: [...w.ports] };
+      const kept = { s: copyOf(w.s), ports: w.ports.length };
+      w.journal = [];
       try {
         all();
       } catch (thrown) {
-        if (typeof thrown === 'object' && thrown !== null && 'faults' in thrown) {
+        if (isRaised(thrown)) {
           // The iterations before stand; comparing ones give the flags back as they were (SDM volume 2, REP).
           w.s = kept.s;
           w.s.rflags = flags;
-          w.tried = w.stores;
-          w.stores = kept.stores;
-          w.ports = kept.ports;
+          w.tried = new Map(w.stores);
+          undo(w, w.journal);
+          w.ports = w.ports.slice(0, kept.ports);
           w.progress = k > 0;
         }
         throw thrown;
       }
+      const stored = w.journal.length > 0;
+      w.journal = undefined;
       setRegister(w, CX, size, (register(w, CX, size) - 1n) & ones(size));
-      if (register(w, CX, size) !== 0n && codeOf(w).some((byte, n) => byte !== code[n]))
+      if (stored && register(w, CX, size) !== 0n && codeOf(w).some((byte, n) => byte !== code[n]))
         undecided('an iteration that changes its own code');
       const zero = (flagsOf(w.s) & flag.ZF) !== 0;
       if (compares && zero !== (w.i.repeat === 0xf3)) return;

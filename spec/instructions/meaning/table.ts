@@ -5,7 +5,8 @@ import { alignmentChecked, faultsOf, load, save } from '../access.ts';
 import { cr4, ones } from '../bits.ts';
 import { baseOf, type Descriptor, isNull, loaded, lookup, named, unusable, upperOf } from '../descriptors.ts';
 import { writeTable } from '../access.ts';
-import { assign, isMemory, memoryPlace, value } from '../operands.ts';
+import { assignWord, isMemory, memoryPlace, value } from '../operands.ts';
+import { withBase } from '../segments.ts';
 import { canonical, cpl, gp, ia32e, low, np, ofSystem, raise, setRegister, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
@@ -54,10 +55,7 @@ const storeSelector =
       setRegister(w, w.i.rm, w.i.operandSize, selector);
       return;
     }
-    const { i } = w;
-    w.i = { ...i, form: { ...i.form, operands: [{ at: 'E', width: 'w' }] } };
-    assign(w, 0, selector);
-    w.i = i;
+    assignWord(w, selector);
   };
 /** A system descriptor of the GDT: 16 bytes in IA-32e mode. */
 const systemDescriptor = (
@@ -87,7 +85,7 @@ const LLDT: Meaning = (w) => {
     return;
   }
   const { d, base } = systemDescriptor(w, selector, (type) => type === 2);
-  w.s.ldtr = { ...loaded(d, selector), base };
+  w.s.ldtr = withBase(loaded(d, selector), base);
 };
 const LTR: Meaning = (w) => {
   const selector = Number(value(w, 0));
@@ -96,7 +94,8 @@ const LTR: Meaning = (w) => {
   const { d, base } = systemDescriptor(w, selector, (type) => type === 9 || (!wide && type === 1));
   // The descriptor becomes busy.
   writeTable(w, d.at + 5n, 1, BigInt((d.access & 0xff) | 2), 'descriptor');
-  w.s.tr = { ...loaded(d, selector), base, access: d.access | 2 };
+  const { limit } = loaded(d, selector);
+  w.s.tr = { selector, base, limit, access: d.access | 2 };
 };
 export const table: Meanings = {
   SGDT: store('gdtr'),
