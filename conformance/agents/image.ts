@@ -111,8 +111,8 @@ export const romSize: number = 2 << 20;
 const bootSize = 0x10000;
 /** Room for cases in a ROM, bytes. */
 export const romRoom: number = romSize - bootSize - payloadCases;
-/** 7 ms of guest time: some 350,000 instructions where a second has 50 million. */
-const emulated: PayloadOptions = { resume: true, watchdog: 0x20 };
+/** 0.4 ms of guest time: some 20,000 instructions where a second has 50 million, ten times what a case may take. */
+const emulated: PayloadOptions = { resume: true, watchdog: 0x02 };
 /** The ROM for the top of 4 GiB: payload first, start-up code in the last 64 KiB. Throws where the cases do not fit. */
 export const rom = (machine: MachineConfig, cases: readonly Uint8Array[], options: PayloadOptions = emulated): Uint8Array => {
   const bytes = new Uint8Array(romSize);

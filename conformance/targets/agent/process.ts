@@ -44,6 +44,8 @@ const processorTime = (pid: number | undefined): number => {
     return 0;
   }
 };
+/** How often progress is asked for. */
+const lookMs = 50;
 /** Runs to the end or the deadline, in milliseconds; `polite` is tried first, SIGKILL a second later. */
 export const runProcess = (
   command: string,
@@ -84,7 +86,7 @@ export const runProcess = (
         late = true;
         child.kill('SIGKILL');
       }
-    }, 100);
+    }, lookMs);
     if (progress === undefined) clearInterval(looking);
     child.on('error', (error) => {
       clearInterval(looking);

@@ -5,7 +5,7 @@ import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, writeF
 import { join } from 'node:path';
 import type { Answer, MachineConfig, Target } from '../../../spec/units.ts';
 import { rom, romRoom } from '../../agents/image.ts';
-import { control, controlAt, ramSize, results } from '../../agents/map.ts';
+import { control, controlAt, controlSize, magic, ramSize, results } from '../../agents/map.ts';
 import type { Ran, Runner } from '../agent/batch.ts';
 import { runProcess, workFolder } from '../agent/process.ts';
 import { agentTarget } from '../agent/target.ts';
@@ -36,19 +36,21 @@ export const readRan = (ram: Buffer, given: number, late: boolean, broke: string
   return { finished: said(controlAt.progress), results: ram.subarray(results), ended: late ? 'hang' : 'shutdown' };
 };
 
-/** Cases finished so far: the agent's mark in the shared memory; the watchdog ends each within 7 ms of guest time. */
+/** Milliseconds of processor time without progress that are a hang: the watchdog ends each case within 0.4 ms of guest time, 27,000 instructions. */
+const stuck = 250;
+/** Cases finished so far: the agent's mark in the shared memory. Below 0 until the agent is there: starting is no case. */
 const progressOf = (file: string): number => {
-  const word = Buffer.alloc(4);
+  const said = Buffer.alloc(controlSize);
   let fd: number | undefined;
   try {
     fd = openSync(file, 'r');
-    readSync(fd, word, 0, 4, control + controlAt.progress);
+    readSync(fd, said, 0, controlSize, control);
   } catch {
     return -1;
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
-  return word.readUInt32LE(0);
+  return said.readUInt32LE(controlAt.magic) === magic ? said.readUInt32LE(controlAt.progress) : -1;
 };
 const VIF_VIP = (1n << 19n) | (1n << 20n);
 /**
@@ -84,13 +86,13 @@ const runnerOf = (binary: string, folder: string): Runner => ({
         '-accel',
         'tcg',
         '-icount',
-        'shift=3,sleep=off',
+        'shift=4,sleep=off',
         '-cpu',
         'max,la57=off',
         '-device',
         `isa-debug-exit,iobase=${debugExitPort},iosize=4`,
       ],
-      { cwd: folder, deadline: deadline(cases.length), polite: 'SIGTERM', progress: () => progressOf(at('ram')), stuck: 500 },
+      { cwd: folder, deadline: deadline(cases.length), polite: 'SIGTERM', progress: () => progressOf(at('ram')), stuck },
     );
     if (ended.error !== undefined) return { finished: 0, results: undefined, ended: { broke: ended.error } };
     // 1 is the debug-exit device's (0 << 1 | 1). A signal is a death of QEMU's own.
