@@ -143,6 +143,21 @@ export const vtdEventFaults: readonly Fault[] = [
     'a translation grants W where there is none',
   ),
   against('ats.read', 'ats.ts', 'read: allowed && (permissions & READ) !== 0,', 'read: false,', 'a translation never grants R'),
+  against('ats.write', 'ats.ts', 'write: allowed && writes(request) && !request.noWrite,', 'write: false,', 'a translation never grants W'),
+  against(
+    'sriov.initial',
+    'functions.ts',
+    'bytes.setUint16(INITIAL_VFS, total, true);',
+    'bytes.setUint16(INITIAL_VFS, total - 1, true);',
+    'a physical function has one virtual function less at first than in all',
+  ),
+  against(
+    'sriov.capability',
+    'functions.ts',
+    'bytes.setUint32(SRIOV, 0x0001_0010, true);',
+    'bytes.setUint32(SRIOV, 0x0001_000d, true);',
+    'the SR-IOV capability of a physical function is another one',
+  ),
   {
     ...against(
       'ats.read',

@@ -3,11 +3,11 @@
 
 import type { Iova } from '../../spec/units.ts';
 import { bit, REG } from './bits.ts';
-import { SRIOV, startRequests } from './devices.ts';
+import { SRIOV } from './devices.ts';
 import { invalidate } from './invalidate.ts';
 import { tell } from './scenes.ts';
 import { addressOf, dataPage, has, peek, poke, read, type Software, write } from './software.ts';
-import { deviceOf, flush, lay, type Path, pathOf, push, span, within } from './sweep-path.ts';
+import { anew, deviceOf, flush, lay, type Path, pathOf, push, span, within } from './sweep-path.ts';
 
 /** Every field of the header and of SR-IOV, whole and in parts; ones written and read back; a reset. */
 export const config = (sw: Software, n: number): boolean => {
@@ -154,6 +154,8 @@ export const pages = (sw: Software, n: number): boolean => {
   const { index: requester } = device;
   const can = (what: 'pasid' | 'execute'): boolean => has(device, what);
   let tail = 0;
+  // The queue begins anew: its head and its tail.
+  anew(sw, () => undefined);
   lay(sw, device, path);
   /** Software has taken all of them. */
   const taken = (): void => {
@@ -169,8 +171,6 @@ export const pages = (sw: Software, n: number): boolean => {
     tail++;
   };
   within(sw, device, () => {
-    // The queue begins anew: its address, head and tail.
-    startRequests(sw);
     for (const k of span(63, 12)) {
       const more =
         sw.facts.pasid && can('pasid') ? { pasid: 1 << (k % 13), ...(can('execute') && k % 4 === 1 ? { privileged: true } : {}) } : {};
@@ -188,9 +188,9 @@ export const pages = (sw: Software, n: number): boolean => {
     read(sw, REG.PQT, 8);
     read(sw, REG.PRS, 4);
   });
-  // How many fitted is not followed any further: everything begins anew.
   sw.out.push({ do: 'settle' });
-  return true;
+  // How many fitted is not followed any further.
+  return anew(sw, () => undefined);
 };
 /** Responses of the queue to each group, with each code, with and without PASID. */
 export const responses = (sw: Software, n: number): boolean => {

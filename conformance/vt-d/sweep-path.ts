@@ -4,7 +4,8 @@
 import type { Iova } from '../../spec/units.ts';
 import { bit, REG, words } from './bits.ts';
 import { invalidate, resume } from './invalidate.ts';
-import { setRoot } from './registers.ts';
+import { startRequests } from './devices.ts';
+import { command, setRoot } from './registers.ts';
 import { DOMAIN, master, tell } from './scenes.ts';
 import { addressOf, dataPage, type Device, fresh, has, is, once, peek, pick, poke, type Software, turn, write } from './software.ts';
 
@@ -216,6 +217,24 @@ export const turned = (sw: Software, at: number, flip: bigint, act: () => void):
   flush(sw);
   act();
   poke(sw, at, was);
+};
+/** The unit as after power-on while `act` runs, and as it was afterwards. */
+export const anew = (sw: Software, act: () => void): boolean => {
+  if (!sw.offers('vt-d.reset')) return false;
+  const { commands, remaps } = sw;
+  sw.out.push({ do: 'vtd.reset' });
+  sw.commands = 0n;
+  sw.remaps = false;
+  sw.queue = { on: false, wide: sw.queue.wide, slots: sw.queue.slots, tail: 0, stuck: undefined };
+  act();
+  sw.out.push({ do: 'vtd.reset' });
+  sw.commands = 0n;
+  if (sw.scalable || sw.facts.queue) command(sw, 'queue');
+  setRoot(sw);
+  if (remaps) command(sw, 'interrupts');
+  startRequests(sw);
+  if ((commands & bit(31)) !== 0n) turn(sw, 'TE', true);
+  return true;
 };
 /** Of many, those whose turn it is. */
 export const some = <T>(list: readonly T[], n: number, of: number): readonly T[] => list.filter((_, i) => i % of === n % of);

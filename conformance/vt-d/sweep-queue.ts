@@ -3,10 +3,8 @@
 
 import { bit, REG } from './bits.ts';
 import { descriptor, invalidate, type Invalidation, resume, submit, waiting } from './invalidate.ts';
-import { startRequests } from './devices.ts';
-import { command, setRoot } from './registers.ts';
 import { addressOf, type Device, has, PAGES, poke, read, type Software, turn, write } from './software.ts';
-import { some, spare, span } from './sweep-path.ts';
+import { anew, some, spare, span } from './sweep-path.ts';
 
 type Words = readonly [bigint, bigint];
 /** A descriptor that may stop the queue, between two waits; what stopped is looked at, and mended by the next `resume`. */
@@ -91,31 +89,20 @@ export const types = (sw: Software, n: number): boolean => {
 };
 /** The unit as after power-on, with its queue at a page of its own. */
 const own = (sw: Software, wide: boolean, address: bigint, act: () => void): boolean => {
-  if (!sw.offers('vt-d.reset') || !sw.facts.queue || sw.scene === undefined) return false;
-  const { commands, remaps } = sw;
-  sw.out.push({ do: 'vtd.reset' });
-  sw.commands = 0n;
-  sw.remaps = false;
-  sw.queue = { on: false, wide: sw.queue.wide, slots: sw.queue.slots, tail: 0, stuck: undefined };
-  if (wide) {
-    // Wide descriptors belong to scalable mode.
-    write(sw, REG.RTADDR, 8, BigInt(addressOf(PAGES.root)) | bit(10));
-    write(sw, REG.GCMD, 4, bit(30));
-    sw.out.push({ do: 'settle' });
-    read(sw, REG.GSTS, 4);
-  }
-  write(sw, REG.IQT, 8, 0n);
-  write(sw, REG.IQA, 8, address | (wide ? bit(11) : 0n));
-  turn(sw, 'QIE', true);
-  act();
-  sw.out.push({ do: 'vtd.reset' });
-  sw.commands = 0n;
-  command(sw, 'queue');
-  setRoot(sw);
-  if (remaps) command(sw, 'interrupts');
-  startRequests(sw);
-  if ((commands & bit(31)) !== 0n) turn(sw, 'TE', true);
-  return true;
+  if (!sw.facts.queue || sw.scene === undefined) return false;
+  return anew(sw, () => {
+    if (wide) {
+      // Wide descriptors belong to scalable mode.
+      write(sw, REG.RTADDR, 8, BigInt(addressOf(PAGES.root)) | bit(10));
+      write(sw, REG.GCMD, 4, bit(30));
+      sw.out.push({ do: 'settle' });
+      read(sw, REG.GSTS, 4);
+    }
+    write(sw, REG.IQT, 8, 0n);
+    write(sw, REG.IQA, 8, address | (wide ? bit(11) : 0n));
+    turn(sw, 'QIE', true);
+    act();
+  });
 };
 const look = (sw: Software): void => {
   sw.out.push({ do: 'settle' });

@@ -3,30 +3,10 @@
 
 import { bit, mask, REG } from './bits.ts';
 import { invalidate, resume } from './invalidate.ts';
-import { startRequests } from './devices.ts';
-import { command, setRoot } from './registers.ts';
 import { tell } from './scenes.ts';
 import { is, persistent, read, type Software, turn, write } from './software.ts';
-import { deviceOf, push, span } from './sweep-path.ts';
+import { anew, deviceOf, push, span } from './sweep-path.ts';
 
-/** The unit as after power-on while `act` runs, and as it was afterwards. */
-const anew = (sw: Software, act: () => void): boolean => {
-  if (!sw.offers('vt-d.reset')) return false;
-  const { commands, remaps } = sw;
-  sw.out.push({ do: 'vtd.reset' });
-  sw.commands = 0n;
-  sw.remaps = false;
-  sw.queue = { on: false, wide: sw.queue.wide, slots: sw.queue.slots, tail: 0, stuck: undefined };
-  act();
-  sw.out.push({ do: 'vtd.reset' });
-  sw.commands = 0n;
-  if (sw.scalable || sw.facts.queue) command(sw, 'queue');
-  setRoot(sw);
-  if (remaps) command(sw, 'interrupts');
-  startRequests(sw);
-  if ((commands & bit(31)) !== 0n) turn(sw, 'TE', true);
-  return true;
-};
 type Register = readonly [at: number, width: 4 | 8];
 const registersOf = (sw: Software): readonly Register[] => {
   const { facts } = sw;

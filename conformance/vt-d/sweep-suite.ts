@@ -29,7 +29,7 @@ const sweep: Arbitrary<VtdChoice> = fc.record(
 );
 
 const blockSize = 16;
-const rounds = 2 * sweptMachines.length;
+const rounds = sweptMachines.length;
 const choices: Arbitrary<readonly VtdChoice[]> = fc
   .tuple(init, fc.array(sweep, { minLength: 2, maxLength: 4, size: 'max' }))
   .map(([first, rest]): readonly VtdChoice[] => [first, ...rest]);

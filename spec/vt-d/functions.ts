@@ -45,6 +45,7 @@ const physicalOf = (f: Functions, i: number): Physical => {
   return p;
 };
 const CONTROL = 8;
+const INITIAL = 0x0c;
 const TOTAL = 0x0e;
 const COUNT = 0x10;
 const OFFSET = 0x14;
@@ -148,6 +149,16 @@ export const configRead = (f: Functions, machine: VtdMachine, e: Read): readonly
   const p = physicalOf(f, e.requester);
   // An extended capability header: the identifier in the low half.
   if (e.at >= 0x100 && e.width === 4 && (e.value & 0xffff) === 0x0010 && ((e.value >>> 16) & 0xf) === 1 && p.at === undefined) p.at = e.at;
+  // Extended capabilities begin at 100h: one that is another and the last leaves no place for it.
+  if (e.at === 0x100 && e.width === 4 && present(machine, e.requester) > 0)
+    checks.push(
+      check(
+        'vt-d.sriov.capability',
+        'SR-IOV, or another and a next one',
+        hex(e.value),
+        (e.value & 0xffff) === 0x0010 || (e.value >>> 20 !== 0 && (e.value & 0xffff) !== 0xffff),
+      ),
+    );
   if (p.at === undefined) return checks;
   const base = e.at - p.at;
   const at = (n: number): number | undefined => half(e, base, n);
@@ -156,6 +167,9 @@ export const configRead = (f: Functions, machine: VtdMachine, e: Read): readonly
   else if (control !== undefined && !p.muddled)
     checks.push(check('vt-d.sriov.enable', `VF Enable ${p.enabled ? 1 : 0}`, hex(control), ((control & 1) === 1) === p.enabled));
   p.total = at(TOTAL) ?? p.total;
+  const initial = at(INITIAL);
+  if (initial !== undefined && p.total !== undefined)
+    checks.push(check('vt-d.sriov.initial', hex(p.total), hex(initial), initial === p.total));
   const count = at(COUNT);
   if (count !== undefined) {
     if (p.count !== undefined && !p.unsure && !p.muddled && (p.total === undefined || p.count <= p.total))

@@ -2,6 +2,7 @@
 // VT-d 4.1, Register Descriptions and the sections named.
 
 import type { Harm, Level } from '../clause.ts';
+import { functionRules } from './function-rules.ts';
 
 export type Rule = readonly [id: string, level: Level, harm: Harm, says: string, section: string, blind?: string];
 /** Decided by the checks of `vtd.status`. */
@@ -191,6 +192,13 @@ export const statusRules: readonly Rule[] = [
   ['vt-d.ats.rights', 'must', 'stray-write', 'a translation completion gives no more rights than the tables', 'Translation Requests'],
   ['vt-d.ats.read', 'must', 'self-stuck', 'a translation completion gives the read permission of the tables', 'Translation Requests'],
   [
+    'vt-d.ats.write',
+    'must',
+    'self-stuck',
+    'a translation completion gives the write permission of the tables to a device that may write',
+    'Translation Requests',
+  ],
+  [
     'vt-d.ats.invalidation',
     'must',
     'interop',
@@ -238,54 +246,5 @@ export const statusRules: readonly Rule[] = [
   ],
   ['vt-d.pri.event-sent', 'must', 'self-stuck', 'an unmasked page request event is sent', 'Page Request Event Control Register'],
   ['vt-d.pmr.status', 'must', 'interop', 'PRS follows EPM', 'Protected Memory Enable Register'],
-  [
-    'vt-d.function.vendor',
-    'must',
-    'all-stuck',
-    'a function that exists has a vendor ID other than FFFFh',
-    'Vendor ID Register in PCI Express Base, Type 0/1 Common Configuration Space',
-  ],
-  [
-    'vt-d.function.command',
-    'must',
-    'self-stuck',
-    'Bus Master Enable reads as written, and is clear after a reset of the function',
-    'Command Register in PCI Express Base, Type 0/1 Common Configuration Space',
-  ],
-  [
-    'vt-d.sriov.absent',
-    'must',
-    'interop',
-    'a virtual function that does not exist answers all ones',
-    'SR-IOV in PCI Express Base, VF Enable',
-  ],
-  [
-    'vt-d.sriov.vendor',
-    'must',
-    'interop',
-    'vendor and device ID of a virtual function read FFFFh',
-    'SR-IOV in PCI Express Base, VF Configuration Space',
-  ],
-  [
-    'vt-d.sriov.command',
-    'must',
-    'interop',
-    'memory space enable of a virtual function is hardwired to zero',
-    'SR-IOV in PCI Express Base, VF Configuration Space',
-  ],
-  ['vt-d.sriov.enable', 'must', 'self-stuck', 'VF Enable reads as written', 'SR-IOV in PCI Express Base, SR-IOV Control'],
-  [
-    'vt-d.sriov.count',
-    'must',
-    'stray-write',
-    'NumVFs reads as written while VF Enable is clear, and does not change while it is set',
-    'SR-IOV in PCI Express Base, NumVFs',
-  ],
-  [
-    'vt-d.sriov.routing-id',
-    'must',
-    'stray-write',
-    'a virtual function is the requester that offset and stride make it',
-    'SR-IOV in PCI Express Base, First VF Offset',
-  ],
+  ...functionRules,
 ];

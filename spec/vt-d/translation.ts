@@ -124,6 +124,14 @@ export const translated = (g: VtdGhost, _m: Moment<VtdGhost>, e: Completion): re
         same.map(rights).join(' or '),
         rights(x),
       );
+    // No Write says that the device will not: then the right may be kept back, and the page stays clean. What a supervisor may write is not told.
+    if (p.blocks.length === 0 && a.event.noWrite !== true && a.event.privileged !== true)
+      add(
+        'vt-d.ats.write',
+        same.some((r) => r.write === x.write || !r.write),
+        same.map(rights).join(' or '),
+        rights(x),
+      );
   }
   return [{ saw: 'vtd.status', checks }];
 };

@@ -6,7 +6,6 @@ import type { Event } from '../vocabulary.ts';
 import { commandWritten, contextCommandWritten, iotlbCommandWritten } from './command.ts';
 import { recordCleared, statusCleared, unmasked } from './faults.ts';
 import type { VtdGhost } from './ghost.ts';
-import { stored64 } from './ghost.ts';
 import { CCMD, FECTL, FSTS, GCMD, ICS, IECTL, IQT, PECTL, PMEN, PQA, PRS } from './layout.ts';
 import { maskWritten, serviced } from './line.ts';
 import { resume, tailWritten } from './queue.ts';
@@ -77,6 +76,7 @@ export const registerWritten = (g: VtdGhost, memory: Memory, e: Write): readonly
   }
   if (half(iro)) g.iva = (g.iva & ~0xffffffffn) | (e.value & 0xffffffffn);
   if (e.at === IQT) tailWritten(g, memory);
-  if (e.at === PQA || e.at === PQA + 4) g.pageQueue.tail = stored64(g, PQA) >> 12n === 0n ? g.pageQueue.tail : 0;
+  // Whether moving a queue that was used moves its tail is not said.
+  if ((e.at === PQA || e.at === PQA + 4) && g.pageQueue.tail !== 0) g.pageQueue.tail = undefined;
   return [];
 };
