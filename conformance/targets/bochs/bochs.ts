@@ -20,8 +20,8 @@ const usualModel = 'corei7_icelake_u';
 /** The debugger writes byte by byte, and what results take is not known before: room for twice what most have, and at least for a few that change much.
  *  Where that was too little, halves of the cases are run again. */
 const resultRoom = (cases: number): number => Math.min(cases * 1024 + 524_288, 24 << 20);
-/** Half a second of starting, as Bochs counts it, for a quarter of a second of cases. */
-const atOnce = 2048;
+/** As many as a ROM has room for: a start takes as long as a thousand cases. */
+const atOnce = 4096;
 
 /** The agent's variables from `nextCase`: mapped in every program's own page tables, which the debugger reads through. */
 const progressSize = 0x30;
@@ -43,7 +43,7 @@ export const probeBochs = ():
 };
 
 /** Lines of the debugger's script that let the guest go on; each costs time when nothing is left to do. */
-const lines = (cases: number): number => 16 + (cases >> 2);
+const lines = (cases: number): number => 16 + (cases >> 4);
 const runnerOf = (model: string, folder: string): Runner => {
   const at = (name: string): string => join(folder, name);
   writeFileSync(at('vga.rom'), new Uint8Array(512));

@@ -127,13 +127,15 @@ const serve = async (): Promise<void> => {
 
   /** Pages that hold paging structures: 4 levels at most from the run's CR3, wherever a present entry points. */
   const structures = new Set<number>();
+  const guestWords = new Uint32Array(kvm.memory.buffer, kvm.memory.byteOffset, kvm.memory.length >> 2);
   let structuresOf = '';
   const walk = (table: number, level: number, wide: boolean, large: boolean): void => {
     if (table >= kvm.memory.length >> 12 || structures.has(table)) return;
     structures.add(table);
     if (level === 1) return;
-    for (let i = 0; i < 4096; i += wide ? 8 : 4) {
-      const entry = kvm.memory.readUInt32LE((table << 12) + i);
+    const step = wide ? 2 : 1;
+    for (let i = table << 10; i < (table + 1) << 10; i += step) {
+      const entry = guestWords[i] as number;
       if ((entry & 1) !== 0 && !(large && (entry & 0x80) !== 0)) walk(entry >>> 12, level - 1, wide, true);
     }
   };

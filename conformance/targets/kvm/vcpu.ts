@@ -40,12 +40,12 @@ const eventFlags = 5;
 
 /** `emulates`: this module runs all but 64-bit ring 3 in KVM's software emulator (emulated.ts). */
 const ssAt = run.sregs + 5 * 24;
+const inHex = (bytes: Uint8Array): string => [...bytes].map((b) => b.toString(16).padStart(2, '0')).join(' ');
 interface Origin {
   readonly frame: Frame;
   readonly kind: Kind;
   readonly code64: boolean;
   readonly bytes: Uint8Array;
-  readonly text: string;
 }
 /** Whether the module lets the processor itself run this request's first instruction: 64-bit code in ring 3, without an interrupt shadow. */
 const runsNatively = (words: Uint32Array, from: number): boolean => {
@@ -104,9 +104,11 @@ export const openVcpu = (
   const failure = (): string => {
     const suberror = u32(run.exit);
     if (suberror !== 1) return `KVM_EXIT_INTERNAL_ERROR, suberror ${suberror}`;
-    const bytes = (page[run.exit + 8] ?? 0) & 1 ? page.subarray(run.exit + 17, run.exit + 17 + Math.min(page[run.exit + 16] ?? 0, 15)) : [];
-    const text = [...bytes].map((b) => b.toString(16).padStart(2, '0')).join(' ');
-    return `KVM cannot emulate${text === '' ? ' the instruction' : ` ${text}`}`;
+    const bytes =
+      (page[run.exit + 8] ?? 0) & 1
+        ? page.subarray(run.exit + 17, run.exit + 17 + Math.min(page[run.exit + 16] ?? 0, 15))
+        : new Uint8Array(0);
+    return `KVM cannot emulate ${bytes.length === 0 ? 'the instruction' : inHex(bytes)}`;
   };
   /** What KVM owes the interrupted instruction is done before anything else is asked of the vCPU. */
   const settle = (): void => {
@@ -151,8 +153,7 @@ export const openVcpu = (
     const base = real || v86 ? BigInt(frame.cs << 4) : code64 ? 0n : BigInt(word(at.sregs));
     const linear = Number(BigInt.asUintN(32, base + frame.rip));
     const bytes = kvm.memory.subarray(linear, linear + 15);
-    const text = [...bytes].map((b) => b.toString(16).padStart(2, '0')).join(' ');
-    return { frame, kind: kindOfFrame, code64, bytes, text };
+    return { frame, kind: kindOfFrame, code64, bytes };
   };
   /** Where the emulator's #UD for what it cannot do may itself have failed to be delivered, and what arrived is the failure. */
   const mayFollow = (words: Uint32Array, from: number, vector: number): Ended | undefined => {
@@ -166,12 +167,12 @@ export const openVcpu = (
   const undefinedOpcode = (words: Uint32Array, from: number): 'believed' | 'again' | string => {
     const came = origin(words, from, false);
     if (came === undefined) return 'KVM cannot emulate an instruction';
-    const { frame, bytes, text, code64 } = came;
+    const { frame, bytes, code64 } = came;
     // Ring 3 too: a page fault or #GP may have handed any instruction to the emulator.
     if (undefinedEverywhere(bytes, came.kind, code64)) return 'believed';
     const ssAsked = (words[(from + at.sregs + 5 * 24 + 12) >> 2] as number) & 0xffff;
     if (bytes[0] !== 0xcc || frame.rsp === undefined || came.kind === 'v86' || frame.ss !== ssAsked || !gateOpen())
-      return `KVM raises #UD for what it cannot emulate: ${text}`;
+      return `KVM raises #UD for what it cannot emulate: ${inHex(bytes)}`;
     // Back to before the INT3, with code and stack segment as asked; the frame that comes has the same bytes of the stack.
     for (let i = 0; i < 6; i++) {
       pageWords[(run.sregs >> 2) + i] = words[((from + at.sregs) >> 2) + i] as number;

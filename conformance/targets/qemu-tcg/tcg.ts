@@ -114,7 +114,7 @@ export const tcgTarget = async (binary = 'qemu-system-x86_64'): Promise<Target> 
       name: 'qemu-tcg',
       version: `${version}, TCG, -cpu max`,
       runner: runnerOf(binary, folder.path),
-      atOnce: 2048,
+      atOnce: 4096,
       close: folder.remove,
     });
   } catch (error) {
