@@ -1,6 +1,7 @@
 // Available and used rings, queue addresses, sizes and kicks that break a driver's rule.
 // VIRTIO 1.4: Split Virtqueues (layout); The Virtqueue Available Ring; both notification suppressions; Device Cleanup.
 
+import type { Gpa } from '../../spec/units.ts';
 import type { Stimulus } from '../../spec/vocabulary.ts';
 import { accept, F, STATUS } from './bits.ts';
 import { gpa, store16 } from './bytes.ts';
@@ -9,6 +10,7 @@ import type { Driver, Play, Setup } from './driver.ts';
 import { acquaint, negotiate, notify, OK_SO_FAR, PLAIN, reset, setUpQueues } from './driver.ts';
 import { offer, publish, writeDescriptors } from './queue.ts';
 import type { Queue } from './queue.ts';
+import { ALIGN, partSize } from './rings.ts';
 import type { Violation } from './violate-common.ts';
 import { declining, live, which } from './violate-common.ts';
 
@@ -59,6 +61,11 @@ function* initialisedWith(d: Driver, decline: number, usedFlags: number): Play<b
   return true;
 }
 
+/** A part of the queue one alignment further on, or before where memory ends behind it: it is still whole and aligned. */
+const moved = (d: Driver, q: Queue, part: 'desc' | 'avail' | 'used'): Gpa => {
+  const [at, step] = [q.rings[part], ALIGN[part]];
+  return gpa(at + step + partSize(part, q.size) > d.granted.memory.size ? at - step : at + step);
+};
 export const RING_VIOLATIONS: Readonly<Record<string, Violation>> = {
   'virtio.split.layout.align': bentSetup((_, s, n) =>
     which(n, [
@@ -90,9 +97,9 @@ export const RING_VIOLATIONS: Readonly<Record<string, Violation>> = {
       do: 'virtq.set',
       queue: q.index,
       size: q.size,
-      desc: gpa(q.rings.desc + 16),
-      avail: gpa(q.rings.avail + 2),
-      used: gpa(q.rings.used + 4),
+      desc: moved(d, q, 'desc'),
+      avail: moved(d, q, 'avail'),
+      used: moved(d, q, 'used'),
     });
     const c = craftIn(d, q);
     if (c !== undefined) launch(d, c);
