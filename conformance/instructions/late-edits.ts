@@ -9,15 +9,24 @@ const pick = <T>(list: readonly T[], i: number): T => list[i % list.length] as T
 
 /** Whether the code of the case lies there too. */
 export const at4G = (d: Desk, { a }: Tweak): boolean => d.mode === 'long64' && a % 2 === 1;
-/** The page below 4 GBytes is the code page, the page above it the one that follows. */
-const around4G = (d: Desk): void => {
+/** Free memory among the tables. */
+const spareDirectory = 0xb000;
+/** The page below 4 GBytes is the code page; for code the page above it is the one that follows. */
+const around4G = (d: Desk, code: boolean): void => {
   if (d.mode !== 'long64') return;
   const down = (where: number, to: number): void => putWord(d, where, BigInt(to | 7), 8);
   down(at.pdpt + 8 * 3, at.pageDirectory);
-  down(at.pdpt + 8 * 4, at.pageDirectory);
   down(at.pageDirectory + 8 * 511, at.pageTable);
   down(at.pageTable + 8 * 511, at.code);
   down(at.pageTable, at.code + 0x1000);
+  if (code) down(at.pdpt + 8 * 4, at.pageDirectory);
+  else {
+    // Operands that run over the boundary go on in page 0 of memory, which is another than the page at linear address 0.
+    down(at.pdpt + 8 * 4, spareDirectory);
+    down(spareDirectory, 0x80);
+    putWord(d, 0, 0x2827_2625_2423_2221n, 8);
+    putWord(d, at.code + 0x1000, 0x1817_1615_1413_1211n, 8);
+  }
 };
 /** SS of an inner level in a TSS of 32 bits: past the table, in the LDT, null, of another level, not writable, not present. */
 const innerStack = (d: Desk, a: number, b: number): void => {
@@ -49,7 +58,7 @@ export const lateState = (d: Desk, kind: TweakKind, a: number, b: number): void 
   const { s } = d;
   switch (kind) {
     case 'four-gigabyte':
-      around4G(d);
+      around4G(d, at4G(d, { kind, a, b }));
       return;
     case 'inner-stack':
       innerStack(d, a, b);

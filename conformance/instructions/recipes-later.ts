@@ -205,13 +205,15 @@ export const laterRecipes: readonly Entry[] = [
     { level: within(USER, 1), prefix: 0, selector: gates, rpl: 0, imm: below(4), tweaks: edits(tweak('inner-stack', below(3), below(16))) },
     6,
   ],
+  // Handlers of ring 1 whose stack is odd: what delivery runs into is told on the good stack of ring 0.
+  [called('UD2'), { level: USER, prefix: 0, tweaks: edits(tweak('gate', 3, 8), tweak('inner-stack', 1, below(16))) }, 3],
   [
-    topics('alu', 'flag'),
+    topics('alu'),
     {
-      level: within(USER, 1),
-      prefix: 0,
+      ...undisturbed,
+      level: USER,
       memory: false,
-      tweaks: edits(tweak('inner-stack', 0, below(16)), tweak('interrupt', below(4)), tweak('flag', 1)),
+      tweaks: edits(tweak('gate', 7, 8), tweak('inner-stack', 1, below(16)), tweak('interrupt', 1)),
     },
     3,
   ],
@@ -235,6 +237,17 @@ export const laterRecipes: readonly Entry[] = [
   ],
   [called('MONITOR'), { prefix: within(0, 4), level: KERNEL, tweaks: edits(tweak('register', 0, below(7))) }, 2],
   [toControl, { level: KERNEL, prefix: 0, reg: 0, imm: 2, value: within(29, 29, 28), tweaks: edits(tweak('lme', 0)) }, 2],
+  [toControl, { ...undisturbed, level: KERNEL, reg: 0, imm: 2, value: 29 }],
+  [
+    called('SLDT', 'STR', 'SMSW'),
+    { prefix: 0, memory: false, size: below(3), level: within(USER, KERNEL), tweaks: edits(tweak('wide', 255, below(6))) },
+    3,
+  ],
+  [
+    topics('string'),
+    { prefix: within(7, 5, 8), size: below(3), count: within(0, 2), tweaks: edits(tweak('wide', within(16, 32, 48), 2)) },
+    3,
+  ],
   [toControl, { level: KERNEL, prefix: 0, reg: within(0, 3), imm: within(1, 2, 4, 5), value: below(30) }, 3],
   [called('RDMSR', 'WRMSR'), { level: KERNEL, prefix: 0, value: below(14), value2: below(9), imm: below(7) }, 4],
   [called('RDMSR', 'RDTSCP', 'RDPID', 'SWAPGS', 'RDFSBASE', 'RDGSBASE'), { ...undisturbed, level: KERNEL, value: below(14) }, 3],

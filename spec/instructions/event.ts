@@ -21,7 +21,7 @@ export interface Arrival {
   readonly abort: boolean;
   /** INT1: what its delivery runs into is a fault of the instruction. */
   readonly instruction: boolean;
-  /** Flags of the image that are left open: whether RF is set by a fault in delivering an external interrupt, no page says. */
+  /** Flags of the image that are left open: whether RF is set by a fault in delivering an external interrupt or a trap, no page says. */
   readonly open: number;
   readonly rip: bigint;
   readonly flags: number;
@@ -117,7 +117,11 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
               // A software interrupt that cannot be delivered is a fault of the INT instruction.
               now.software || now.instruction ? (w.after ?? w.before.rip) : rip,
               now.software || now.instruction ? fault : flags,
-              { error: next.error, cr2: next.cr2, open: now.external ? flag.RF : 0 },
+              {
+                error: next.error,
+                cr2: next.cr2,
+                open: now.external || (!now.software && !now.instruction && (flags & flag.RF) === 0) ? flag.RF : 0,
+              },
             );
       continue;
     }
