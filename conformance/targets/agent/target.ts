@@ -8,7 +8,7 @@ import { machineFor } from '../../instructions/furniture.ts';
 import { code } from '../../instructions/layout.ts';
 import { startState } from '../../instructions/state.ts';
 import { type CpuFacts, factsOf, type Leaf } from '../kvm/features.ts';
-import { granting, refusal } from '../kvm/target.ts';
+import { granting, refusal } from '../kvm/session.ts';
 import { type Runner, runPrograms } from './batch.ts';
 
 const offers: readonly Capability[] = ['memory.seen', 'cpu', 'cpu.system'];

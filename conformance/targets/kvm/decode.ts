@@ -4,7 +4,8 @@
 import type { SeenSegment, SeenState } from '../../../spec/instructions/vocabulary.ts';
 import type { Answer, Gpa } from '../../../spec/units.ts';
 import type { MemoryChanged, Observation } from '../../../spec/vocabulary.ts';
-import { at, kind, recordAt, recordBytes, sregs } from './layout.ts';
+import { at, kind, sregs } from './layout.ts';
+import { recordViews } from './record.ts';
 
 export interface Records {
   /** Goes to the first record. */
@@ -20,15 +21,10 @@ interface Known {
 const fsOrGs = (place: number): boolean => place === 3 || place === 4;
 
 export const records = (shared: Buffer): Records => {
-  const { buffer, byteOffset } = shared;
-  const u32 = new Uint32Array(buffer, byteOffset + recordAt, recordBytes >> 2);
-  const u64 = new BigUint64Array(buffer, byteOffset + recordAt, recordBytes >> 3);
-  const u8 = new Uint8Array(buffer, byteOffset + recordAt, recordBytes);
+  const { bytes: u8, word, quad, general } = recordViews(shared);
   let next = 0;
   const known: Known[] = Array.from({ length: 8 }, () => ({ words: new Uint32Array(6).fill(0xffff_ffff), seen: { selector: 0 } }));
 
-  const quad = (i: number): bigint => u64[i] as bigint;
-  const word = (i: number): number => u32[i] as number;
   const segment = (start: number, place: number): SeenSegment => {
     const w = (start + at.sregs + 24 * place) >> 2;
     const last = known[place] as Known;
@@ -62,63 +58,44 @@ export const records = (shared: Buffer): Records => {
     return last.seen;
   };
   const state = (start: number): SeenState => {
-    const r = (start + at.regs) >> 3;
-    const s = (start + at.sregs) >> 3;
+    const system = (start + at.sregs) >> 3;
     const d = (start + at.debug) >> 3;
     const m = (start + at.msrs) >> 3;
     const shadow = word((start + at.shadow) >> 2);
-    return {
-      rax: quad(r),
-      rcx: quad(r + 2),
-      rdx: quad(r + 3),
-      rbx: quad(r + 1),
-      rsp: quad(r + 6),
-      rbp: quad(r + 7),
-      rsi: quad(r + 4),
-      rdi: quad(r + 5),
-      r8: quad(r + 8),
-      r9: quad(r + 9),
-      r10: quad(r + 10),
-      r11: quad(r + 11),
-      r12: quad(r + 12),
-      r13: quad(r + 13),
-      r14: quad(r + 14),
-      r15: quad(r + 15),
-      rip: quad(r + 16),
-      rflags: quad(r + 17),
-      cs: segment(start, 0),
-      ss: segment(start, 5),
-      ds: segment(start, 1),
-      es: segment(start, 2),
-      fs: segment(start, 3),
-      gs: segment(start, 4),
-      ldtr: segment(start, 7),
-      tr: segment(start, 6),
-      gdtr: { base: quad(s + (sregs.gdt >> 3)), limit: word((start + at.sregs + sregs.gdt + 8) >> 2) & 0xffff },
-      idtr: { base: quad(s + (sregs.idt >> 3)), limit: word((start + at.sregs + sregs.idt + 8) >> 2) & 0xffff },
-      cr0: quad(s + (sregs.cr0 >> 3)),
-      cr2: quad(s + (sregs.cr2 >> 3)),
-      cr3: quad(s + (sregs.cr3 >> 3)),
-      cr4: quad(s + (sregs.cr4 >> 3)),
-      cr8: quad(s + (sregs.cr8 >> 3)),
-      efer: quad(s + (sregs.efer >> 3)),
-      dr0: quad(d),
-      dr1: quad(d + 1),
-      dr2: quad(d + 2),
-      dr3: quad(d + 3),
-      dr6: quad(d + 4),
-      dr7: quad(d + 5),
-      star: quad(m),
-      lstar: quad(m + 1),
-      cstar: quad(m + 2),
-      sfmask: quad(m + 3),
-      kernelGsBase: quad(m + 4),
-      sysenterCs: quad(m + 5),
-      sysenterEsp: quad(m + 6),
-      sysenterEip: quad(m + 7),
-      tscAux: quad(m + 8),
-      shadow: shadow === 0 ? 'none' : (shadow & 1) !== 0 ? 'mov-ss' : 'sti',
-    };
+    const s = general(start);
+    s.cs = segment(start, 0);
+    s.ss = segment(start, 5);
+    s.ds = segment(start, 1);
+    s.es = segment(start, 2);
+    s.fs = segment(start, 3);
+    s.gs = segment(start, 4);
+    s.ldtr = segment(start, 7);
+    s.tr = segment(start, 6);
+    s.gdtr = { base: quad(system + (sregs.gdt >> 3)), limit: word((start + at.sregs + sregs.gdt + 8) >> 2) & 0xffff };
+    s.idtr = { base: quad(system + (sregs.idt >> 3)), limit: word((start + at.sregs + sregs.idt + 8) >> 2) & 0xffff };
+    s.cr0 = quad(system + (sregs.cr0 >> 3));
+    s.cr2 = quad(system + (sregs.cr2 >> 3));
+    s.cr3 = quad(system + (sregs.cr3 >> 3));
+    s.cr4 = quad(system + (sregs.cr4 >> 3));
+    s.cr8 = quad(system + (sregs.cr8 >> 3));
+    s.efer = quad(system + (sregs.efer >> 3));
+    s.dr0 = quad(d);
+    s.dr1 = quad(d + 1);
+    s.dr2 = quad(d + 2);
+    s.dr3 = quad(d + 3);
+    s.dr6 = quad(d + 4);
+    s.dr7 = quad(d + 5);
+    s.star = quad(m);
+    s.lstar = quad(m + 1);
+    s.cstar = quad(m + 2);
+    s.sfmask = quad(m + 3);
+    s.kernelGsBase = quad(m + 4);
+    s.sysenterCs = quad(m + 5);
+    s.sysenterEsp = quad(m + 6);
+    s.sysenterEip = quad(m + 7);
+    s.tscAux = quad(m + 8);
+    s.shadow = shadow === 0 ? 'none' : (shadow & 1) !== 0 ? 'mov-ss' : 'sti';
+    return s;
   };
   const by = ['stop', 'stop', 'shutdown', 'halt', 'limit'] as const;
 
@@ -132,7 +109,7 @@ export const records = (shared: Buffer): Records => {
       next += word((start >> 2) + 1);
       if (what === kind.unsupported) {
         const length = word((start >> 2) + 2);
-        return { unsupported: Buffer.from(buffer, byteOffset + recordAt + start + 16, length).toString('utf8') };
+        return { unsupported: Buffer.from(u8.buffer, u8.byteOffset + start + 16, length).toString('utf8') };
       }
       const saw: Observation[] = [];
       const ports = word((start + at.ports) >> 2);

@@ -1,22 +1,19 @@
 // The target `kvm`: /dev/kvm of this machine, one virtual machine reused for every program, in a child process.
 // Two stacks may answer: the processor's virtualization extensions, or KVM's software emulator where a module without them runs guests.
 
-import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
-import type { Answer, Capability, Granted, Hello, MachineConfig, Target } from '../../../spec/units.ts';
-import type { CpuMachine, GrantedCpu } from '../../../spec/instructions/vocabulary.ts';
-import type { Stimulus } from '../../../spec/vocabulary.ts';
+import type { Capability, Hello, Target } from '../../../spec/units.ts';
 import { loadLibc } from '../host/libc.ts';
 import { programArguments } from '../host/program.ts';
 import { probeHost } from '../host/probe.ts';
 import { startWorker, type Worker } from '../host/worker.ts';
 import { openBatch } from './batch.ts';
 import { records } from './decode.ts';
-import { type CpuFacts, factsOf, type Leaf, missing } from './features.ts';
+import { factsOf, type Leaf } from './features.ts';
 import { control, sharedBytes } from './layout.ts';
+import { batchTarget, processorName } from './session.ts';
 
 const offers: readonly Capability[] = ['cpu', 'cpu.system', 'cpu.hidden', 'cpu.port', 'memory.seen'];
-const memoryMax = 4 << 20;
 const startMs = 30_000;
 
 export interface Greeting {
@@ -24,10 +21,6 @@ export interface Greeting {
   readonly tellsFailures: boolean;
   readonly leaves: readonly Leaf[];
 }
-/** The processor's name as the kernel prints it. */
-export const processorName = (): string =>
-  /^model name\s*: (.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.trim() ?? 'unknown processor';
-
 /** What the child says in its first round, or why it does not work. */
 const greeted = (worker: Worker): Greeting | { readonly reason: string } => {
   const end = worker.round(startMs);
@@ -67,23 +60,6 @@ export const probeKvm = async (): Promise<Probe> => {
   }
 };
 
-export const granting = (machine: MachineConfig, cpu: CpuMachine, facts: CpuFacts, offered: readonly Capability[]): Granted => ({
-  memory: { size: machine.memory, fill: machine.fill, seen: 'compared' },
-  level: 'agent',
-  reset: 'snapshot',
-  offers: offered,
-  cpu: { ...cpu, ...facts } satisfies GrantedCpu,
-});
-/** Why no processor target builds this machine, or undefined. */
-export const refusal = (machine: MachineConfig, facts: CpuFacts): string | undefined => {
-  const { cpu, memory, bus } = machine;
-  if (cpu === undefined) return 'a machine without a processor';
-  if (bus !== 'none' || machine.virtio !== undefined || machine.vtd !== undefined) return 'a processor with devices';
-  if (cpu.monitor !== undefined && cpu.monitor !== 'none') return `the monitor ${cpu.monitor}`;
-  if (memory < 0x10000 || memory % 4096 !== 0 || memory > memoryMax) return `${memory} bytes of guest memory`;
-  return missing(facts, cpu.features, cpu.paging);
-};
-
 export const kvmTarget = async (): Promise<Target> => {
   const { start, worker, greeting } = await opened();
   const facts = factsOf(greeting.leaves);
@@ -103,38 +79,13 @@ export const kvmTarget = async (): Promise<Target> => {
       return interrupt === undefined ? undefined : 'raising an interrupt';
     },
   });
-  let fresh = false;
-  let standing = false;
-  const applyAll = (stimuli: readonly Stimulus[]): readonly Answer[] => {
-    if (!standing) return [{ broke: 'no machine: reset comes first' }];
-    const answers = batch.apply(stimuli, fresh);
-    fresh = false;
-    const last = answers[answers.length - 1];
-    if (last !== undefined && 'broke' in last) standing = false;
-    return answers;
-  };
-  const reset: Target['reset'] = (machine) => {
-    const why = refusal(machine, facts);
-    standing = why === undefined;
-    if (why !== undefined || machine.cpu === undefined) return { unsupported: why ?? '' };
-    batch.furnish(machine);
-    fresh = true;
-    return { granted: granting(machine, machine.cpu, facts, offers) };
-  };
-  return {
+  return batchTarget({
     hello,
-    reset,
-    applyAll,
-    apply: (stimulus) => applyAll([stimulus])[0] ?? { broke: 'no answer' },
-    runAll: async (machine, programs) => {
-      const granted = await reset(machine);
-      if (!('granted' in granted)) return granted;
-      return { granted: granted.granted, answers: batch.runAll(programs) };
-    },
+    batch,
+    facts: () => facts,
     close: async () => {
-      standing = false;
       await first?.close();
       await batch.close();
     },
-  };
+  });
 };

@@ -5,7 +5,8 @@ import type { SeenState } from '../../../spec/instructions/vocabulary.ts';
 import type { Answer, Gpa } from '../../../spec/units.ts';
 import type { MemoryChanged, Observation } from '../../../spec/vocabulary.ts';
 import type { Records } from '../kvm/decode.ts';
-import { at, kind, recordAt, recordBytes, sregs } from '../kvm/layout.ts';
+import { at, kind, sregs } from '../kvm/layout.ts';
+import { recordViews } from '../kvm/record.ts';
 import { ended } from './runner-frame.ts';
 
 const withError = new Set([8, 10, 11, 12, 13, 14, 17]);
@@ -13,47 +14,23 @@ const PF = 14;
 
 /** `hidden`: why a page fault at this address, with this error code, is the host's own affair, or undefined. `bases`: FS and GS bases are seen. */
 export const nativeRecords = (shared: Buffer, bases: boolean, hidden: (address: bigint, error: number) => string | undefined): Records => {
-  const { buffer, byteOffset } = shared;
-  const u32 = new Uint32Array(buffer, byteOffset + recordAt, recordBytes >> 2);
-  const u64 = new BigUint64Array(buffer, byteOffset + recordAt, recordBytes >> 3);
-  const u8 = new Uint8Array(buffer, byteOffset + recordAt, recordBytes);
+  const { bytes: u8, word, quad, general } = recordViews(shared);
   let next = 0;
-  const quad = (i: number): bigint => u64[i] as bigint;
-  const word = (i: number): number => u32[i] as number;
 
   const state = (start: number): SeenState => {
-    const r = (start + at.regs) >> 3;
     const selector = (place: number): { readonly selector: number } => ({
       selector: word((start + at.sregs + 24 * place + 12) >> 2) & 0xffff,
     });
     const based = (place: number): { readonly selector: number; readonly base?: bigint } =>
       bases ? { ...selector(place), base: quad((start + at.sregs + 24 * place) >> 3) } : selector(place);
-    return {
-      rax: quad(r),
-      rcx: quad(r + 2),
-      rdx: quad(r + 3),
-      rbx: quad(r + 1),
-      rsp: quad(r + 6),
-      rbp: quad(r + 7),
-      rsi: quad(r + 4),
-      rdi: quad(r + 5),
-      r8: quad(r + 8),
-      r9: quad(r + 9),
-      r10: quad(r + 10),
-      r11: quad(r + 11),
-      r12: quad(r + 12),
-      r13: quad(r + 13),
-      r14: quad(r + 14),
-      r15: quad(r + 15),
-      rip: quad(r + 16),
-      rflags: quad(r + 17),
-      cs: selector(0),
-      ss: selector(5),
-      ds: selector(1),
-      es: selector(2),
-      fs: based(3),
-      gs: based(4),
-    };
+    const s = general(start);
+    s.cs = selector(0);
+    s.ss = selector(5);
+    s.ds = selector(1);
+    s.es = selector(2);
+    s.fs = based(3);
+    s.gs = based(4);
+    return s;
   };
   /** 24 bytes a changed word: address, 8, new bytes, old bytes. Neighbouring bytes make one range. */
   const changes = (from: number, words: number): MemoryChanged['writes'] => {

@@ -4,14 +4,14 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import type { CpuState } from '../../../spec/instructions/vocabulary.ts';
-import type { Answer, Capability, Hello, MachineConfig, Target } from '../../../spec/units.ts';
-import type { MemoryWrite, Stimulus } from '../../../spec/vocabulary.ts';
+import type { Capability, Hello, MachineConfig, Target } from '../../../spec/units.ts';
+import type { MemoryWrite } from '../../../spec/vocabulary.ts';
 import { loadLibc } from '../host/libc.ts';
 import { probeHost } from '../host/probe.ts';
 import { startWorker } from '../host/worker.ts';
 import { type Batch, openBatch, type Run } from '../kvm/batch.ts';
 import { type CpuFacts, factsOf } from '../kvm/features.ts';
-import { granting, processorName, refusal } from '../kvm/target.ts';
+import { batchTarget, processorName } from '../kvm/session.ts';
 import { codeRefusal, FSGSBASE, OSXSAVE } from './code.ts';
 import { nativeRecords } from './decode.ts';
 import { leavesOf } from './identify.ts';
@@ -142,30 +142,7 @@ export const nativeTarget = async (): Promise<Target> => {
     records: (shared) => nativeRecords(shared, fsgsbase, hidden),
   });
   let facts: CpuFacts = { has: [], physicalBits: 0, vendor: 'other' };
-  let fresh = false;
-  let standing = false;
-  const applyAll = (stimuli: readonly Stimulus[]): readonly Answer[] => {
-    if (!standing) return [{ broke: 'no machine: reset comes first' }];
-    const answers = batch.apply(stimuli, fresh);
-    fresh = false;
-    const last = answers[answers.length - 1];
-    if (last !== undefined && 'broke' in last) standing = false;
-    return answers;
-  };
-  const reset: Target['reset'] = (machine) => {
-    const { cpu } = machine;
-    const why =
-      refusal(machine, facts) ??
-      (machine.memory > place.guestMax ? `${machine.memory} bytes of guest memory` : undefined) ??
-      (cpu !== undefined && ['long64', 'compat', 'prot32'].includes(cpu.mode) ? undefined : `the mode ${cpu?.mode}`);
-    standing = why === undefined;
-    if (why !== undefined || cpu === undefined) return { unsupported: why ?? '' };
-    batch.furnish(machine);
-    fresh = true;
-    return { granted: granting(machine, cpu, facts, offers) };
-  };
   const close = async (): Promise<void> => {
-    standing = false;
     await batch.close();
     closeSync(executable);
   };
@@ -176,16 +153,16 @@ export const nativeTarget = async (): Promise<Target> => {
     throw error;
   }
   const hello: Hello = { protocol: 1, name: 'native', version: `Linux ${release()}, ${processorName()}`, offers };
-  return {
+  return batchTarget({
     hello,
-    reset,
-    applyAll,
-    apply: (stimulus) => applyAll([stimulus])[0] ?? { broke: 'no answer' },
-    runAll: async (machine, programs) => {
-      const granted = await reset(machine);
-      if (!('granted' in granted)) return granted;
-      return { granted: granted.granted, answers: batch.runAll(programs) };
-    },
+    batch,
+    facts: () => facts,
+    refuses: ({ memory, cpu }) =>
+      memory > place.guestMax
+        ? `${memory} bytes of guest memory`
+        : ['long64', 'compat', 'prot32'].includes(cpu?.mode ?? '')
+          ? undefined
+          : `the mode ${cpu?.mode}`,
     close,
-  };
+  });
 };
