@@ -80,6 +80,10 @@ export const placeOf = (usable: readonly Place[], n: number): Place => {
   const wanted = places[n];
   return wanted !== undefined && usable.includes(wanted) ? wanted : pick(usable, n);
 };
+const PG = 1n << 31n;
+/** Whether a place can be had: bit 0 of `here` with 64-bit addresses, bit 1 with paging. */
+const can = (p: Place, here: number): boolean => (p.only64 !== true || (here & 1) !== 0) && (p.paged !== true || (here & 2) !== 0);
+const usablePlaces: readonly (readonly Place[])[] = [0, 1, 2, 3].map((here) => places.filter((p) => can(p, here)));
 /** Memory operands stand at places; this gives the addressing and puts the base in its register. */
 export const address = (
   d: Desk,
@@ -88,10 +92,10 @@ export const address = (
   width: number,
 ): { readonly rm: Memory; readonly linear: bigint } => {
   const wide = addressSize(e);
-  const can = (p: Place): boolean =>
-    (p.only64 !== true || (d.mode === 'long64' && wide === 8)) && (p.paged !== true || (d.s.cr0 & (1n << 31n)) !== 0n);
+  const here = (d.mode === 'long64' && wide === 8 ? 1 : 0) + ((d.s.cr0 & PG) !== 0n ? 2 : 0);
   const late = latePlaces[c.place - places.length];
-  const wanted = (late !== undefined && can(late) ? late : placeOf(places.filter(can), late === undefined ? c.place : 0)).at(width);
+  const usable = usablePlaces[here] as readonly Place[];
+  const wanted = (late !== undefined && can(late, here) ? late : placeOf(usable, late === undefined ? c.place : 0)).at(width);
   const base = wide === 2 ? pick([3, 6, 7, 5], c.rm) : d.mode === 'long64' ? (c.rm === 4 ? 3 : c.rm) : (c.rm & 7) === 4 ? 3 : c.rm & 7;
   const override = ([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65] as readonly number[])[c.prefix - 5];
   const named = override === undefined ? undefined : (['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const)[c.prefix - 5];

@@ -127,7 +127,9 @@ const immediateSize = (o: Operand, e: Encoding, size: number): number => {
 
 /** `rip`: where in the tail a displacement from the next instruction stands, or -1. */
 const joined = (head: readonly number[], tail: readonly number[], rip: number): Uint8Array<ArrayBuffer> => {
-  const bytes = Uint8Array.from([...head, ...tail]);
+  const bytes = new Uint8Array(head.length + tail.length);
+  for (let i = 0; i < head.length; i++) bytes[i] = head[i] as number;
+  for (let i = 0; i < tail.length; i++) bytes[head.length + i] = tail[i] as number;
   if (rip >= 0) {
     const view = new DataView(bytes.buffer);
     const at = head.length + rip;

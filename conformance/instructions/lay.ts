@@ -16,7 +16,9 @@ const pick = <T>(list: readonly T[], i: number): T => list[i % list.length] as T
 const gpr = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
 /** Code to jump to: free memory, which is INT3s. As an offset from the code segment. */
 const target = (d: Desk): bigint => entryOf(d.mode) + 0x200n;
-const targets = (d: Desk): readonly bigint[] => [
+const targetsBy: { [mode in Desk['mode']]?: readonly bigint[] } = {};
+const targets = (d: Desk): readonly bigint[] => (targetsBy[d.mode] ??= targetsOf(d));
+const targetsOf = (d: Desk): readonly bigint[] => [
   target(d),
   target(d) + 1n,
   codeWidth(d) === 16 ? 0xffffn : BigInt(at.pages.supervisor),

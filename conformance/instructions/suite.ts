@@ -46,7 +46,9 @@ export const laid = (machine: MachineConfig, granted: Granted, c: Case): Desk =>
   const bytes = lengthened(encode(layOut(d, form, c)), where);
   // The code is followed by INT3, which stands everywhere in free memory; two bytes of it are put down in case an edit stands there.
   const at = codeStart(d, where, bytes.length);
-  put(d, at, Uint8Array.of(...bytes, 0xcc, 0xcc));
+  const code = new Uint8Array(bytes.length + 2).fill(0xcc);
+  code.set(bytes);
+  put(d, at, code);
   d.s.rip = codeLinear(d, where, at) - d.s.cs.base;
   for (const t of c.tweaks) late(d, t);
   return d;

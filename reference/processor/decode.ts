@@ -6,7 +6,7 @@ import { CS, type Cpu, type Op } from './cpu.ts';
 import type { Entry } from './entry.ts';
 import { gp, ud } from './fault.ts';
 import { iced } from './iced.ts';
-import { type Insn, insnOf } from './insn.ts';
+import { type Insn, insnOf, moved } from './insn.ts';
 import { FETCH, SUPERVISOR, translate, USER } from './paging.ts';
 import { CODE, loadBytes } from './ram.ts';
 import { absent, entryOf } from './table.ts';
@@ -177,7 +177,7 @@ const breakpoint = (code: 16 | 32 | 64, lo: number, hi: number): Op => {
     decoder.free();
   }
   const nextLo = (lo + 1) | 0;
-  const insn: Insn = { ...like, lo, hi, nextLo, nextHi: code === 64 && nextLo === 0 ? (hi + 1) | 0 : hi };
+  const insn = moved(like, lo, hi, nextLo, code === 64 && nextLo === 0 ? (hi + 1) | 0 : hi);
   const entry = entryOf(insn)!;
   return { run: entry.build(insn), lo, hi, nextLo, nextHi: insn.nextHi, jumps: entry.jumps === true, ends: entry.ends === true };
 };

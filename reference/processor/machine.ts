@@ -11,7 +11,7 @@ import { isMissing } from './fault.ts';
 import { PHYSICAL_BITS } from './paging.ts';
 import { createRam, logging, poke, restore } from './ram.ts';
 import { type End, type Raise, run, type StopRange } from './run.ts';
-import { loadState, saveState } from './state.ts';
+import { loadState, saveState, wide } from './state.ts';
 
 export const cpuOffers: readonly Capability[] = [
   'memory.order',
@@ -188,6 +188,25 @@ const initialMemory = (config: MachineConfig): Uint8Array => {
   if (stops !== undefined) bytes.fill(HLT, Number(stops.at), Number(stops.at) + stops.stride * stops.count);
   return bytes;
 };
+/** Stored bytes as they are told. Selectors, flags and words of zero are stored over and over: what is alike is one array, which nobody writes to,
+ *  because to make one takes longer than the store did. */
+const TOLD = 4096;
+const alike: (Uint8Array | undefined)[] = new Array<Uint8Array | undefined>(TOLD).fill(undefined);
+const told = (from: Uint8Array, start: number, length: number): Uint8Array => {
+  let hash = length;
+  for (let k = 0; k < length; k++) hash = (Math.imul(hash, 0x01000193) ^ from[start + k]!) | 0;
+  const slot = (hash ^ (hash >>> 15)) & (TOLD - 1);
+  const known = alike[slot];
+  if (known !== undefined && known.length === length) {
+    let k = 0;
+    while (k < length && known[k] === from[start + k]) k++;
+    if (k === length) return known;
+  }
+  const stored = new Uint8Array(length);
+  for (let k = 0; k < length; k++) stored[k] = from[start + k]!;
+  alike[slot] = stored;
+  return stored;
+};
 /** The stop code is not the guest's memory. */
 const changes = ({ entries, bytes }: ReturnType<Engine['stores']>, from: number, to: number): Observation[] => {
   const seen: Observation[] = [];
@@ -198,9 +217,8 @@ const changes = ({ entries, bytes }: ReturnType<Engine['stores']>, from: number,
       next += length;
       continue;
     }
-    const stored = new Uint8Array(length);
-    for (let k = 0; k < length; k++) stored[k] = bytes[next++]!;
-    seen.push({ saw: 'memory.changed', writes: [{ at: BigInt(at) as Gpa, bytes: stored }] });
+    seen.push({ saw: 'memory.changed', writes: [{ at: wide(at, 0) as Gpa, bytes: told(bytes, next, length) }] });
+    next += length;
   }
   return seen;
 };

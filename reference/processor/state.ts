@@ -21,7 +21,13 @@ const high = (x: bigint): number => {
   word[0] = x;
   return parts[1 - LITTLE]!;
 };
-const wide = (lo: number, hi: number): bigint => (hi === 0 ? BigInt(lo >>> 0) : (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0));
+const unsigned = new BigUint64Array(word.buffer);
+/** Of two halves. */
+export const wide = (lo: number, hi: number): bigint => {
+  parts[LITTLE] = lo;
+  parts[1 - LITTLE] = hi;
+  return unsigned[0]!;
+};
 
 export const SHADOWS = ['none', 'sti', 'mov-ss'] as const;
 const loadSeg = (s: Seg, from: Segment): void => setSeg(s, from.selector, low(from.base), high(from.base), from.limit >>> 0, from.access);
@@ -120,7 +126,7 @@ export const saveState = (c: Cpu): CpuState => ({
   r14: c.r64[14]!,
   r15: c.r64[15]!,
   rip: wide(c.ipLo, c.ipHi),
-  rflags: BigInt(readFlags(c) >>> 0),
+  rflags: wide(readFlags(c), 0),
   cs: seen(c.seg[CS]),
   ss: seen(c.seg[SS]),
   ds: seen(c.seg[DS]),
@@ -131,18 +137,18 @@ export const saveState = (c: Cpu): CpuState => ({
   tr: seen(c.tr),
   gdtr: { base: wide(c.gdtLo, c.gdtHi), limit: c.gdtLimit },
   idtr: { base: wide(c.idtLo, c.idtHi), limit: c.idtLimit },
-  cr0: BigInt(c.cr0 >>> 0),
+  cr0: wide(c.cr0, 0),
   cr2: c.cr2,
   cr3: c.cr3,
-  cr4: BigInt(c.cr4 >>> 0),
-  cr8: BigInt(c.cr8),
-  efer: BigInt(c.efer >>> 0),
+  cr4: wide(c.cr4, 0),
+  cr8: wide(c.cr8, 0),
+  efer: wide(c.efer, 0),
   dr0: c.dr[0]!,
   dr1: c.dr[1]!,
   dr2: c.dr[2]!,
   dr3: c.dr[3]!,
-  dr6: BigInt(c.dr6 >>> 0),
-  dr7: BigInt(c.dr7 >>> 0),
+  dr6: wide(c.dr6, 0),
+  dr7: wide(c.dr7, 0),
   star: c.star,
   lstar: c.lstar,
   cstar: c.cstar,

@@ -69,14 +69,14 @@ export const inAnyOrder = (...reads: readonly (() => bigint)[]): readonly bigint
 };
 /** Below this every byte of an access is canonical, at any width: as nearly all are. */
 const surelyCanonical = (1n << 47n) - 4096n;
+const refuse = (n: number, rule: string): never => (n === SS ? stackFault(rule) : gp(rule));
 /** Linear address of an access of `size` bytes at an offset in a segment register. `stack`: made by an implicit stack reference. */
 export const linearOf = (w: Work, n: number, offset: bigint, size: number, use: Use): bigint => {
   const segment = segmentAt(w, n);
-  const fault = (rule: string): never => (n === SS ? stackFault(rule) : gp(rule));
   if (in64(w.s)) {
     const linear = BigInt.asUintN(64, offset + (n >= 4 ? segment.base : 0n));
     if (linear < surelyCanonical) return linear;
-    if (!canonical(w.s, linear)) fault('operand.canonical');
+    if (!canonical(w.s, linear)) refuse(n, 'operand.canonical');
     if (!canonical(w.s, BigInt.asUintN(64, linear + bigOf(size - 1)))) {
       // The first part may fault for its page before the second is found not canonical: the order is open.
       const faults = faultsOf(() =>
@@ -88,12 +88,12 @@ export const linearOf = (w: Work, n: number, offset: bigint, size: number, use: 
   }
   if (protectedMode(w.s) && !like8086(w.s)) {
     const { access } = segment;
-    if ((access & 0x10000) !== 0) fault('operand.null');
+    if ((access & 0x10000) !== 0) refuse(n, 'operand.null');
     const code = (access & 8) !== 0;
-    if (use !== 'read' && (code || (access & 2) === 0)) fault('operand.type');
-    if (use !== 'write' && code && (access & 2) === 0) fault('operand.type');
+    if (use !== 'read' && (code || (access & 2) === 0)) refuse(n, 'operand.type');
+    if (use !== 'write' && code && (access & 2) === 0) refuse(n, 'operand.type');
   }
-  if (outside(w, segment, offset, size)) fault('operand.limit');
+  if (outside(w, segment, offset, size)) refuse(n, 'operand.limit');
   return (segment.base + offset) & 0xffffffffn;
 };
 

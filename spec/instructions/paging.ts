@@ -178,6 +178,9 @@ const below = (bits: number): number => (bits <= 0 ? 0 : bits >= 32 ? 0xffffffff
 /** Address bits of an entry: 51:12, in pieces of 32. */
 const frameOf = (lo: number, hi: number): number => (hi & 0xfffff) * 0x1_0000_0000 + ((lo & 0xfffff000) >>> 0);
 
+/** Where the entries of the walk at hand stand, and their low bytes. */
+const entries: number[] = [0, 0, 0, 0, 0];
+const lows: number[] = [0, 0, 0, 0, 0];
 const walk = (w: Work, linear: bigint, page: number, access: Access, user: boolean): number => {
   const { s } = w;
   if (!w.system) return hostPage(w, linear, access);
@@ -192,8 +195,7 @@ const walk = (w: Work, linear: bigint, page: number, access: Access, user: boole
   let writable = true;
   let userPage = true;
   let noExecute = false;
-  const entries: number[] = [];
-  const lows: number[] = [];
+  let used = 0;
   let base = 0;
   // Bits 51 (62 with PAE) down to the physical width are reserved, and 63 without EFER.NXE.
   const width = w.cpu.physicalBits - 32;
@@ -223,8 +225,8 @@ const walk = (w: Work, linear: bigint, page: number, access: Access, user: boole
       reservedLow = (1 << 21) | ((0xff & ~below(Math.min(8, width))) << 13);
     }
     if ((lo & reservedLow) !== 0) fail(w, linear, access, user, reservedSet);
-    entries.push(at);
-    lows.push(lo & 0xff);
+    entries[used] = at;
+    lows[used++] = lo & 0xff;
     writable &&= (lo & 2) !== 0;
     userPage &&= (lo & 4) !== 0;
     noExecute ||= nxe && hi >>> 31 === 1;
@@ -247,8 +249,8 @@ const walk = (w: Work, linear: bigint, page: number, access: Access, user: boole
     if (access.write && !writable && (cr0Of(s) & cr0.WP) !== 0) fail(w, linear, access, user, denied('page.write'));
   }
   if (access.fetch && noExecute) fail(w, linear, access, user, denied('page.nx'));
-  for (let n = 0; n < entries.length; n++)
-    setFlag(w, entries[n] as number, lows[n] as number, n === entries.length - 1 && access.write ? accessed | dirty : accessed);
+  for (let n = 0; n < used; n++)
+    setFlag(w, entries[n] as number, lows[n] as number, n === used - 1 && access.write ? accessed | dirty : accessed);
   if (base >= w.memory.size) undecided('memory beyond the end');
   return base;
 };
