@@ -139,3 +139,36 @@ test.runIf(installed['qemu-tcg'])(
     ]);
   },
 );
+
+describe.each(['bochs', 'qemu-tcg'])('%s, after a case that its watchdog ends', (name) => {
+  const real = machines.find((m) => m.cpu?.mode === 'real') as MachineConfig;
+  test.runIf(installed[name]).each([
+    ['real', real],
+    ['long64', long],
+  ] as const)('goes on as before: %s', { timeout: 60_000 }, async (mode, machine) => {
+    const target = await connect(name);
+    const state = startState(machine, 0);
+    const run = (bytes: readonly number[], edit: Partial<typeof state> = {}): readonly Stimulus[] => [
+      { do: 'memory.write', at: BigInt(code) as Gpa, bytes: Uint8Array.from(bytes) },
+      { do: 'cpu.run', state: { ...state, ...edit }, limit: 2000 },
+    ];
+    const plain = run([0x01, 0xc8, 0xcc]);
+    // JMP itself; then REP STOSD or STOSQ over 32 or 8 KiB: in real-address mode the agent has more to put back than a case may take.
+    const loop = run([0xeb, 0xfe]);
+    const stores = mode === 'real' ? [0x66, 0xf3, 0xab, 0xcc] : [0xf3, 0x48, 0xab, 0xcc];
+    const much = run(stores, { rcx: mode === 'real' ? 0x2000n : 0x400n, rdi: state.rbx, rax: 0x5aa5_a55an });
+    const ran = await target.runAll?.(machine, [plain, loop, plain, much, loop, much, plain]);
+    await target.close();
+    if (ran === undefined || !('answers' in ran)) throw new Error(`not run: ${JSON.stringify(ran)}`);
+    const [first, endless, second, large, again, alike, last] = ran.answers;
+    expect([first, large].map((a) => stopOf(a ?? []))).toEqual([
+      ['stop', 3],
+      ['stop', 3],
+    ]);
+    expect([endless, again].map((a) => stopOf(a ?? []))).toEqual([
+      ['limit', undefined],
+      ['limit', undefined],
+    ]);
+    expect([second, alike, last]).toEqual([first, large, first]);
+  });
+});
