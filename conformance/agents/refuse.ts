@@ -3,7 +3,7 @@
 
 import type { CpuMachine, CpuState, Segment } from '../../spec/instructions/vocabulary.ts';
 import { lost } from './leave.ts';
-import { agentStack, compared } from './map.ts';
+import { agentStack, compared, pageTable } from './map.ts';
 
 const is8086 = (mode: CpuMachine['mode']): boolean => mode === 'real' || mode === 'v86';
 export const isLong = (mode: CpuMachine['mode']): boolean => mode === 'long64' || mode === 'compat';
@@ -37,6 +37,11 @@ const prefixes: ReadonlySet<number> = new Set([0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x2
 /** SDM volume 2, Instruction Prefixes; REX Prefixes. */
 export const firstOf = (mode: CpuMachine['mode'], state: CpuState, memory: Uint8Array): First => {
   let at = Number(state.cs.base + state.rip);
+  // Past memory programs lie where the last entry of the page table leads.
+  if (at >= memory.length && pageTable + 0x1000 <= memory.length) {
+    const last = new DataView(memory.buffer, memory.byteOffset, memory.byteLength).getUint32(pageTable + 0xff8, true);
+    at = (last & 0xfffff000) + (at % 0x1000);
+  }
   let repeated = false;
   let rex = 0;
   for (let i = 0; i < 15; i++, at++) {

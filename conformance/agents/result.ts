@@ -202,7 +202,9 @@ const decoded = (
   const saved = savedRip(mode, given.state, stop, state, after);
   if (stop === 13 && saved >= Number(stops.at) && saved < Number(stops.at) + stops.stride * stops.count)
     return { answer: { unsupported: 'a stop that is reached at an outer level' }, next: at + size };
-  if (!faults.has(stop) && reads(firstOf(mode, given.state, before)))
+  // A fault elsewhere is one of what follows.
+  const elsewhere = saved >= 0 && saved !== Number((given.state.cs.base + given.state.rip) & 0xffff_ffffn);
+  if ((!faults.has(stop) || elsewhere) && reads(firstOf(mode, given.state, before)))
     return { answer: { unsupported: 'what a device answers to a port read' }, next: at + size };
   const saw: Observation[] = [];
   if (writes.length > 0) saw.push({ saw: 'memory.changed', writes });

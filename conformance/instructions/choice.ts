@@ -41,7 +41,17 @@ export const tweakKinds = [
   'task',
 ] as const;
 /** Edits of late recipes alone: chance does not draw them, so that the programs before those stay as they are. */
-type LateKind = 'wide' | 'task-limit' | 'four-gigabyte' | 'idle-breakpoint' | 'inner-stack' | 'io-map' | 'upper-half' | 'lme';
+type LateKind =
+  | 'wide'
+  | 'task-limit'
+  | 'four-gigabyte'
+  | 'idle-breakpoint'
+  | 'inner-stack'
+  | 'io-map'
+  | 'upper-half'
+  | 'lme'
+  | 'gate-target'
+  | 'null-stack';
 export type TweakKind = (typeof tweakKinds)[number] | LateKind;
 
 export interface Case extends Choice {

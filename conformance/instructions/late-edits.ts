@@ -83,6 +83,14 @@ export const lateState = (d: Desk, kind: TweakKind, a: number, b: number): void 
       put(d, at.gdt + selector + offset, Uint8Array.of(byteAt(d, at.gdt + selector + offset) | value));
       return;
     }
+    case 'gate-target': {
+      // A handler past the limit of its segment, or at an address that is not canonical.
+      if (d.mode === 'real') return;
+      const gate = at.idt + pick([3, 6, 0x21, 13, 14, 0x80], a) * (d.long ? 16 : 8);
+      if (d.long) put(d, gate + pick([9, 10, 11], b), Uint8Array.of(pick([0x80, 0xff], b >> 2)));
+      else put(d, gate + 2, Uint8Array.of(at.selectors.kernelCode16, 0, 0, byteAt(d, gate + 5), pick([1, 2, 0xff], b), 0));
+      return;
+    }
     case 'lme':
       // Without paging: IA-32e mode is enabled, and not active.
       if ((s.cr0 & (1n << 31n)) === 0n && d.mode !== 'real') s.efer |= 0x100n;
@@ -93,8 +101,15 @@ export const lateState = (d: Desk, kind: TweakKind, a: number, b: number): void 
 };
 /** Applied after operands are laid out. */
 export const overLate = (d: Desk, kind: TweakKind, a: number, b: number): void => {
-  if (kind !== 'idle-breakpoint') return;
   const { s } = d;
+  if (kind === 'null-stack') {
+    // The stack selector of a frame of far RET (a even) or IRET, for operands of 4 or 8 bytes (b).
+    if (d.old || d.mode === 'prot16') return;
+    const size = b % 2 === 0 ? 4 : 8;
+    putWord(d, s.ss.base + s.rsp + BigInt(size * (a % 2 === 0 ? 3 : 4)), BigInt((b >> 1) & 3), size);
+    return;
+  }
+  if (kind !== 'idle-breakpoint') return;
   const n = (a >> 4) & 3;
   const how = pick([0x1, 0x3, 0xd, 0xf, 0x5, 0x7, 0x0], b);
   const places = [s.cs.base + s.rip, BigInt(at.data + 0x100), BigInt(at.data + 0x104), s.ss.base + s.rsp, BigInt(at.data + 0x200)];

@@ -205,6 +205,42 @@ export const laterRecipes: readonly Entry[] = [
     { level: within(USER, 1), prefix: 0, selector: gates, rpl: 0, imm: below(4), tweaks: edits(tweak('inner-stack', below(3), below(16))) },
     6,
   ],
+  [called('INT', 'INT3', 'UD2'), { prefix: 0, imm: within(2, 3, 0), tweaks: edits(tweak('gate-target', below(6), below(12))) }, 4],
+  ...(
+    [
+      ['RETF', 0],
+      ['IRET', 1],
+    ] as const
+  ).flatMap(([name, which]): readonly Entry[] =>
+    ([1, 2] as const).map((level) => [
+      called(name),
+      {
+        prefix: 0,
+        level: KERNEL,
+        selector: named(level === 1 ? 'code1' : 'code2'),
+        rpl: level,
+        size: within(0, 2),
+        value2: 0,
+        count: 0,
+        tweaks: edits(tweak('null-stack', which, below(8))),
+      },
+      2,
+    ]),
+  ),
+  [
+    called('RETF', 'IRET'),
+    {
+      prefix: 0,
+      level: KERNEL,
+      selector: 0,
+      rpl: 3,
+      size: within(0, 2),
+      value2: 0,
+      count: 0,
+      tweaks: edits(tweak('null-stack', below(2), below(8))),
+    },
+    2,
+  ],
   // Handlers of ring 1 whose stack is odd: what delivery runs into is told on the good stack of ring 0.
   [called('UD2'), { level: USER, prefix: 0, tweaks: edits(tweak('gate', 3, 8), tweak('inner-stack', 1, below(16))) }, 3],
   [
@@ -238,6 +274,8 @@ export const laterRecipes: readonly Entry[] = [
   [called('MONITOR'), { prefix: within(0, 4), level: KERNEL, tweaks: edits(tweak('register', 0, below(7))) }, 2],
   [toControl, { level: KERNEL, prefix: 0, reg: 0, imm: 2, value: within(29, 29, 28), tweaks: edits(tweak('lme', 0)) }, 2],
   [toControl, { ...undisturbed, level: KERNEL, reg: 0, imm: 2, value: 29 }],
+  // Bits 32 to 63.
+  [toControl, { ...undisturbed, level: KERNEL, reg: within(0, 2, 2, 3, 4), imm: within(32, 34, 35), value: below(30) }, 3],
   [
     called('SLDT', 'STR', 'SMSW'),
     { prefix: 0, memory: false, size: below(3), level: within(USER, KERNEL), tweaks: edits(tweak('wide', 255, below(6))) },

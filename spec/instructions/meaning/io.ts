@@ -5,7 +5,7 @@ import { readTable } from '../access.ts';
 import { portAccessed } from '../breakpoints.ts';
 import { ones, type Size } from '../bits.ts';
 import { sizeOf } from '../operands.ts';
-import { cpl, gp, iopl, low, ofSystem, protectedMode, register, setRegister, v86, type Work } from '../work.ts';
+import { cpl, gp, iopl, low, ofSystem, protectedMode, register, setRegister, undecided, v86, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 import { type Element, readSource, repeated, writeDestination } from './string.ts';
 
@@ -31,7 +31,12 @@ const record = (w: Work, port: number, size: Size, direction: 'in' | 'out', valu
   w.ports.push({ port, width: size as 1 | 2 | 4, direction, value: Number(value) });
 };
 const portOf = (w: Work, n: number): number => (w.i.form.operands[n]?.at === 'DX' ? low(w.s.rdx) & 0xffff : Number(w.i.immediate & 0xffn));
+/** Before instructions that are no string instructions they are reserved; an emulator repeats these. */
+const unrepeated = (w: Work): void => {
+  if (w.i.repeat !== 0) undecided('a repeat prefix before IN or OUT');
+};
 const IN: Meaning = (w) => {
+  unrepeated(w);
   const size = sizeOf(w, w.i.form.operands[0] ?? { at: 'acc', width: 'z' });
   const port = portOf(w, 1);
   permit(w, port, size);
@@ -39,6 +44,7 @@ const IN: Meaning = (w) => {
   setRegister(w, 0, size, ones(size));
 };
 const OUT: Meaning = (w) => {
+  unrepeated(w);
   const size = sizeOf(w, w.i.form.operands[1] ?? { at: 'acc', width: 'z' });
   const port = portOf(w, 0);
   permit(w, port, size);

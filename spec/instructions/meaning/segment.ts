@@ -1,19 +1,26 @@
 // Segment registers moved, pushed, popped, loaded from far pointers; bases of FS and GS.
 // Intel SDM volume 2: MOV—Move, PUSH, POP, LDS/LES/LFS/LGS/LSS, SWAPGS, RDFSBASE/RDGSBASE, WRFSBASE/WRGSBASE.
 
-import { inAnyOrder, load } from '../access.ts';
+import { faultsOf, inAnyOrder, load } from '../access.ts';
 import { ones, type Size, type SegmentName, segments } from '../bits.ts';
 import { assignWord, isMemory, memoryPlace, value } from '../operands.ts';
 import { loadSegment, withBase } from '../segments.ts';
 import { moveStack, peek, pushSelector } from '../stack.ts';
-import { canonical, gp, register, segmentAt, setRegister, ud, undecided } from '../work.ts';
+import { canonical, gp, raise, register, segmentAt, setRegister, undecided } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 const SS = 2;
 const MOV: Meaning = (w) => {
   const n = w.i.reg & 7;
   const toSegment = w.i.form.operands[0]?.at === 'S';
-  if (n > 5 || (toSegment && n === 1)) ud('ud.register');
+  if (n > 5 || (toSegment && n === 1)) {
+    // Processors of another vendor were seen to read the operand first.
+    const read =
+      w.cpu.vendor === 'intel' || (!isMemory(w, 0) && !isMemory(w, 1))
+        ? []
+        : faultsOf(() => memoryPlace(w, 2, toSegment ? 'read' : 'write'));
+    raise({ vector: 6, rule: 'ud.register' }, ...read);
+  }
   if (!toSegment) {
     const selector = BigInt(segmentAt(w, n).selector);
     // 16 bits in memory; in a register as many as the operand has.

@@ -13,7 +13,9 @@ import type { Meaning, Meanings } from './meaning.ts';
 export const umip = (w: Work): void => {
   if (cpl(w.s) === 0) return;
   ofSystem(w, 'CR4.UMIP');
-  if ((low(w.s.cr4) & cr4.UMIP) !== 0) gp('umip.gp');
+  // Among faults of executing it no page gives an order: the operand's may come first.
+  if ((low(w.s.cr4) & cr4.UMIP) !== 0)
+    raise({ vector: 13, error: 0, rule: 'umip.gp' }, ...(isMemory(w, 0) ? faultsOf(() => memoryPlace(w, 2, 'write', 0n, 1)) : []));
 };
 const store =
   (name: 'gdtr' | 'idtr'): Meaning =>
