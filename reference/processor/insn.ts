@@ -51,12 +51,28 @@ const [RSP, RBP] = [4, 5];
 const low = (x: bigint): number => Number(BigInt.asIntN(32, x));
 const high = (x: bigint): number => Number(BigInt.asIntN(32, x >> 32n));
 
+const KINDS = [
+  'Register',
+  'NearBranch64',
+  'FarBranch16',
+  'FarBranch32',
+  'Immediate8_2nd',
+  'Immediate16',
+  'Immediate32',
+  'Immediate32to64',
+  'Memory',
+  'MemorySegESI',
+  'MemorySegRSI',
+] as const;
 interface Tables {
   readonly register: readonly Operand[];
   readonly memory: readonly Size[];
   readonly mnemonic: readonly string[];
   readonly code: readonly string[];
+  /** Of the enumeration of operand kinds what is asked for: the whole of it is slow to look things up in. */
+  readonly kinds: Kinds;
 }
+type Kinds = Readonly<Record<(typeof KINDS)[number], number>>;
 /** The names of an enumeration by their numbers. */
 const namesOf = (enumeration: object): readonly string[] => {
   const names: string[] = [];
@@ -66,7 +82,7 @@ const namesOf = (enumeration: object): readonly string[] => {
 let made: Tables | undefined;
 const tables = (): Tables => {
   if (made !== undefined) return made;
-  const { Code, MemorySize, Mnemonic, Register } = iced();
+  const { Code, MemorySize, Mnemonic, OpKind, Register } = iced();
   const names = Object.values(Register).filter((v): v is string => typeof v === 'string');
   const number = (name: string): number => (Register as unknown as Readonly<Record<string, number>>)[name] ?? 0;
   const register: Operand[] = [];
@@ -74,7 +90,8 @@ const tables = (): Tables => {
     register[number(name)] = operandOf(name, number(name), number('AL'), number('AX'), number('EAX'), number('RAX'));
   const memory: Size[] = [];
   for (const [name, value] of Object.entries(MemorySize)) if (typeof value === 'number') memory[value] = sizeOf(name);
-  made = { register, memory, mnemonic: namesOf(Mnemonic), code: namesOf(Code) };
+  const kinds = Object.fromEntries(KINDS.map((name) => [name, OpKind[name]])) as Kinds;
+  made = { register, memory, mnemonic: namesOf(Mnemonic), code: namesOf(Code), kinds };
   return made;
 };
 const operandOf = (name: string, n: number, al: number, ax: number, eax: number, rax: number): Operand => {
@@ -137,7 +154,7 @@ const segmentOf = (t: Tables, i: Instruction, bits: 16 | 32 | 64, base: number):
 
 export const insnOf = (i: Instruction, bits: 16 | 32 | 64, lo: number, hi: number): Insn => {
   const t = tables();
-  const { OpKind } = iced();
+  const OpKind = t.kinds;
   const form = t.code[i.code] ?? '';
   const ops: Operand[] = [];
   let mem: Mem | undefined;

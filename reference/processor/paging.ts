@@ -58,11 +58,24 @@ const allowed = (c: Cpu, user: boolean, writable: boolean, executable: boolean, 
   if (user && (c.cr4 & CR4_SMAP) !== 0 && who === SUPERVISOR) return false;
   return kind === READ || writable || (c.cr0 & CR0_WP) === 0;
 };
+const grants = new Int16Array(128).fill(-1);
 const grantOf = (c: Cpu, user: boolean, writable: boolean, executable: boolean, dirty: boolean): number => {
+  // Worked out once for all that it depends on.
+  const key =
+    (user ? 1 : 0) |
+    (writable ? 2 : 0) |
+    (executable ? 4 : 0) |
+    (dirty ? 8 : 0) |
+    ((c.cr4 & CR4_SMEP) !== 0 ? 16 : 0) |
+    ((c.cr4 & CR4_SMAP) !== 0 ? 32 : 0) |
+    ((c.cr0 & CR0_WP) !== 0 ? 64 : 0);
+  const known = grants[key]!;
+  if (known >= 0) return known;
   let grant = 0;
   for (const who of [0, 1, 2] as const)
     for (const kind of [0, 1, 2] as const)
       if ((kind !== WRITE || dirty) && allowed(c, user, writable, executable, kind, who)) grant |= 1 << (3 * who + kind);
+  grants[key] = grant;
   return grant;
 };
 
