@@ -4,6 +4,7 @@
 import { exits, type Kvm, run } from '../host/kvm.ts';
 import { type Frame, frameAt, type Kind, undefinedEverywhere } from './emulated.ts';
 import { at, kind, regsWords, sregs, sregsWords } from './layout.ts';
+import { legacyPaging } from './legacy-paging.ts';
 import { createPatience } from './patience.ts';
 import { slowRegisters } from './slow-registers.ts';
 
@@ -27,6 +28,7 @@ export interface Vcpu {
 }
 
 const portsMax = 4096;
+const shutsDown = 'KVM shuts down; this module does so too where it cannot run a guest';
 const everySync = 7;
 const TF = 0x100;
 /** The task register's selector in a request. */
@@ -59,6 +61,7 @@ export const openVcpu = (
   furnished: (at: number, length: number) => boolean,
   dirtied: () => Uint32Array | undefined,
 ): Vcpu => {
+  const paging = emulates ? legacyPaging(kvm) : { bits32: true, pae: true };
   const { page } = kvm;
   const pageWords = new Uint32Array(page.buffer, page.byteOffset, page.length >> 2);
   const pageQuads = new BigUint64Array(page.buffer, page.byteOffset, page.length >> 3);
@@ -71,6 +74,12 @@ export const openVcpu = (
   const load = (words: Uint32Array, from: number): string | undefined => {
     const breakpoints = (words[(from + at.debug + 40) >> 2] as number) & 0xff;
     if (emulates && breakpoints !== 0) return 'breakpoints in DR7';
+    const system = (from + at.sregs) >> 2;
+    const paged = ((words[system + (sregs.cr0 >> 2)] as number) & 0x8000_0000) !== 0;
+    if (paged && ((words[system + (sregs.efer >> 2)] as number) & 0x400) === 0) {
+      const pae = ((words[system + (sregs.cr4 >> 2)] as number) & 0x20) !== 0;
+      if (!(pae ? paging.pae : paging.bits32)) return shutsDown;
+    }
     const refused = slow.load(words, from);
     if (refused !== undefined) return refused;
     const [regsFrom, sregsFrom] = [(from + at.regs) >> 2, (from + at.sregs) >> 2];
@@ -222,7 +231,7 @@ export const openVcpu = (
         }
         if (reason === exits.shutdown) {
           if (!emulates) return { kind: kind.shutdown, stop: 0 };
-          return { unsupported: 'KVM shuts down; this module does so too where it cannot run a guest' };
+          return { unsupported: shutsDown };
         }
         if (reason === exits.internalError) {
           const int3 = u32(run.exit) === 1 && page[run.exit + 16] !== 0 && page[run.exit + 17] === 0xcc;
