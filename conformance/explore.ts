@@ -173,7 +173,9 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
         continue;
       }
       const given = await prepared(site, machine, block);
-      for await (const { program, played } of playBlock(target, site.suite, given.programs, judge, given.block)) {
+      // No more than are asked for: what a block has beyond that would be run and not judged.
+      const left = options.forMs === undefined && given.block === undefined ? (options.runs ?? site.suite.runs) - site.played : undefined;
+      for await (const { program, played } of playBlock(target, site.suite, given.programs.slice(0, left), judge, given.block)) {
         options.onProgram?.(program);
         if (played.refused !== undefined) {
           site.machines.splice(site.machines.indexOf(machine), 1);

@@ -52,6 +52,7 @@ test.each([
   ['tell of fewer programs than there were', []],
   ['tell of fewer steps than there were', [{ granted, answers: [[rest, rest]] }]],
   ['answer too little', [{ granted, answers: [[rest, rest], [rest]] }]],
+  ['answer too little before the end', [{ granted, answers: [[rest], [rest, rest]] }]],
 ])('programs side by side that %s are a target that stopped answering', async (_, ran) => {
   const both: Suite = suite(2);
   const sideBySide: Target['sideBySide'] = (_machine, courses) => {

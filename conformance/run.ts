@@ -140,7 +140,7 @@ export const judged = (
   }
   return trace.played();
 };
-/** Programs that run before the first of them is judged, where a target answers at once: run and judge are much code each, and neither then drives the
+/** Programs that run before the first of them is judged, where a target answers at once or runs them side by side: run and judge are much code each, and neither then drives the
  *  other out of the processor's caches. */
 const ahead = 64;
 interface Ran {
@@ -179,6 +179,13 @@ function* playAhead(target: Target, suite: Suite, programs: readonly Program[], 
     if (mistake !== undefined) throw mistake.error;
   }
 }
+/** As many answers as the step has stimuli; none is looked at after the first that lacks. */
+const whole =
+  (steps: readonly Step[]) =>
+  (answers: readonly Answer[], step: number): readonly Answer[] => {
+    const wanted = steps[step]?.do.length ?? 0;
+    return answers.length < wanted && !answers.some((a) => 'broke' in a) ? [...answers, { broke: silent }] : answers.slice(0, wanted);
+  };
 /** Several programs in flight, and the judge after them. */
 async function* playSideBySide(
   target: Target,
@@ -206,7 +213,9 @@ async function* playSideBySide(
     for (const [number, program] of some.entries()) {
       const run = ran[number] ?? { broke: silent };
       if ('threw' in run) throw run.threw;
-      if ('granted' in run) yield { program, played: judged(machine, run.granted, told[number] ?? [], run.answers.flat(), judge) };
+      const steps = told[number] ?? [];
+      // An answer that lacks shifts none of those that follow.
+      if ('granted' in run) yield { program, played: judged(machine, run.granted, steps, run.answers.flatMap(whole(steps)), judge) };
       else yield { program, played: { findings: [], lines: [{ reset: machine }], stimuli: 0, ...refusing(run) } };
     }
   }

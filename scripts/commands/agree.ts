@@ -1,6 +1,8 @@
 // vmmc agree: the same programs on several targets, and the clauses on which they disagree. Exit 1 where there are any, 2 where nothing ran.
 
+import { dirname, join, relative } from 'node:path';
 import { connect } from '../../conformance/connect.ts';
+import { deviationsFile } from '../../conformance/deviations.ts';
 import { explore } from '../../conformance/explore.ts';
 import { self, word } from '../../conformance/report/console.ts';
 import type { CheckResult } from '../../conformance/report/result.ts';
@@ -17,6 +19,9 @@ export interface AgreeOptions {
   readonly json?: boolean;
 }
 
+/** Two targets may break a clause in the same way, and a target's name may be a command. */
+const folderOf = (name: string): string => name.replaceAll(/[^\w.-]+/g, '-').slice(0, 40);
+
 /** What one target did about a clause: its verdict, and why that is no news or how to see it again. */
 interface Told {
   readonly target: string;
@@ -27,7 +32,7 @@ interface Told {
 const toldBy = (name: string, id: string, result: CheckResult, saved: ReadonlyMap<string, string>): Told => {
   const clause = result.clauses.find((c) => c.id === id);
   const known = clause?.deviates === true ? result.expected.find((e) => e.clause === id) : undefined;
-  const trace = known?.trace ?? saved.get(id);
+  const trace = known === undefined ? saved.get(id) : relative(process.cwd(), join(dirname(deviationsFile(name)), known.trace));
   return {
     target: name,
     verdict: clause?.verdict ?? 'untested',
@@ -59,11 +64,11 @@ export const agreeCommand = async (names: readonly string[], options: AgreeOptio
   const ids = (results[0]?.clauses ?? []).map((c) => c.id);
   const differing = ids.filter((id) => decided(id) > 1);
   // One counterexample a clause and target, the shortest: a difference is seen, not believed.
-  const saved = results.map(({ counterexamples, target }) => {
+  const saved = results.map(({ counterexamples, target }, i) => {
     const files = new Map<string, string>();
     for (const c of counterexamples.toSorted((a, b) => a.stimuli - b.stimuli))
       if (differing.includes(c.finding.clause) && !files.has(c.finding.clause))
-        files.set(c.finding.clause, saveCounterexample(options.save ?? 'traces/found', c, target));
+        files.set(c.finding.clause, saveCounterexample(join(options.save ?? 'traces/found', folderOf(names[i] ?? '')), c, target));
     return files;
   });
   const rows = differing.map((id) => ({

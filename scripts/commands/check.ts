@@ -98,6 +98,8 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
       stopped: () => interrupted,
     });
   } finally {
+    process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
     bar?.stop();
     await target.close();
   }

@@ -1,12 +1,12 @@
 // Programs side by side on machines of paper: who goes when, and that each course gets its own answers, whatever the others do.
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Answer, Course, Granted, MachineConfig } from '../../../spec/units.ts';
 import type { Stimulus } from '../../../spec/vocabulary.ts';
 import { createJudge } from '../../judge.ts';
 import type { Program, Suite } from '../../program.ts';
 import { playBlock } from '../../run.ts';
-import { abreast, type Lane, waited } from './lanes.ts';
+import { abreast, type Lane, ownTime, waited } from './lanes.ts';
 
 const granted: Granted = { memory: { size: 4096, fill: 0, seen: 'unseen' }, level: 'queue', reset: 'device', offers: [] };
 const notify = (queue: number): Stimulus => ({ do: 'virtq.notify', queue });
@@ -37,7 +37,7 @@ const course = (...steps: readonly (readonly Stimulus[])[]): Course =>
   };
 
 describe('programs side by side', () => {
-  it('take turns where they wait, and tell their results by program', () => {
+  it('take turns where they wait, on the lane of their number, and tell their results by program', () => {
     const log: string[] = [];
     const ran = abreast([laneOf('a', log), laneOf('b', log)], [course([notify(5)]), course([notify(1)], [notify(1)]), course([notify(0)])]);
     expect(ran).toEqual([
@@ -45,26 +45,61 @@ describe('programs side by side', () => {
       { granted, answers: [[{ unsupported: 'queue 1' }], [{ unsupported: 'queue 1' }]] },
       { granted, answers: [[{ unsupported: 'queue 0' }]] },
     ]);
-    // The third follows the second on its lane, while the first still waits.
-    expect(log).toEqual(['a reset', 'b reset', 'a 5', 'b 1', 'b 1', 'b reset', 'b 0']);
+    expect(log).toEqual(['a reset', 'b reset', 'a 5', 'b 1', 'b 1', 'a reset', 'a 0']);
   });
 
-  it('end alone: a refusal, a death and a mistake of one are not another’s', () => {
+  it('end alone: a death and a mistake of one are not another’s', () => {
     const log: string[] = [];
-    const odd = laneOf('odd', log, [() => ({ unsupported: 'no' }), () => ({ broke: 'dead' })]);
+    const odd = laneOf('odd', log, [() => ({ broke: 'dead' })]);
     const bad: Course = function* () {
       yield [notify(1)];
       throw new Error('of the course');
     };
-    expect(
-      abreast([odd], [course([notify(0)]), course([notify(0)]), bad, course([notify(0), { do: 'settle' }, notify(0)], [notify(9)])]),
-    ).toEqual([
-      { unsupported: 'no' },
+    expect(abreast([odd], [course([notify(0)]), bad, course([notify(0), { do: 'settle' }, notify(0)], [notify(9)])])).toEqual([
       { broke: 'dead' },
       { threw: new Error('of the course') },
       { granted, answers: [[{ unsupported: 'queue 0' }, { broke: 'gone' }]] },
     ]);
     expect(log.filter((l) => l === 'odd 9')).toEqual([]);
+  });
+
+  it('ask once for a machine that is refused', () => {
+    const log: string[] = [];
+    const lanes = ['a', 'b'].map((name) => laneOf(name, log, [() => ({ unsupported: 'no' })]));
+    expect(
+      abreast(
+        lanes,
+        Array.from({ length: 5 }, () => course([notify(0)])),
+      ),
+    ).toEqual(Array(5).fill({ unsupported: 'no' }));
+    expect(log).toEqual(['a reset', 'b reset']);
+  });
+
+  it('are not left in the middle of something by a mistake in another lane', () => {
+    const log: string[] = [];
+    const lanes = [
+      laneOf('a', log, [
+        () => {
+          throw new Error('of the lane');
+        },
+      ]),
+      laneOf('b', log),
+    ];
+    expect(() => abreast(lanes, [course([notify(0)]), course([notify(3)], [notify(4)]), course([notify(9)])])).toThrow('of the lane');
+    expect(log).toEqual(['a reset', 'b reset', 'b 3', 'b 4']);
+  });
+
+  it('count a wait’s own time and not what others took', () => {
+    const spy = vi.spyOn(performance, 'now');
+    const at = (ms: number): void => void spy.mockReturnValue(ms);
+    at(0);
+    const expired = ownTime(100);
+    const seen = [20, 5020, 5040, 5070].map((ms) => {
+      at(ms);
+      return expired();
+    });
+    spy.mockRestore();
+    expect(seen).toEqual([false, false, false, true]);
   });
 
   it('wait their waits out when alone', () => {

@@ -17,6 +17,20 @@ export function waited<T>(work: Waits<T>): T {
   return step.value;
 }
 
+/** Milliseconds that a single turn counts for at most: what another lane, or a starved machine, took between two turns is not one's own. */
+const turn = 50;
+/** Whether a wait has used up so many milliseconds of its own; to be asked once a turn. */
+export const ownTime = (limit: number): (() => boolean) => {
+  let spent = 0;
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    spent += Math.min(now - last, turn);
+    last = now;
+    return spent > limit;
+  };
+};
+
 /** One machine, behind verbs that stop where they wait. */
 export interface Lane {
   reset(): Waits<Awaited<ReturnType<Target['reset']>>>;
@@ -54,38 +68,52 @@ const looks = 300;
 const pause = 1; // ms
 const libc = (await probeHost()).ok ? await loadLibc() : undefined;
 
-/** Runs the programs, as many at a time as there are lanes; what each led to. */
+/** What a lane has in flight. */
+interface Flight {
+  readonly number: number;
+  readonly work: Waits<Ran>;
+  /** The descriptor that it waits for, where it found nothing at its last turn. */
+  empty: number | undefined;
+}
+
+/** Runs the programs, as many at a time as there are lanes; what each led to. A program's lane goes by its number, so that what a machine has behind it
+ *  does not depend on who was faster. A machine that is refused once is not asked for again. */
 export function abreast(lanes: readonly Lane[], programs: readonly Course[]): readonly Ran[] {
   const ran: Ran[] = [];
-  const flying = new Map<Lane, { readonly number: number; readonly work: Waits<Ran> }>();
-  let begun = 0;
-  /** Descriptors of the lanes that found nothing at their last turn, and for how many rounds no lane found anything. */
-  const empty = new Map<Lane, number>();
-  let fruitless = 0;
-  const go = (lane: Lane, number: number, work: Waits<Ran>): void => {
-    const step = work.next();
-    if (!step.done) {
-      flying.set(lane, { number, work });
-      if (step.value === undefined) empty.delete(lane);
-      else empty.set(lane, step.value);
-      return;
-    }
-    empty.delete(lane);
-    ran[number] = step.value;
-    flying.delete(lane);
-    begin(lane);
-  };
-  const begin = (lane: Lane): void => {
-    const number = begun++;
+  const flying = new Map<Lane, Flight>();
+  let refused: Ran | undefined;
+  let mistake: { readonly error: unknown } | undefined;
+  const begin = (lane: Lane, number: number): void => {
     const course = programs[number];
-    if (course !== undefined) go(lane, number, run(lane, course));
+    if (course === undefined || mistake !== undefined) return;
+    if (refused === undefined) flying.set(lane, { number, work: run(lane, course), empty: undefined });
+    else {
+      ran[number] = refused;
+      begin(lane, number + lanes.length);
+    }
   };
-  for (const lane of lanes) begin(lane);
-  while (flying.size > 0) {
-    for (const [lane, { number, work }] of flying) go(lane, number, work);
-    if (libc === undefined || empty.size < flying.size) fruitless = 0;
+  const go = (lane: Lane, flight: Flight): void => {
+    try {
+      const step = flight.work.next();
+      if (!step.done) return void (flight.empty = step.value);
+      ran[flight.number] = step.value;
+      if ('unsupported' in step.value) refused ??= step.value;
+    } catch (error) {
+      // The others come to their end, so that none is left in the middle of something.
+      mistake ??= { error };
+    }
+    flying.delete(lane);
+    begin(lane, flight.number + lanes.length);
+  };
+  for (const [number, lane] of lanes.entries()) begin(lane, number);
+  for (let fruitless = 0; flying.size > 0; ) {
+    const waiting = [...flying];
+    for (const [lane, flight] of waiting) go(lane, flight);
+    const empty = waiting.flatMap(([, flight]) => flight.empty ?? []);
+    fruitless = empty.length < waiting.length ? 0 : fruitless + 1;
     // Looking on would take the processor from what is waited for.
-    else if (++fruitless > looks) readable(libc, [...empty.values()], pause);
+    if (libc !== undefined && fruitless > looks) readable(libc, empty, pause);
   }
+  if (mistake !== undefined) throw mistake.error;
   return ran;
 }

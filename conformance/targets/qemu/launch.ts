@@ -36,8 +36,8 @@ export interface Running {
   readonly qmp: Pipe;
   /** Why it is no longer running. */
   ended(): string | undefined;
-  /** Forgets old diagnostics when there are many. */
-  trim(): void;
+  /** A new life of the machine: what was said before is no diagnosis of its end, and is forgotten when it is much. */
+  renew(): void;
   close(): void;
 }
 
@@ -70,7 +70,11 @@ export function launch(
   let pid = 0;
   let limit = startLimit;
   let death: string | undefined;
-  const stderr = (): string => fs.readFileSync(at('stderr'), 'latin1');
+  /** Bytes that were said in earlier lives. */
+  let said = 0;
+  const stderr = (): string => fs.readFileSync(at('stderr'), 'latin1').slice(said);
+  /** Whether the end of qtest.out was read: nobody writes to the directory any more. */
+  let over = false;
   const watched = (read: () => number): number => watchdog.wait(pid, limit, read);
   // Before anybody writes: what is in a FIFO that nobody holds open is lost.
   const qtest = openPipe(at('qtest'), watched);
@@ -86,6 +90,7 @@ export function launch(
 
   const living = (pipe: Pipe): Pipe => ({
     ...pipe,
+    holds: (lines) => death !== undefined || pipe.holds(lines),
     next: () => {
       if (death !== undefined) throw new Error(death);
       const line = pipe.next();
@@ -93,6 +98,7 @@ export function launch(
         limit = answerLimit;
         return line;
       }
+      if (pipe === qtest) over = true;
       death = diedAs(Number(line.slice(5)), pid, watchdog, stderr());
       throw new Error(death);
     },
@@ -104,12 +110,15 @@ export function launch(
     qtest: living(qtest),
     qmp: living(qmp),
     ended: () => death,
-    trim: () => {
-      if (fs.statSync(at('stderr')).size > 1 << 20) fs.truncateSync(at('stderr'));
+    renew: () => {
+      const { size } = fs.statSync(at('stderr'));
+      if (size > 1 << 20) fs.truncateSync(at('stderr'));
+      said = size > 1 << 20 ? 0 : size;
     },
     close: () => {
       lifeline.destroy();
-      while (death === undefined) if (qtest.next().startsWith('EXIT ')) death = 'closed';
+      while (!over) if (qtest.next().startsWith('EXIT ')) over = true;
+      death ??= 'closed';
       qtest.close();
       qmp.close();
       fs.rmSync(dir, { recursive: true, force: true });

@@ -18,8 +18,6 @@ import type { Watchdog } from './watchdog.ts';
 
 /** Message words: more vectors than any device here has. */
 const vectors = 64;
-/** Resets between looks at how much QEMU has said. */
-const trimming = 64;
 
 export interface Machine {
   readonly running: Running;
@@ -74,7 +72,6 @@ export function* startMachine(binary: string, model: Model, want: Wanted, watchd
     const features = ask(bus, device, { do: 'virtio.features.read' }).find((o) => o.saw === 'virtio.features');
     const queue = ask(bus, device, { do: 'virtq.read', queue: 0 }).find((o) => o.saw === 'virtq.state');
     let resized = false;
-    let resets = 0;
     const resize = (sectors: number): string | undefined => {
       resized = true;
       const answer = qmp.execute('block_resize', { 'node-name': 'disk', size: sectors * sectorSize });
@@ -97,7 +94,7 @@ export function* startMachine(binary: string, model: Model, want: Wanted, watchd
         activity.roused = false;
         memory.refill(fill);
         disk.restore();
-        if (++resets % trimming === 0) running.trim();
+        running.renew();
         return true;
       },
       resize,

@@ -4,9 +4,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Answer, MachineConfig, Target } from '../../../spec/units.ts';
+import type { Answer, Course, MachineConfig, Target } from '../../../spec/units.ts';
 import type { VirtioMachine } from '../../../spec/virtio/vocabulary.ts';
-import type { Observation } from '../../../spec/vocabulary.ts';
+import type { Observation, Stimulus } from '../../../spec/vocabulary.ts';
 import { data, initialise, machine, request, status, store } from './driver.ts';
 import { microvmTarget, probeMicrovm, probeQemu, qemuTarget } from './target.ts';
 
@@ -105,6 +105,36 @@ for (const { name, open, probed, queue } of [
       expect(target?.reset({ ...machine, virtio: { ...(machine.virtio as VirtioMachine), queueSizeMax: 7 } })).toHaveProperty(
         'unsupported',
       );
+    });
+
+    it('answers programs side by side as one by one, and what befalls one QEMU is not the other’s', { timeout: 60_000 }, async () => {
+      const apply = start();
+      const unnotified = request(0, 1, 512, true).filter((s) => s.do !== 'virtq.notify');
+      const steps = [initialise, request(0, 1, 512, true), [{ do: 'settle' } as const], request(1, 2, 600, false, 2)];
+      const quiet = [initialise, unnotified, ...Array.from({ length: 20 }, () => [{ do: 'settle' } as const])];
+      const alone = (of: readonly (readonly Stimulus[])[]): readonly (readonly Answer[])[] => {
+        start();
+        return of.map((step) => apply(step));
+      };
+      const course = (of: readonly (readonly Stimulus[])[], befalls?: NodeJS.Signals): Course =>
+        function* () {
+          for (const [i, step] of of.entries()) {
+            if (i === 2 && befalls !== undefined) process.kill(qemuOf(traces(process.pid)[0] ?? 'none'), befalls);
+            yield step;
+          }
+        };
+      const both = async (...courses: readonly Course[]): Promise<readonly (readonly (readonly Answer[])[])[]> =>
+        ((await target?.sideBySide?.(machine, courses)) ?? []).map((ran) => ('granted' in ran ? ran.answers : []));
+      const [plain, still] = [alone(steps), alone(quiet)];
+      expect(still.at(-1)).toEqual([{ saw: [{ saw: 'settled', by: 'idle' }] }]);
+      expect(await both(course(steps), course(quiet), course(quiet), course(steps))).toEqual([plain, still, still, plain]);
+      for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
+        const ran = await both(course(quiet, signal), course(quiet));
+        const [broken] = ran.flat(2).filter((answer) => 'broke' in answer);
+        expect(broken).toHaveProperty('broke', expect.stringMatching(signal === 'SIGKILL' ? /^QEMU exited/ : /^hang: no answer in 2 s/));
+        expect(ran.filter((answers) => answers.length === quiet.length)).toEqual([still]);
+        expect(await both(course(steps), course(quiet))).toEqual([plain, still]);
+      }
     });
 
     it('answers broke when QEMU is killed, blames the stimulus, and starts another at the next reset', () => {

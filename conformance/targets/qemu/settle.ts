@@ -3,7 +3,7 @@
 
 import type { Observation, Settle, Settled } from '../../../spec/vocabulary.ts';
 import type { LiftedDevice, Turns } from '../../bus/bus.ts';
-import type { Waits } from '../host/lanes.ts';
+import { ownTime, type Waits } from '../host/lanes.ts';
 import type { QemuBus } from './bus.ts';
 import { idle } from './idle.ts';
 import type { GuestMemory } from './memory.ts';
@@ -43,7 +43,8 @@ export function* inTurns<T>(bus: QemuBus, turns: Turns<T>): Waits<T> {
 /** Gathers what the device did, until it is told. */
 function gathering({ bus, device, memory }: Settling): {
   look(): Waits<void>;
-  snapshot(expired: () => boolean): Waits<void>;
+  /** False: memory would not stand still. */
+  snapshot(expired: () => boolean): Waits<boolean>;
   interrupted(): boolean;
   told(): readonly Observation[];
 } {
@@ -55,10 +56,12 @@ function gathering({ bus, device, memory }: Settling): {
     look,
     /** Memory and interrupts as they were at one moment: nothing changed while the interrupts were read. */
     snapshot: function* (expired) {
-      do {
+      for (;;) {
         memory.copy();
         yield* look();
-      } while (!memory.unchanged() && !expired());
+        if (memory.unchanged()) return true;
+        if (expired()) return false;
+      }
     },
     interrupted: () => interrupts.size > 0,
     told: () => {
@@ -71,15 +74,10 @@ function gathering({ bus, device, memory }: Settling): {
   };
 }
 
-const deadline = (): (() => boolean) => {
-  const started = performance.now();
-  return () => performance.now() - started > bound;
-};
-
 /** What the device has done so far, without waiting for more. */
 export function* seen(on: Settling): Waits<readonly Observation[]> {
   const now = gathering(on);
-  yield* now.snapshot(deadline());
+  yield* now.snapshot(ownTime(bound));
   return now.told();
 }
 
@@ -91,7 +89,7 @@ export function* linger({ until = [] }: Settle, memory: GuestMemory): Waits<void
 
 export function* settle(s: Settle, pid: number, on: Settling): Waits<readonly Observation[]> {
   const { memory } = on;
-  const expired = deadline();
+  const expired = ownTime(bound);
   const now = gathering(on);
   const words = s.until ?? [];
   const awaited = words.length > 0 || s.interrupt === true;
@@ -99,15 +97,14 @@ export function* settle(s: Settle, pid: number, on: Settling): Waits<readonly Ob
   const evidence = function* (): Waits<Settled['by']> {
     for (let round = 0; ; round++) {
       if (awaited && memory.holds(words)) {
-        yield* now.snapshot(expired);
-        if (came()) return 'until';
+        if ((yield* now.snapshot(expired)) && came()) return 'until';
       } else if (awaited || round % respite === respite - 1) yield* now.look();
       const proved = (!awaited || round >= patience) && idle(pid);
       if (!proved && !expired()) {
         yield;
         continue;
       }
-      yield* now.snapshot(expired);
+      if (!(yield* now.snapshot(expired))) return 'bound';
       return came() ? 'until' : proved ? 'idle' : 'bound';
     }
   };

@@ -74,6 +74,11 @@ function connect(model: Model, binary: string | undefined): Target {
     if (config.vtd !== undefined)
       return remapping?.lane(number, config, config.vtd) ?? empty({ unsupported: `${model.name} with a remapping unit` });
     let current: { readonly key: string; readonly machine: Machine } | undefined;
+    /** A dead machine, or one that is left in the middle of something. */
+    const forget = (key: string): void => {
+      drop(key);
+      current = undefined;
+    };
     return {
       reset: function* () {
         current = undefined;
@@ -107,7 +112,15 @@ function connect(model: Model, binary: string | undefined): Target {
       applyAll: function* (stimuli) {
         if (current === undefined) return [noMachine];
         if (stimuli.some((s) => s.do === 'pci.config.write' || s.do === 'pci.bar.write')) disturbed.add(current.key);
-        return yield* applyBatch(current.machine, stimuli);
+        const { key, machine } = current;
+        try {
+          const answers = yield* applyBatch(machine, stimuli);
+          if (answers.some((a) => 'broke' in a)) forget(key);
+          return answers;
+        } catch (error) {
+          forget(key);
+          throw error;
+        }
       },
     };
   };
@@ -127,11 +140,13 @@ function connect(model: Model, binary: string | undefined): Target {
     },
     apply: (stimulus) => applyAll([stimulus])[0] ?? { broke: 'no answer' },
     applyAll,
-    sideBySide: (config, programs) =>
-      abreast(
+    sideBySide: (config, programs) => {
+      alone = undefined;
+      return abreast(
         Array.from({ length: lanesOf }, (_, number) => laneOf(number, config)),
         programs,
-      ),
+      );
+    },
     close: () => {
       for (const key of pool.keys()) drop(key);
       remapping?.close();

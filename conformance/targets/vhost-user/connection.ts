@@ -100,14 +100,16 @@ export const converse = (socket: UnixSocket): Connection => {
     yield* arriving();
     return reply(name);
   };
-  const askU64 = (name: RequestName): bigint => {
-    post([bare(name)]);
-    const answer = reply(name);
+  const numberIn = (name: RequestName, answer: Buffer): bigint => {
     if (answer.length !== 8) throw gone('garbled', `the back end answered ${name} with ${answer.length} bytes instead of 8`);
     return answer.readBigUInt64LE();
   };
+  const askU64 = (name: RequestName): bigint => {
+    post([bare(name)]);
+    return numberIn(name, reply(name));
+  };
   const roundTrip = function* (): Waits<void> {
-    yield* ask('GET_FEATURES', bare('GET_FEATURES'));
+    numberIn('GET_FEATURES', yield* ask('GET_FEATURES', bare('GET_FEATURES')));
   };
   return { fd: socket.fd, post, postAll, reply, arriving, ask, askU64, roundTrip, close: socket.close };
 };

@@ -3,7 +3,7 @@
 
 import type { Settle, Settled } from '../../../spec/vocabulary.ts';
 import { readable } from '../host/eventfd.ts';
-import type { Waits } from '../host/lanes.ts';
+import { ownTime, type Waits } from '../host/lanes.ts';
 import type { Libc } from '../host/libc.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import type { Bells, Link } from './link.ts';
@@ -59,7 +59,7 @@ export const settle = function* (s: Settling, wish: Settle, called: Set<number>)
   if (s.link !== undefined) waits.push(s.link.connection.fd);
 
   let by: Evidence | undefined;
-  const start = performance.now();
+  const expired = ownTime(bound);
   while (by === undefined) {
     for (let spin = 0; spin < spins && until.length > 0 && !reached(); spin++) yield;
     if (yield* answered()) {
@@ -75,7 +75,7 @@ export const settle = function* (s: Settling, wish: Settle, called: Set<number>)
     const asleep = idle(s);
     if (asleep === 'ended') by = 'ended';
     else if (asleep) by = satisfied() ? 'until' : 'idle';
-    else if (performance.now() - start > bound) by = 'bound';
+    else if (expired()) by = 'bound';
     else yield;
   }
   listen();

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { Answer, Gpa, MachineConfig, Target } from '../../../spec/units.ts';
+import type { Answer, Course, Gpa, MachineConfig, Target } from '../../../spec/units.ts';
 import type { Observation, Stimulus } from '../../../spec/vocabulary.ts';
 import { probeQsd, qsdTarget, vhostUserTarget } from './target.ts';
 
@@ -99,6 +99,29 @@ describe.skipIf(!probe.available)('qsd', () => {
   afterAll(async () => {
     await target.close();
     expect(children(process.pid)).toEqual([]);
+  });
+
+  it('answers programs side by side as one by one, and the death of one daemon is not the other’s', async () => {
+    const config = machine();
+    const steps = [setUp(), writeSector(1), [{ do: 'settle' } as const]];
+    await target.reset(config);
+    const alone = steps.map((step) => all(target, step));
+    expect(alone[2]).toEqual([{ saw: [{ saw: 'settled', by: 'idle' }] }]);
+    const course = (dies: boolean): Course =>
+      function* () {
+        for (const [i, step] of steps.entries()) {
+          if (dies && i === 1) for (const pid of children(process.pid).slice(0, 1)) process.kill(pid, 'SIGKILL');
+          yield step;
+        }
+      };
+    const both = async (...dies: readonly boolean[]): Promise<readonly unknown[]> =>
+      ((await target.sideBySide?.(config, dies.map(course))) ?? []).map((ran) => ('granted' in ran ? ran.answers : ran));
+    expect(await both(false, false, false)).toEqual([alone, alone, alone]);
+    const ran = await both(true, false);
+    const ends = ran.map((answers) => (answers as readonly (readonly Answer[])[]).flat().filter((answer) => 'broke' in answer));
+    expect(ends.flat()).toEqual([{ broke: expect.stringMatching(/^the back end/) as string }]);
+    expect(ran).toContainEqual(alone);
+    expect(await both(false, false)).toEqual([alone, alone]);
   });
 
   it('grants what it is and strips the bits that are not virtio', async () => {

@@ -4,7 +4,7 @@
 import type { Answer, Capability, Granted, Hello, MachineConfig, Target } from '../../../spec/units.ts';
 import type { BlkMachine, VirtioMachine } from '../../../spec/virtio/vocabulary.ts';
 import type { Stimulus } from '../../../spec/vocabulary.ts';
-import { abreast, type Lane, waited } from '../host/lanes.ts';
+import { abreast, type Lane, type Waits, waited } from '../host/lanes.ts';
 import { type Libc, loadLibc } from '../host/libc.ts';
 import { probeHost } from '../host/probe.ts';
 import { addressOf } from '../host/unix-socket.ts';
@@ -51,6 +51,21 @@ const adapter = (
 ): Target => {
   const laneOf = (number: number, machine: MachineConfig): Lane => {
     let current: Opened | undefined;
+    const forget = (opened: Opened): void => {
+      lost(opened);
+      current = undefined;
+    };
+    /** A back end that is dead, or left in the middle of something, is not used again. */
+    const applied = function* (opened: Opened, stimuli: readonly Stimulus[], which: number): Waits<Answer> {
+      try {
+        const answer = yield* opened.front.apply(stimuli, which);
+        if ('broke' in answer) forget(opened);
+        return answer;
+      } catch (error) {
+        forget(opened);
+        throw error;
+      }
+    };
     return {
       reset: function* () {
         current = undefined;
@@ -88,13 +103,9 @@ const adapter = (
       applyAll: function* (stimuli) {
         const answers: Answer[] = [];
         for (let i = 0; i < stimuli.length; i++) {
-          const answer: Answer =
-            current === undefined ? { broke: 'no machine: reset comes first' } : yield* current.front.apply(stimuli, i);
+          const answer: Answer = current === undefined ? { broke: 'no machine: reset comes first' } : yield* applied(current, stimuli, i);
           answers.push(answer);
-          if (!('broke' in answer)) continue;
-          if (current !== undefined) lost(current);
-          current = undefined;
-          break;
+          if ('broke' in answer) break;
         }
         return answers;
       },
@@ -112,11 +123,13 @@ const adapter = (
     },
     apply: (stimulus) => applyAll([stimulus])[0] ?? { broke: 'no answer' },
     applyAll,
-    sideBySide: (machine, programs) =>
-      abreast(
+    sideBySide: (machine, programs) => {
+      alone = undefined;
+      return abreast(
         Array.from({ length: lanes }, (_, number) => laneOf(number, machine)),
         programs,
-      ),
+      );
+    },
     close,
   };
 };
@@ -138,7 +151,7 @@ export const probeQsd = async (): Promise<
   return { available: false, reason: found.reason, install: 'apt-get install -y --no-install-recommends qemu-utils' };
 };
 
-/** Starts daemons as machines ask for them, one a shape of disk. */
+/** Starts daemons as machines ask for them, one for each lane and shape of disk. */
 export const qsdTarget = async (): Promise<Target> => {
   const libc = await ready();
   const found = versionOf();

@@ -67,6 +67,8 @@ const flat = (logSlot: number): readonly number[] =>
     ...outb(0x21, 4),
     ...outb(0x21, 3),
     ...outb(0x21, 0xff & ~(1 << barrierLine)),
+    // What an interrupt told that came between the clearing of the log and the reset is of an earlier life.
+    ...store(logAt + log.count, 0),
     ...store(logAt + log.ready, 1),
     [0xfb, 0xf4, 0xeb, 0xfc], // sti; hlt; jmp to sti
   ].flat();

@@ -3,7 +3,7 @@
 
 import fs from 'node:fs';
 import type { VtdObservation } from '../../../../spec/vt-d/vocabulary.ts';
-import type { Waits } from '../../host/lanes.ts';
+import { ownTime, type Waits } from '../../host/lanes.ts';
 import { barrierLine, log, logAt, logSize } from './agent.ts';
 
 type Interrupt = Extract<VtdObservation, { readonly saw: 'apic.interrupt' }>;
@@ -42,12 +42,12 @@ export const openLog = (file: string): InterruptLog => {
     return bytes.readUInt32LE(at);
   };
   const comes = function* (at: number, value: number, within = bound): Waits<boolean> {
-    const started = performance.now();
+    const expired = ownTime(within);
     for (let i = 0; word(at) < value; i++) {
       yield;
       if (i < spins) continue;
       Atomics.wait(cell, 0, 0, pause);
-      if (performance.now() - started > within) return false;
+      if (expired()) return word(at) >= value;
     }
     return true;
   };

@@ -159,7 +159,7 @@ export const startVtd = function* (binary: string, want: WantedVtd, watchdog: Wa
         // more rarely its processor does not start. Either way it is reset again.
         for (let tries = 0; tries < resets; tries++) {
           const select = selection(yield* prepared());
-          running.trim();
+          running.renew();
           if (!(yield* interrupts.ready(10 * patience))) continue;
           yield* qtest.asks([...select, ...interrupts.barrier()]);
           if (yield* interrupts.answered(patience)) return true;

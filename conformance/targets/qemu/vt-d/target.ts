@@ -53,6 +53,11 @@ export const vtdSide = (binary: string, watchdog: Watchdog): VtdSide => {
     offers: properties.size === 0 ? [] : offered,
     lane: (number, config, vtd) => {
       let current: { readonly key: string; readonly machine: VtdQemu } | undefined;
+      /** A dead machine, or one that is left in the middle of something. */
+      const forget = (key: string): void => {
+        drop(key);
+        current = undefined;
+      };
       return {
         reset: function* () {
           current = undefined;
@@ -89,13 +94,15 @@ export const vtdSide = (binary: string, watchdog: Watchdog): VtdSide => {
         applyAll: function* (stimuli) {
           if (current === undefined) return [{ broke: 'no machine: reset comes first' }];
           const { key, machine } = current;
-          const answers = yield* applyVtd(machine, stimuli);
-          // A processor that hangs while the process lives is replaced too.
-          if (answers.some((a) => 'broke' in a)) {
-            drop(key);
-            current = undefined;
+          try {
+            const answers = yield* applyVtd(machine, stimuli);
+            // A processor that hangs while the process lives is replaced too.
+            if (answers.some((a) => 'broke' in a)) forget(key);
+            return answers;
+          } catch (error) {
+            forget(key);
+            throw error;
           }
-          return answers;
         },
       };
     },
