@@ -1,7 +1,8 @@
 // Measures what `vmmc check` does for single instructions: cases drawn, laid out, run and judged a second, and what each of the four costs.
-// Run with tsx: the target's name, then the number of cases. Processor time counts, of this process: the machine is shared.
+// Run with tsx: the target's name, then the number of cases. Processor time counts, of this process and of those that it started: the machine is shared.
 
-import { cpuUsage } from 'node:process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { cpuUsage, pid } from 'node:process';
 import type { MachineConfig } from '../../spec/units.ts';
 import { areas } from '../areas.ts';
 import { connect } from '../connect.ts';
@@ -25,7 +26,26 @@ interface Spent {
   lay: number;
   run: number;
   whole: number;
+  /** What the target's own processes took for the unjudged run. */
+  theirs: number;
 }
+/** proc(5), stat, from the state on: parent at 1; user and system time at 11 and 12, those of children that have ended at 13 and 14; in ticks of 10 ms. */
+const statOf = (process: string): readonly number[] => {
+  try {
+    return (readFileSync(`/proc/${process}/stat`, 'latin1').split(') ')[1] ?? '').split(' ').map(Number);
+  } catch {
+    return []; // it ended meanwhile
+  }
+};
+const children = (): number => {
+  const sum = (stat: readonly number[], ...fields: readonly number[]): number => fields.reduce((all, f) => all + (stat[f] ?? 0), 0);
+  let ticks = sum(statOf(`${pid}`), 13, 14);
+  for (const other of readdirSync('/proc')) {
+    const stat = /^\d+$/.test(other) ? statOf(other) : [];
+    if (stat[1] === pid) ticks += sum(stat, 11, 12, 13, 14);
+  }
+  return ticks / 100;
+};
 const seconds = async (body: () => unknown): Promise<number> => {
   const before = cpuUsage();
   await body();
@@ -48,20 +68,22 @@ const block = async (spent: Spent, n: number): Promise<void> => {
   const played = async (judging: boolean): Promise<void> => {
     for await (const _ of playBlock(target, suite, programs, judging ? judge : undefined)) if (judging) spent.cases++;
   };
+  const before = children();
   spent.run += await seconds(() => played(false));
+  spent.theirs += children() - before;
   spent.whole += await seconds(() => played(true));
 };
-const fresh = (): Spent => ({ cases: 0, draw: 0, lay: 0, run: 0, whole: 0 });
+const fresh = (): Spent => ({ cases: 0, draw: 0, lay: 0, run: 0, whole: 0, theirs: 0 });
 const round = async (count: number): Promise<Spent> => {
   const spent = fresh();
   for (let n = 0; spent.cases < count; n++) await block(spent, n);
   return spent;
 };
 await round(Math.max(runs, 4 * blockOf(suite)));
-const { cases, draw, lay, run, whole } = await round(runs);
+const { cases, draw, lay, run, whole, theirs } = await round(runs);
 await target.close();
 const each = (s: number): string => `${((s / cases) * 1e6).toFixed(0)} µs`;
 console.log(
-  `${name}: ${(cases / (draw + whole) / 1e3).toFixed(1)} k judged cases/s of this process's time; a case: draw ${each(draw)}, lay out ${each(lay)}, run ${each(run - lay)}, judge ${each(whole - run)} (${cases} cases)`,
+  `${name}: ${(cases / (draw + whole) / 1e3).toFixed(1)} k judged cases/s of this process's time; a case: draw ${each(draw)}, lay out ${each(lay)}, run ${each(run - lay)}, judge ${each(whole - run)}; in the target's processes ${each(theirs)} (${cases} cases)`,
 );
 process.exit(0);
