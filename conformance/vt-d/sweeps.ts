@@ -8,8 +8,9 @@ import { config, pages, responses, translations, virtual } from './sweep-devices
 import { descriptorBits, deviceInvalidations, queueEnds, queueNowhere, timeouts, types } from './sweep-queue.ts';
 import { events, faultFields, ring } from './sweep-faults.ts';
 import { allCommands, protectedRegions, registers } from './sweep-registers.ts';
+import { aside, limits } from './sweep-limits.ts';
 import { beyond, indices, large, lengths } from './sweep-places.ts';
-import { aside, bits, contexts, edges, entries, limits, manners1, ridPasid, rights } from './sweep-tables.ts';
+import { bits, contexts, edges, entries, manners1, ridPasid, rights } from './sweep-tables.ts';
 
 /** False: nothing of it fits this unit. */
 export type Sweep = (sw: Software, n: number) => boolean;
