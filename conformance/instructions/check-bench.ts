@@ -1,5 +1,5 @@
 // Measures what `vmmc check` does for single instructions: cases drawn, laid out, run and judged a second, and what each of the four costs.
-// Run with tsx: the target's name, then the number of cases. Processor time counts, of this process and of those that it started: the machine is shared.
+// Run it built: the target's name, then the number of cases; a round as long warms up. Processor time counts, of this process and of those that it started.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { cpuUsage, pid } from 'node:process';
@@ -22,6 +22,8 @@ const judge = createJudge(areas);
 
 interface Spent {
   cases: number;
+  /** Those that the target did not refuse. */
+  ran: number;
   draw: number;
   lay: number;
   run: number;
@@ -66,24 +68,30 @@ const block = async (spent: Spent, n: number): Promise<void> => {
     }
   });
   const played = async (judging: boolean): Promise<void> => {
-    for await (const _ of playBlock(target, suite, programs, judging ? judge : undefined)) if (judging) spent.cases++;
+    for await (const { played: of } of playBlock(target, suite, programs, judging ? judge : undefined)) {
+      if (!judging) continue;
+      spent.cases++;
+      const last = of.lines.at(-1);
+      if (last !== undefined && !('event' in last && 'saw' in last.event && last.event.saw === 'unsupported')) spent.ran++;
+    }
   };
   const before = children();
   spent.run += await seconds(() => played(false));
   spent.theirs += children() - before;
   spent.whole += await seconds(() => played(true));
 };
-const fresh = (): Spent => ({ cases: 0, draw: 0, lay: 0, run: 0, whole: 0, theirs: 0 });
+const fresh = (): Spent => ({ cases: 0, ran: 0, draw: 0, lay: 0, run: 0, whole: 0, theirs: 0 });
 const round = async (count: number): Promise<Spent> => {
   const spent = fresh();
   for (let n = 0; spent.cases < count; n++) await block(spent, n);
   return spent;
 };
 await round(Math.max(runs, 4 * blockOf(suite)));
-const { cases, draw, lay, run, whole, theirs } = await round(runs);
+const { cases, ran, draw, lay, run, whole, theirs } = await round(runs);
 await target.close();
+const thousands = (n: number): string => (n / (draw + whole) / 1e3).toFixed(1);
 const each = (s: number): string => `${((s / cases) * 1e6).toFixed(0)} µs`;
 console.log(
-  `${name}: ${(cases / (draw + whole) / 1e3).toFixed(1)} k judged cases/s of this process's time; a case: draw ${each(draw)}, lay out ${each(lay)}, run ${each(run - lay)}, judge ${each(whole - run)}; in the target's processes ${each(theirs)} (${cases} cases)`,
+  `${name}: ${thousands(cases)} k cases/s of this process's time, ${thousands(ran)} k of them not refused; a case: draw ${each(draw)}, lay out ${each(lay)}, run ${each(run - lay)}, judge ${each(whole - run)}; in the target's processes ${each(theirs)} (${cases} cases)`,
 );
 process.exit(0);

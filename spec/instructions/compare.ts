@@ -2,7 +2,7 @@
 // What a target does not show, and what the manual leaves undefined, is skipped.
 
 import type { Memory } from '../clause.ts';
-import { flag, gpr, hex, low, segments, statusFlags } from './bits.ts';
+import { bigOf, flag, gpr, hex, low, segments, statusFlags } from './bits.ts';
 import type { Difference, Ending, FrameWord, InstructionsGhost, Kind } from './ghost.ts';
 import { asForetold, generalAsForetold, segmentsAsForetold, systemAsForetold } from './same.ts';
 import type { CpuState, SeenSegment, SeenState, Segment, TableRegister } from './vocabulary.ts';
@@ -72,7 +72,7 @@ const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: Cp
   const delivered = e.frame !== undefined;
   const image = e.frame?.words.get('rflags')?.at;
   // Where the frame was seen, its image tells of the instruction, and the running flags of delivery alone.
-  const told = image !== undefined && memory.known(BigInt(image), e.frame?.size ?? 2);
+  const told = image !== undefined && memory.known(image, e.frame?.size ?? 2);
   for (const name of generalAsForetold(e.s, state) ? [] : gpr) {
     const saw = state[name];
     if (saw === undefined) continue;
@@ -146,7 +146,7 @@ const frameKind: Readonly<Record<FrameWord, Kind>> = {
 export const word = (memory: Memory, at: number, size: number): bigint | undefined => {
   if (!memory.known(at, size)) return undefined;
   const whole = size === 8 ? memory.u64(at) : size === 4 ? memory.u32(at) : memory.u16(at);
-  return whole === undefined ? undefined : BigInt(whole);
+  return typeof whole === 'number' ? bigOf(whole) : whole;
 };
 /** Where the handler's stack pointer is not where the frame is due, what stands there tells nothing of the words: whether a byte that was
  *  changed lies in the frame that was pushed elsewhere. */

@@ -55,9 +55,9 @@ const saved = (
     };
   const before = g.state as CpuState;
   const size = e?.frame?.size ?? (ia32e(before) ? 8 : protectedMode(before) ? 4 : 2);
-  let at = event.state.rsp === undefined ? undefined : Number(event.state.rsp + (size === 8 ? 0n : (event.state.ss?.base ?? 0n)));
-  const first = (e?.frame?.words.get('error') ?? e?.frame?.words.get('rip'))?.at;
-  if (first !== undefined) at = first;
+  const top = (): number | undefined =>
+    event.state.rsp === undefined ? undefined : Number(event.state.rsp + (size === 8 ? 0n : (event.state.ss?.base ?? 0n)));
+  const at = (e?.frame?.words.get('error') ?? e?.frame?.words.get('rip'))?.at ?? top();
   if (at === undefined || !Number.isSafeInteger(at)) return {};
   const pushes = e?.frame === undefined ? withError.has(event.stop ?? 0) && protectedMode(before) : e.frame.words.has('error');
   const error = pushes ? word(m.memory, at, size) : undefined;
