@@ -1,7 +1,7 @@
 // QEMU's own translator as a processor: our ROM in place of a BIOS, guest memory in a shared file, out through the debug-exit device.
 
 import { spawnSync } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Answer, MachineConfig, Target } from '../../../spec/units.ts';
 import { rom, romRoom } from '../../agents/image.ts';
@@ -28,12 +28,24 @@ export const probeTcg = ():
     : { available: true, detail: `qemu-system-x86_64 ${version}, TCG, -cpu max` };
 };
 
-/** What the shared memory says after the machine has ended. */
-export const readRan = (ram: Buffer, given: number, late: boolean, broke: string | undefined): Ran => {
-  const said = (at: number): number => ram.readUInt32LE(control + at);
-  if (said(controlAt.done) === 1) return { finished: given, results: ram.subarray(results), ended: 'shutdown' };
-  if (broke !== undefined) return { finished: said(controlAt.progress), results: ram.subarray(results), ended: { broke } };
-  return { finished: said(controlAt.progress), results: ram.subarray(results), ended: late ? 'hang' : 'shutdown' };
+/** What the shared memory says after the machine has ended. Of 64 MiB only the control block and the results are read. */
+const readRan = (file: string, given: number, late: boolean, broke: string | undefined): Ran => {
+  const fd = openSync(file, 'r');
+  try {
+    const read = (at: number, length: number): Buffer => {
+      const bytes = Buffer.alloc(length);
+      return bytes.subarray(0, readSync(fd, bytes, 0, length, at));
+    };
+    const said = read(control, controlSize);
+    if (said.length < controlSize) return { finished: 0, results: undefined, ended: { broke: broke ?? 'QEMU ended before it had memory' } };
+    const done = said.readUInt32LE(controlAt.done) === 1;
+    const end = done ? Math.min(Math.max(said.readUInt32LE(controlAt.resultsEnd), results), ramSize) : ramSize;
+    const found = { finished: done ? given : said.readUInt32LE(controlAt.progress), results: read(results, end - results) };
+    if (done) return { ...found, ended: 'shutdown' };
+    return { ...found, ended: broke !== undefined ? { broke } : late ? 'hang' : 'shutdown' };
+  } finally {
+    closeSync(fd);
+  }
 };
 
 /** Milliseconds of processor time without progress that are a hang: the watchdog ends each case within 0.4 ms of guest time, 27,000 instructions. */
@@ -101,7 +113,7 @@ const runnerOf = (binary: string, folder: string): Runner => ({
         ? `QEMU exited ${ended.code ?? 'by a signal'}: ${ended.stderr.trim().slice(-300)}`
         : undefined;
     if (!existsSync(at('ram'))) return { finished: 0, results: undefined, ended: { broke: died ?? 'QEMU ended before it had memory' } };
-    return readRan(readFileSync(at('ram')), cases.length, ended.late, died);
+    return readRan(at('ram'), cases.length, ended.late, died);
   },
 });
 
