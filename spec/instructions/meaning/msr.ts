@@ -89,6 +89,8 @@ const WRMSR: Meaning = (w) => {
   } else if (name === 'sysenterCs' || name === 'sfmask') {
     if (value >> 32n !== 0n) undecided(`the upper half of ${name}`);
     w.s[name] = value;
+    // Bits 31:16 of IA32_SYSENTER_CS are not used (Volume 4, Architectural MSRs): whether they are kept is open.
+    if (name === 'sysenterCs') leave(w, name, 0xffff0000n);
   } else w.s[name as 'star'] = value;
 };
 const extended: Meaning = (w) => {
