@@ -4,9 +4,11 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 import { afterAll, describe, expect, test, vi } from 'vitest';
+import { handedOver } from '../scripts/print.ts';
 import { main } from '../scripts/program.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -134,6 +136,17 @@ test.each([
   const { code, out } = await vmmc('show', `traces/${name}.jsonl`);
   expect(out).toMatch(words);
   expect(code).toBe(0);
+});
+
+test('the process ends when a slow reader has everything, and not before', async () => {
+  const taken: string[] = [];
+  const slow = new Writable({
+    highWaterMark: 1,
+    write: (chunk: Buffer, _encoding, done) => void setImmediate(() => (taken.push(chunk.toString()), done())),
+  });
+  for (const part of ['a', 'b', 'c']) slow.write(part);
+  await handedOver(slow);
+  expect(taken.join('')).toBe('abc');
 });
 
 describe('agree', () => {

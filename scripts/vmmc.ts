@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // vmmc: the command. Everything it understands is in program.ts.
 
+import { handedOver } from './print.ts';
 import { main } from './program.ts';
 
 // Whoever read us has gone: as a shell sees it, 128 + SIGPIPE.
@@ -9,5 +10,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(141);
 });
 const status = await main(process.argv.slice(2));
-// Adapters may leave worker threads behind them; what is owed to the user has been printed.
+// Adapters may leave worker threads behind them, so that the process has to be ended; a pipe may not have taken all that was printed.
+await Promise.all([handedOver(process.stdout), handedOver(process.stderr)]);
 process.exit(status);
