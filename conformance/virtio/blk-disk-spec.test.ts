@@ -2,6 +2,7 @@
 // No reference and no ring.
 
 import { describe, expect, test } from 'vitest';
+import type { Event } from '../../spec/vocabulary.ts';
 import { all, bench, filled, gpa, pattern, segment } from './blk-bench.ts';
 
 describe('the disk as a set', () => {
@@ -123,6 +124,21 @@ describe('the disk as a set', () => {
     m.complete(0, 0);
     m.read(3, filled(9));
     expect(m.findings).toEqual(['virtio.blk.out.data']);
+  });
+  test('is anything after a queue has moved under a live device, until it is written again', () => {
+    const enabled = { saw: 'virtq.enabled', queue: 0, size: 8, desc: gpa(0), avail: gpa(0x100), used: gpa(0x200), base: 0 } as const;
+    const read = (...events: readonly Event[]): readonly string[] => {
+      const b = bench(all);
+      b.feed(...events);
+      b.feed({ saw: 'scope.reset', scope: 'device:0' }, { saw: 'virtio.negotiated', features: all });
+      b.read(3, filled(9));
+      b.submit(0, 1, 3, filled(1));
+      b.complete(0, 0);
+      b.read(3, filled(9));
+      return b.findings;
+    };
+    expect(read(enabled, { saw: 'virtio.live', features: all })).toEqual(['virtio.blk.in.data', 'virtio.blk.out.data']);
+    expect(read(enabled, { saw: 'virtio.live', features: all }, enabled)).toEqual(['virtio.blk.out.data']);
   });
   test('the driver that rewrites a buffer in flight has no claim on its content', () => {
     const b = bench(all);

@@ -28,6 +28,7 @@ export const observed: readonly EventName[] = [
   'virtio.config.write',
   'virtio.negotiated',
   'virtio.live',
+  'virtq.enabled',
   'virtq.submitted',
   'virtq.malformed',
   'virtq.completed',
@@ -202,6 +203,11 @@ const resize = (g: BlkGhost, sectors: number): void => {
   if (changes && g.live && !g.raw) g.notice = 'owed';
 };
 
+/** Rings that move under a live device: what it finds there may be any request. The driver may not do this (VIRTIO 1.4, Device Initialization). */
+const move = (g: BlkGhost, queue: number): void => {
+  if (g.live) g.disk.wild.push({ done: Infinity, queue });
+};
+
 export const observe = (g: BlkGhost, m: Moment<BlkGhost>): readonly Event[] => {
   const e = m.event;
   g.tick++;
@@ -245,6 +251,9 @@ export const observe = (g: BlkGhost, m: Moment<BlkGhost>): readonly Event[] => {
       break;
     case 'virtq.submitted':
       submit(g, m as Moment<BlkGhost, EventOf<'virtq.submitted'>>);
+      break;
+    case 'virtq.enabled':
+      move(g, e.queue);
       break;
     case 'virtq.malformed':
       g.disk.wild.push({ done: Infinity, queue: e.queue });
