@@ -6,7 +6,7 @@ import type { Stimulus } from '../../../spec/vocabulary.ts';
 import { createJudge } from '../../judge.ts';
 import type { Program, Suite } from '../../program.ts';
 import { playBlock } from '../../run.ts';
-import { abreast, type Lane, ownTime, waited } from './lanes.ts';
+import { abreast, inTurn, type Lane, ownTime, waited } from './lanes.ts';
 
 const granted: Granted = { memory: { size: 4096, fill: 0, seen: 'unseen' }, level: 'queue', reset: 'device', offers: [] };
 const notify = (queue: number): Stimulus => ({ do: 'virtq.notify', queue });
@@ -87,6 +87,16 @@ describe('programs side by side', () => {
     ];
     expect(() => abreast(lanes, [course([notify(0)]), course([notify(3)], [notify(4)]), course([notify(9)])])).toThrow('of the lane');
     expect(log).toEqual(['a reset', 'b reset', 'b 3', 'b 4']);
+  });
+
+  it('may take one another’s turns, each machine resting while another works', () => {
+    const log: string[] = [];
+    const lanes = ['a', 'b'].map((name) => laneOf(name, log));
+    const rest = (lane: number): void => void log.push(`${lane} rests`);
+    expect(inTurn(lanes, [course([notify(2)]), course([notify(1)]), course([notify(0)])], rest)).toHaveLength(3);
+    expect(log).toEqual(['a reset', 'a 2', '0 rests', 'b reset', 'b 1', '1 rests', 'a reset', 'a 0', '0 rests']);
+    const refused = laneOf('no', log, [() => ({ unsupported: 'no' })]);
+    expect(inTurn([refused], [course(), course()], rest)).toEqual([{ unsupported: 'no' }, { unsupported: 'no' }]);
   });
 
   it('count a wait’s own time and not what others took', () => {

@@ -117,3 +117,20 @@ export function abreast(lanes: readonly Lane[], programs: readonly Course[]): re
   if (mistake !== undefined) throw mistake.error;
   return ran;
 }
+
+/** Runs the programs one after the other, each on the lane of its number. `rest`: the lane has done its program, and may prepare for its next one while
+ *  others work: for machines that keep a processor of their own busy, where two at work would only hinder each other. */
+export function inTurn(lanes: readonly Lane[], programs: readonly Course[], rest: (lane: number) => void): readonly Ran[] {
+  const ran: Ran[] = [];
+  for (const [number, course] of programs.entries()) {
+    const [last] = ran.slice(-1);
+    const lane = lanes[number % lanes.length];
+    if (lane === undefined) throw new Error('no lanes');
+    if (last !== undefined && 'unsupported' in last) ran.push(last);
+    else {
+      ran.push(waited(run(lane, course)));
+      rest(number % lanes.length);
+    }
+  }
+  return ran;
+}

@@ -4,7 +4,7 @@
 import type { Answer, Granted, Hello, MachineConfig, Target } from '../../../spec/units.ts';
 import type { VirtioMachine } from '../../../spec/virtio/vocabulary.ts';
 import type { Stimulus } from '../../../spec/vocabulary.ts';
-import { abreast, type Lane, waited } from '../host/lanes.ts';
+import { abreast, inTurn, type Lane, waited } from '../host/lanes.ts';
 import { wanted } from './arguments.ts';
 import { applyBatch } from './batch.ts';
 import { type Machine, startMachine } from './machine.ts';
@@ -142,10 +142,9 @@ function connect(model: Model, binary: string | undefined): Target {
     applyAll,
     sideBySide: (config, programs) => {
       alone = undefined;
-      return abreast(
-        Array.from({ length: lanesOf }, (_, number) => laneOf(number, config)),
-        programs,
-      );
+      const lanes = Array.from({ length: lanesOf }, (_, number) => laneOf(number, config));
+      const { vtd } = config;
+      return vtd === undefined ? abreast(lanes, programs) : inTurn(lanes, programs, (number) => remapping?.rest(number, config, vtd));
     },
     close: () => {
       for (const key of pool.keys()) drop(key);
