@@ -9,6 +9,7 @@ import { wanted } from './arguments.ts';
 import { applyBatch } from './batch.ts';
 import { type Machine, startMachine } from './machine.ts';
 import { type Model, microvm, q35 } from './models.ts';
+import { createPool, type Kind } from './pool.ts';
 import { find, type Probe, probe } from './probe.ts';
 import { vtdSide } from './vt-d/target.ts';
 import { startWatchdog } from './watchdog.ts';
@@ -18,8 +19,7 @@ const poolMax = 12;
 /** Programs side by side: while one QEMU is at work, we are at work for the other. */
 const lanesOf = 2;
 
-const noMachine = { broke: 'no machine: reset comes first' };
-/** Where no machine stands, for that reason. */
+/** Where there is no such machine, for that reason, or none was asked for. */
 const empty = (why: { readonly unsupported: string } | { readonly broke: string }): Lane => ({
   reset: function* () {
     yield;
@@ -30,7 +30,7 @@ const empty = (why: { readonly unsupported: string } | { readonly broke: string 
     return [why];
   },
 });
-const none = empty(noMachine);
+const none = empty({ broke: 'no machine: reset comes first' });
 
 function connect(model: Model, binary: string | undefined): Target {
   const found = find(model, binary);
@@ -39,22 +39,12 @@ function connect(model: Model, binary: string | undefined): Target {
   const remapping = model === q35 ? vtdSide(found.binary, watchdog) : undefined;
   const offers = [...new Set([...model.offers, ...(remapping?.offers ?? [])])];
   const hello: Hello = { protocol: 1, name: model.name, version: found.version, offers };
-  // In the order of use, the last used last.
-  const pool = new Map<string, Machine>();
+  const pool = createPool<Machine>(poolMax);
   // What was worked out for a machine before: most programs ask for the one that the last asked for.
   const plans = new WeakMap<MachineConfig, ReturnType<typeof wanted>>();
   // Machines whose function raw accesses may have spoilt.
-  const disturbed = new Set<string>();
+  const disturbed = new WeakSet<Machine>();
 
-  const drop = (key: string): void => {
-    pool.get(key)?.close();
-    pool.delete(key);
-    disturbed.delete(key);
-  };
-  const room = (): void => {
-    const [oldest] = pool.keys();
-    if (oldest !== undefined && pool.size >= poolMax) drop(oldest);
-  };
   /** Field by field: a spread costs more than the rest of a reset's bookkeeping. */
   const deviceOf = ({ device, blk }: VirtioMachine, { offer, queueSizeMax, device: { queues } }: Machine): VirtioMachine => ({
     device,
@@ -70,60 +60,25 @@ function connect(model: Model, binary: string | undefined): Target {
     offers: model.offers,
     ...(config.virtio === undefined ? {} : { virtio: deviceOf(config.virtio, machine) }),
   });
-  const laneOf = (number: number, config: MachineConfig): Lane => {
-    if (config.vtd !== undefined)
-      return remapping?.lane(number, config, config.vtd) ?? empty({ unsupported: `${model.name} with a remapping unit` });
-    let current: { readonly key: string; readonly machine: Machine } | undefined;
-    /** A dead machine, or one that is left in the middle of something. */
-    const forget = (key: string): void => {
-      drop(key);
-      current = undefined;
-    };
+  const kindOf = (config: MachineConfig): Kind<Machine> | { readonly unsupported: string } => {
+    const want = plans.get(config) ?? wanted(model, config, found.properties);
+    plans.set(config, want);
+    if ('unsupported' in want) return want;
     return {
-      reset: function* () {
-        current = undefined;
-        const want = plans.get(config) ?? wanted(model, config, found.properties);
-        plans.set(config, want);
-        if ('unsupported' in want) return want;
-        const key = `${number} ${want.key}`;
-        // One retry: a process that died since its last answer is replaced.
-        for (let tries = 0; tries < 2; tries++) {
-          let machine = pool.get(key);
-          if (machine === undefined) {
-            room();
-            const started = yield* startMachine(found.binary, model, want, watchdog);
-            if ('unsupported' in started) return started;
-            machine = started;
-          }
-          pool.delete(key);
-          pool.set(key, machine);
-          try {
-            if (yield* machine.reset(config.fill, disturbed.delete(key))) {
-              current = { key, machine };
-              return { granted: granted(config, machine) };
-            }
-          } catch (error) {
-            if (machine.running.ended() === undefined) throw error;
-          }
-          drop(key);
-        }
-        return { broke: 'the device does not reset' };
-      },
-      applyAll: function* (stimuli) {
-        if (current === undefined) return [noMachine];
-        if (stimuli.some((s) => s.do === 'pci.config.write' || s.do === 'pci.bar.write')) disturbed.add(current.key);
-        const { key, machine } = current;
-        try {
-          const answers = yield* applyBatch(machine, stimuli);
-          if (answers.some((a) => 'broke' in a)) forget(key);
-          return answers;
-        } catch (error) {
-          forget(key);
-          throw error;
-        }
+      key: want.key,
+      start: () => startMachine(found.binary, model, want, watchdog),
+      reset: (machine) => machine.reset(config.fill, disturbed.delete(machine)),
+      granted: (machine) => granted(config, machine),
+      applyAll: (machine, stimuli) => {
+        if (stimuli.some((s) => s.do === 'pci.config.write' || s.do === 'pci.bar.write')) disturbed.add(machine);
+        return applyBatch(machine, stimuli);
       },
     };
   };
+  const laneOf = (number: number, config: MachineConfig): Lane =>
+    config.vtd === undefined
+      ? pool.lane(number, () => kindOf(config))
+      : (remapping?.lane(number, config, config.vtd) ?? empty({ unsupported: `${model.name} with a remapping unit` }));
 
   /** The lane of the verbs that do one thing at a time. */
   let alone: { readonly lane: Lane; readonly number: number; readonly config: MachineConfig } | undefined;
@@ -147,7 +102,7 @@ function connect(model: Model, binary: string | undefined): Target {
       return vtd === undefined ? abreast(lanes, programs) : inTurn(lanes, programs, (number) => remapping?.rest(number, config, vtd));
     },
     close: () => {
-      for (const key of pool.keys()) drop(key);
+      pool.close();
       remapping?.close();
       watchdog.close();
     },

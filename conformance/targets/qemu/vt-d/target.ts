@@ -1,9 +1,10 @@
-// The remapping unit's side of the QEMU target: which machines there are, a small pool of them, and a fresh one after a death.
+// The remapping unit's side of the QEMU target: which machines there are, and what makes one as new.
 
 import { spawnSync } from 'node:child_process';
 import type { Capability, Granted, MachineConfig } from '../../../../spec/units.ts';
 import type { VtdMachine } from '../../../../spec/vt-d/vocabulary.ts';
 import type { Lane } from '../../host/lanes.ts';
+import { createPool } from '../pool.ts';
 import type { Watchdog } from '../watchdog.ts';
 import { applyVtd } from './apply.ts';
 import { startVtd, type VtdQemu, wantedVtd } from './machine.ts';
@@ -30,17 +31,12 @@ const propertiesOf = (binary: string): ReadonlySet<string> => {
 
 export const vtdSide = (binary: string, watchdog: Watchdog): VtdSide => {
   const properties = propertiesOf(binary);
-  // In the order of use, the last used last.
-  const pool = new Map<string, VtdQemu>();
+  const pool = createPool<VtdQemu>(poolMax);
   const plans = new WeakMap<MachineConfig, ReturnType<typeof wantedVtd>>();
   const planOf = (config: MachineConfig, vtd: VtdMachine): ReturnType<typeof wantedVtd> => {
     const plan = plans.get(config) ?? wantedVtd(config, vtd, properties);
     plans.set(config, plan);
     return plan;
-  };
-  const drop = (key: string): void => {
-    pool.get(key)?.close();
-    pool.delete(key);
   };
   const granted = (config: MachineConfig, vtd: VtdMachine): Granted => ({
     memory: { size: config.memory, fill: config.fill, seen: 'compared' },
@@ -51,72 +47,33 @@ export const vtdSide = (binary: string, watchdog: Watchdog): VtdSide => {
   });
   return {
     offers: properties.size === 0 ? [] : offered,
-    lane: (number, config, vtd) => {
-      let current: { readonly key: string; readonly machine: VtdQemu } | undefined;
-      /** A dead machine, or one that is left in the middle of something. */
-      const forget = (key: string): void => {
-        drop(key);
-        current = undefined;
-      };
-      return {
-        reset: function* () {
-          current = undefined;
-          if (properties.size === 0) return { unsupported: 'this QEMU has no intel-iommu' };
-          const want = planOf(config, vtd);
-          if ('unsupported' in want) return want;
-          const key = `${number} ${want.key}`;
-          // Retries: processes that died since their last answer are replaced.
-          for (let tries = 0; tries < 3; tries++) {
-            let machine = pool.get(key);
-            if (machine === undefined) {
-              const [oldest] = pool.keys();
-              if (oldest !== undefined && pool.size >= poolMax) drop(oldest);
-              const started = yield* startVtd(binary, want, watchdog);
-              if ('unsupported' in started) return started;
-              machine = started;
-            }
-            pool.delete(key);
-            pool.set(key, machine);
-            try {
-              if (yield* machine.restart()) {
-                machine.memory.refill(config.fill);
-                for (const piece of config.image ?? []) machine.memory.write(piece.at, piece.bytes);
-                current = { key, machine };
-                return { granted: granted(config, vtd) };
-              }
-            } catch (error) {
-              if (machine.running.ended() === undefined) throw error;
-            }
-            drop(key);
-          }
-          return { broke: 'the machine does not reset' };
-        },
-        applyAll: function* (stimuli) {
-          if (current === undefined) return [{ broke: 'no machine: reset comes first' }];
-          const { key, machine } = current;
-          try {
-            const answers = yield* applyVtd(machine, stimuli);
-            // A processor that hangs while the process lives is replaced too.
-            if (answers.some((a) => 'broke' in a)) forget(key);
-            return answers;
-          } catch (error) {
-            forget(key);
-            throw error;
-          }
-        },
-      };
-    },
+    lane: (number, config, vtd) =>
+      pool.lane(number, () => {
+        if (properties.size === 0) return { unsupported: 'this QEMU has no intel-iommu' };
+        const want = planOf(config, vtd);
+        if ('unsupported' in want) return want;
+        return {
+          key: want.key,
+          start: () => startVtd(binary, want, watchdog),
+          reset: function* (machine) {
+            if (!(yield* machine.restart())) return false;
+            machine.memory.refill(config.fill);
+            for (const piece of config.image ?? []) machine.memory.write(piece.at, piece.bytes);
+            return true;
+          },
+          granted: () => granted(config, vtd),
+          applyAll: applyVtd,
+        };
+      }),
     rest: (number, config, vtd) => {
       const want = planOf(config, vtd);
-      const machine = 'unsupported' in want ? undefined : pool.get(`${number} ${want.key}`);
+      const machine = 'unsupported' in want ? undefined : pool.get(number, want.key);
       try {
         machine?.begin();
       } catch (error) {
         if (machine?.running.ended() === undefined) throw error;
       }
     },
-    close: () => {
-      for (const key of pool.keys()) drop(key);
-    },
+    close: () => pool.close(),
   };
 };
