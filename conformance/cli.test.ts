@@ -87,6 +87,14 @@ describe('minimize', () => {
     expect(code).toBe(0);
     expect((await vmmc('replay', least, '--on', 'fault:VB-112')).code).toBe(1);
   });
+  test('says that what it made is minimal already', async () => {
+    const [least, again] = [join(folder, 'least.jsonl'), join(folder, 'again.jsonl')];
+    await vmmc('minimize', twice, '--on', 'fault:VB-112', '-o', least);
+    const stimuli = readFileSync(least, 'utf8').match(/^\{"do":/gm)?.length;
+    const { code, out } = await vmmc('minimize', least, '--on', 'fault:VB-112', '-o', again);
+    expect(out).toContain(`again.jsonl: minimal already: ${stimuli} stimuli\n`);
+    expect(code).toBe(0);
+  });
   test('says when the target does not break it, or the trace has nothing to shorten', async () => {
     expect(await vmmc('minimize', twice, '--on', 'ref')).toMatchObject({ code: 1, out: expect.stringContaining('ref breaks none of') });
     expect(await vmmc('minimize', served, '--on', 'ref')).toMatchObject({ code: 64, err: expect.stringContaining('calls nothing broken') });
@@ -114,7 +122,22 @@ describe('show', () => {
     const { code, out } = await vmmc('show', '--step', twice);
     expect(out).toMatch(/53 {3}← memory\.changed .*\n(.*✓.*\n)* *✗ virtio\.split\.used\.idx-bounded: expected/);
     expect(out).toContain('broken@53  virtio.split.used.id-outstanding');
+    expect(out).toContain('✗ virtio.split.used.id-outstanding (queue 0 head 3): expected');
     expect(code).toBe(0);
+  });
+  test('says what machine it is', async () => {
+    const { out } = await vmmc('show', twice);
+    expect(out).toMatch(
+      /^machine: 131072 bytes of memory .*, 64 sectors in blocks of 512, .*, 1 queue of at most 8, offers features 0x130006e44$/m,
+    );
+  });
+  test('tells alike objections of one event apart, by request', async () => {
+    const file = join(folder, 'alike.jsonl');
+    await vmmc('record', 'fault:VB-108', '--area', 'virtio.blk', '--runs', '30', '-o', file);
+    const { out } = await vmmc('show', '--step', file);
+    const wrong = out.split('\n').filter((line) => line.includes('✗ virtio.blk.in.data'));
+    expect(wrong.length).toBeGreaterThan(1);
+    expect(wrong.filter((line) => !/\(queue \d head \d+, IN of \d+ from sector \d+\)/.test(line))).toEqual([]);
   });
 });
 
@@ -190,6 +213,7 @@ test.each([
   ['check --runs x', '--runs x: must be a whole number'],
   ['check --report nosuch', 'no report is called nosuch'],
   ['check --for soon', '--for soon: write 60s'],
+  ['check --runs 5 --for 1s', '--runs and --for exclude each other'],
   ['check --nosuch', "unknown option '--nosuch'"],
   ['faults nosuch', 'no fault is seeded for nosuch'],
   ['clauses --area nosuch', 'no area is called nosuch'],

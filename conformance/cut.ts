@@ -2,6 +2,9 @@
 
 import type { Counterexample } from './report/result.ts';
 
+/** How many stimuli a reader is shown of it. */
+export const shownStimuli = (c: Pick<Counterexample, 'finding' | 'lines' | 'stimuli'>): number => cut(c).stimuli;
+
 export const cut = <C extends Pick<Counterexample, 'finding' | 'lines' | 'stimuli'>>(c: C): C => {
   let events = 0;
   let stimuli = 0;

@@ -14,6 +14,8 @@ export interface Finding {
   readonly expected: string;
   readonly saw: string;
   readonly kind: string;
+  /** Which queue, head or sector, as its area says; only where somebody listens to what the areas tell. */
+  readonly about?: string;
 }
 /** What one clause was seen doing over the programs judged so far. */
 export interface Tally {
@@ -198,7 +200,9 @@ export const createJudge = (areas: readonly Area<never>[], told?: (line: string)
     else if (breach) remember(tally, `whether ${breach.duty} was kept is unknown`);
     else {
       tally.broken++;
-      findings.push({ clause: asking.rule.id, at, scope, expected: judged.expected, saw: judged.saw, kind: judged.kind });
+      const about = told === undefined ? undefined : asking.room.area.about?.(m);
+      const { expected, saw, kind } = judged;
+      findings.push({ clause: asking.rule.id, at, scope, expected, saw, kind, ...(about === undefined ? {} : { about }) });
     }
   };
   const momentOf = (room: Room, event: Event, now: number): Moment<unknown> => {

@@ -3,9 +3,10 @@
 
 import type { Target } from '../spec/units.ts';
 import type { Area } from '../spec/clause.ts';
+import { shownStimuli } from './cut.ts';
 import { createJudge, type Finding } from './judge.ts';
 import type { Choice, Program, Suite } from './program.ts';
-import { type Line, play, playBlock } from './run.ts';
+import { type Line, type Played, play, playBlock } from './run.ts';
 
 export interface Minimal {
   readonly program: Program;
@@ -76,15 +77,20 @@ export const minimize = async (
   const spent = (): boolean => tries >= triesLimit || work >= workLimit;
   /** Programs that did not show it: the same ones come up again after each simplification. */
   const failed = new Set<string>();
+  /** No longer program is simpler, whatever its records say: a full batch of a larger queue is more to read. */
+  let most = Number.POSITIVE_INFINITY;
+  const shownBy = ({ findings, lines, stimuli }: Played): Shown | undefined => {
+    spend(stimuli);
+    const again = findings.find((f) => same(f, finding));
+    const shown = again === undefined ? undefined : { finding: again, lines, stimuli };
+    return shown === undefined || shownStimuli(shown) > most ? undefined : shown;
+  };
   const shows = async (choices: readonly Choice[]): Promise<Shown | undefined> => {
     const key = JSON.stringify(choices);
     if (failed.has(key)) return undefined;
-    const played = await play(target, suite, { ...program, choices }, judge);
-    spend(played.stimuli);
-    const again = played.findings.find((f) => same(f, finding));
-    if (again !== undefined) return { finding: again, lines: played.lines, stimuli: played.stimuli };
-    failed.add(key);
-    return undefined;
+    const shown = shownBy(await play(target, suite, { ...program, choices }, judge));
+    if (shown === undefined) failed.add(key);
+    return shown;
   };
   let repeated = await shows(program.choices);
   // An interrupt that came late or a race is no reason to give up at once.
@@ -93,16 +99,21 @@ export const minimize = async (
     repeated = await shows(program.choices);
   }
   if (repeated === undefined) return { program, ...first, shrinks: 0, partly: false, repeated: false };
-  let best = repeated;
+  // A target that answers otherwise each time may show it later the second time.
+  let best = shownStimuli(first) < shownStimuli(repeated) ? first : repeated;
+  most = shownStimuli(best);
   let choices = program.choices;
   let shrinks = 0;
+  const take = (shown: Shown, by: readonly Choice[]): void => {
+    best = shown;
+    most = shownStimuli(shown);
+    choices = by;
+    shrinks++;
+  };
   const attempt = async (fewer: readonly Choice[]): Promise<boolean> => {
     const shown = spent() ? undefined : await shows(fewer);
-    if (shown === undefined) return false;
-    best = shown;
-    choices = fewer;
-    shrinks++;
-    return true;
+    if (shown !== undefined) take(shown, fewer);
+    return shown !== undefined;
   };
   /** The first of them that still shows the finding. Asked all at once where the target has that: a start costs more than a program. */
   const attemptFirst = async (list: readonly (readonly Choice[])[]): Promise<boolean> => {
@@ -113,12 +124,9 @@ export const minimize = async (
     if (spent()) return false;
     const programs = list.slice(0, triesLimit - tries).map((fewer) => ({ ...program, choices: fewer }));
     for await (const { program: tried, played } of playBlock(target, suite, programs, judge)) {
-      spend(played.stimuli);
-      const again = played.findings.find((f) => same(f, finding));
-      if (again === undefined) continue;
-      best = { finding: again, lines: played.lines, stimuli: played.stimuli };
-      choices = tried.choices;
-      shrinks++;
+      const shown = shownBy(played);
+      if (shown === undefined) continue;
+      take(shown, tried.choices);
       return true;
     }
     return false;

@@ -92,6 +92,8 @@ export interface Area<G> {
   readonly among?: (ghost: G, event: Event) => readonly Clause<G>[] | undefined;
   /** What the event means here, one line for who reads a trace; undefined: nothing to tell. Judges nothing. */
   readonly tell?: (m: Moment<G>) => string | undefined;
+  /** What an objection to this event is about (which queue, head, sector), a phrase for who reads a trace; undefined: its scope says it all. Judges nothing. */
+  readonly about?: (m: Moment<G>) => string | undefined;
 }
 
 type ClauseOn<G, N extends EventName> = Omit<Clause<G>, 'on' | 'when' | 'holds' | 'scope'> & {

@@ -64,6 +64,8 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
       );
     }
   }
+  if (options.for !== undefined && options.runs !== undefined)
+    throw usage('--runs and --for exclude each other: a run ends by a count or by the clock; leave one of them out');
   const forMs = options.for === undefined ? undefined : duration(options.for);
   const runs = options.runs === undefined ? undefined : whole(options.runs, '--runs', 1);
   const target = await connect(name);

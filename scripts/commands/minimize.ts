@@ -6,7 +6,7 @@ import { areas, suites } from '../../conformance/areas.ts';
 import { connect } from '../../conformance/connect.ts';
 import { cut } from '../../conformance/cut.ts';
 import { createJudge } from '../../conformance/judge.ts';
-import { minimize } from '../../conformance/minimize.ts';
+import { type Minimal, minimize } from '../../conformance/minimize.ts';
 import type { Choice } from '../../conformance/program.ts';
 import { type Played, play } from '../../conformance/run.ts';
 import { signatureOf } from '../../conformance/signature.ts';
@@ -20,6 +20,7 @@ interface Told {
   readonly story: string;
   readonly machine: MachineConfig;
   readonly choices: readonly Choice[];
+  readonly stimuli: number;
   /** What the header is about comes first, then what else the footer calls broken. */
   readonly broken: readonly string[];
 }
@@ -28,6 +29,7 @@ const tellingOf = async (path: string): Promise<Told> => {
   let about: readonly string[] = [];
   let machine: MachineConfig | undefined;
   let broken: readonly string[] = [];
+  let stimuli = 0;
   const choices: Choice[] = [];
   for await (const entries of readTrace(path))
     for (const entry of entries) {
@@ -36,16 +38,31 @@ const tellingOf = async (path: string): Promise<Told> => {
         if (machine !== undefined) throw usage(`${path}: holds several programs; minimize takes the trace of one, as vmmc check saves it`);
         machine = entry.reset;
       } else if ('plan' in entry) choices.push(entry.plan);
+      else if ('event' in entry && 'do' in entry.event) stimuli++;
       else if ('end' in entry) broken = Object.keys(entry.verdicts).filter((c) => entry.verdicts[c]?.startsWith('broken'));
     }
   if (machine === undefined || choices.length === 0)
     throw usage(`${path}: has no plan to shorten; minimize takes traces that vmmc check or record wrote`);
   if (broken.length === 0) throw usage(`${path}: its footer calls nothing broken, so there is nothing to shorten`);
-  return { story, machine, choices, broken: [...about.filter((c) => broken.includes(c)), ...broken.filter((c) => !about.includes(c))] };
+  return {
+    story,
+    machine,
+    choices,
+    stimuli,
+    broken: [...about.filter((c) => broken.includes(c)), ...broken.filter((c) => !about.includes(c))],
+  };
+};
+
+/** What became of a trace of `of` stimuli. */
+const outcome = ({ stimuli, shrinks, partly, repeated }: Minimal, of: number): string => {
+  if (!repeated) return `${stimuli} stimuli of ${of}; not seen again when repeated, so that it was not shortened`;
+  const bound = partly ? ' (stopped by their bound)' : '';
+  if (shrinks === 0 && stimuli >= of) return `${partly ? 'no shorter one found' : 'minimal already'}: ${stimuli} stimuli${bound}`;
+  return `${stimuli} stimuli of ${of}, ${shrinks} shrink${shrinks === 1 ? '' : 's'}${bound}`;
 };
 
 export const minimizeCommand = async (trace: string, options: { readonly on: string; readonly output?: string }): Promise<number> => {
-  const { story, machine, choices, broken } = await tellingOf(trace);
+  const { story, machine, choices, stimuli, broken } = await tellingOf(trace);
   const target = await connect(options.on);
   try {
     for (const suite of suites) {
@@ -70,7 +87,7 @@ export const minimizeCommand = async (trace: string, options: { readonly on: str
         writer.close();
       }
       process.stdout.write(
-        `${path}: ${least.stimuli} stimuli of ${played.stimuli}, ${least.shrinks} shrinks${least.partly ? ' (stopped by their bound)' : ''}${least.repeated ? '' : '; not seen again when repeated'}\n` +
+        `${path}: ${outcome(least, stimuli)}\n` +
           `  signature: ${signature}\n  again: ${self()} replay ${word(path)} --on ${word(options.on)}\n`,
       );
       return 0;

@@ -2,10 +2,11 @@
 
 import pc from 'picocolors';
 import { areas } from '../../conformance/areas.ts';
-import { createJudge, nameOf, type Tally } from '../../conformance/judge.ts';
+import { createJudge, type Finding, nameOf, type Tally } from '../../conformance/judge.ts';
 import { judgeTrace } from '../../conformance/trace/judge.ts';
 import type { Entry } from '../../conformance/trace/read.ts';
 import { encodeLine } from '../../conformance/wire/events.ts';
+import type { Granted, MachineConfig } from '../../spec/units.ts';
 
 const longest = 64;
 /** `at 0x40 bytes 00ff…`: a field is its name and its value, in the order of the wire. */
@@ -30,11 +31,43 @@ const fieldsOf = (event: Parameters<typeof encodeLine>[0]): Fields => {
   const { do: _, saw: __, ...fields } = JSON.parse(encodeLine(event)) as Fields;
   return fields;
 };
-const shown = (entry: Entry, at: number, state: Fields | undefined): string => {
+const hex = (value: bigint): string => `0x${value.toString(16)}`;
+/** The machine, or what was granted of it: what a reader needs to judge a capacity, a length or a feature. */
+const machineOf = ({ virtio, vtd, cpu }: Pick<Granted | MachineConfig, 'virtio' | 'vtd' | 'cpu'>): string => {
+  const parts: string[] = [];
+  if (virtio !== undefined) {
+    const { sectors, blockSize, readOnly, serial, disk } = virtio.blk;
+    parts.push(
+      `${virtio.device}, ${sectors} sectors in blocks of ${blockSize}${readOnly ? ', read-only' : ''}, ${disk === 'pattern' ? 'pattern on it' : 'contents unknown'}, serial ${JSON.stringify(serial)}, ` +
+        `${virtio.queues} queue${virtio.queues === 1 ? '' : 's'} of at most ${virtio.queueSizeMax}, offers features ${hex(virtio.offer)}`,
+    );
+  }
+  if (vtd !== undefined)
+    parts.push(`remapping unit, CAP_REG ${hex(vtd.cap)}, ECAP_REG ${hex(vtd.ecap)}, host addresses of ${vtd.hostAddressWidth} bits`);
+  if (cpu !== undefined) parts.push(`processor in ${cpu.mode}, paging ${cpu.paging}`);
+  return parts.map((part) => `; ${part}`).join('');
+};
+/** Where the area names nothing, its scope does; there is one device. */
+const subjectOf = ({ about, scope }: Finding): string => {
+  const subject =
+    about ??
+    scope
+      .replace(/^(machine|device:0)\/?/, '')
+      .replaceAll('/', ' ')
+      .replaceAll(':', ' ');
+  return subject === '' ? '' : ` (${subject})`;
+};
+/** `asked`: the machine of the last reset. */
+const shown = (entry: Entry, at: number, state: Fields | undefined, asked: MachineConfig | undefined): string => {
   if ('header' in entry)
     return `${pc.bold(entry.header.story)}\n${entry.header.target.name} ${entry.header.target.version}; about ${entry.header.about.join(', ')}`;
-  if ('reset' in entry) return `machine: ${entry.reset.memory} bytes of memory filled with ${entry.reset.fill}, bus ${entry.reset.bus}`;
-  if ('granted' in entry) return `granted: ${entry.granted.level}, ${entry.granted.offers.join(' ')}`;
+  if ('reset' in entry)
+    return `machine: ${entry.reset.memory} bytes of memory filled with ${entry.reset.fill}, bus ${entry.reset.bus}${machineOf(entry.reset)}`;
+  if ('granted' in entry) {
+    const machine = machineOf(entry.granted);
+    const otherwise = asked === undefined || machine !== machineOf(asked) ? machine : '';
+    return `granted: ${entry.granted.level}, ${entry.granted.offers.join(' ')}${otherwise}`;
+  }
   if ('plan' in entry) return pc.dim(`  plan ${words(entry.plan)}`);
   if ('end' in entry)
     return `verdicts:\n${Object.entries(entry.verdicts)
@@ -58,8 +91,10 @@ export const showCommand = async (trace: string, options: { readonly step?: bool
   const before = new Map<string, Tally>();
   /** As the last event that told one left the processor. */
   let state: Fields | undefined;
+  let asked: MachineConfig | undefined;
   const j = await judgeTrace(trace, judge, (entry, findings, at) => {
-    process.stdout.write(`${shown(entry, at, state)}\n`);
+    if ('reset' in entry) asked = entry.reset;
+    process.stdout.write(`${shown(entry, at, state, asked)}\n`);
     if ('event' in entry && (nameOf(entry.event) === 'cpu.run' || nameOf(entry.event) === 'cpu.stopped'))
       state = { ...state, ...(fieldsOf(entry.event)['state'] as Fields | undefined) };
     for (const line of told.splice(0)) process.stdout.write(pc.magenta(`          ${line}\n`));
@@ -70,7 +105,8 @@ export const showCommand = async (trace: string, options: { readonly step?: bool
       before.set(t.id, { ...t });
       if (line !== undefined) process.stdout.write(`${line}\n`);
     }
-    for (const f of findings) process.stdout.write(pc.red(`          ✗ ${f.clause}: expected ${f.expected}; saw ${f.saw}\n`));
+    for (const f of findings)
+      process.stdout.write(pc.red(`          ✗ ${f.clause}${subjectOf(f)}: expected ${f.expected}; saw ${f.saw}\n`));
   });
   if (j.truncated !== undefined) process.stdout.write(`${j.truncated}\n`);
   return j.truncated === undefined ? 0 : 2;

@@ -10,7 +10,7 @@ import { initial } from './ghost.ts';
 import { initializationClauses } from './initialization.ts';
 import { observe, observed } from './observe.ts';
 import { operationClauses } from './operation.ts';
-import { tell } from './tell.ts';
+import { about, tell } from './tell.ts';
 import { usedClauses } from './used.ts';
 
 export type { BlkGhost } from './ghost.ts';
@@ -23,4 +23,5 @@ export const blk: Area<BlkGhost> = {
   clauses: [...initializationClauses, ...configurationClauses, ...operationClauses, ...dataClauses, ...usedClauses],
   duties,
   tell,
+  about,
 };

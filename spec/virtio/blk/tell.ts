@@ -5,7 +5,7 @@ import type { Moment } from '../../clause.ts';
 import type { EventOf } from '../../vocabulary.ts';
 import type { Segment } from '../vocabulary.ts';
 import { requestOf } from './driver.ts';
-import type { BlkGhost } from './ghost.ts';
+import { type BlkGhost, keyOf } from './ghost.ts';
 import { statusName, T } from './layout.ts';
 import type { Range, Request } from './request.ts';
 
@@ -22,13 +22,17 @@ const data = (r: Request): string => {
   if (r.readable.length > 0) return `, ${r.readableLength} bytes to the device (${pieces(r.readable)})`;
   return r.writable.length > 0 ? `, ${r.writableLength} bytes to the driver (${pieces(r.writable)})` : '';
 };
+const typed = (r: Request): string =>
+  r.type === undefined ? 'a request of unknown type' : (names.get(r.type) ?? `a request of type ${r.type}`);
+const described = (r: Request): string => {
+  const ranges = (r.ranges ?? []).slice(0, listed).map(range).join('; ');
+  return `${typed(r)}${ranges === '' ? '' : ` of ${ranges}`}`;
+};
 const submitted = (m: Moment<BlkGhost, EventOf<'virtq.submitted'>>): string => {
   const r = requestOf(m);
   const { chain } = m.event;
-  const type = r.type === undefined ? 'a request of unknown type' : (names.get(r.type) ?? `a request of type ${r.type}`);
-  const ranges = (r.ranges ?? []).slice(0, listed).map(range).join('; ');
   const form = `${chain.entries} descriptors${chain.mixed ? ', direct then indirect' : chain.indirect ? ', indirect' : ''}`;
-  return `queue ${chain.queue} head ${chain.head} is available: ${type}${ranges === '' ? '' : ` of ${ranges}`}${data(r)}, ${
+  return `queue ${chain.queue} head ${chain.head} is available: ${described(r)}${data(r)}, ${
     r.statusAt === undefined ? 'no status byte' : `status at ${hex(r.statusAt)}`
   }; ${form}`;
 };
@@ -53,4 +57,13 @@ export const tell = (m: Moment<BlkGhost>): string | undefined => {
     default:
       return undefined;
   }
+};
+
+/** Which request it is: `queue 0 head 2, IN of 1 from sector 7`. */
+export const about = (m: Moment<BlkGhost>): string | undefined => {
+  const { event } = m;
+  if (!('saw' in event) || event.saw !== 'virtq.completed') return undefined;
+  const { chain } = event;
+  const flight = m.before.flights.get(keyOf(chain));
+  return `queue ${chain.queue} head ${chain.head}${flight === undefined ? '' : `, ${described(flight.request)}`}`;
 };

@@ -1,13 +1,20 @@
 // The area virtio.split: split virtqueues.
 // VIRTIO 1.4, Split Virtqueues.
 
-import type { Area } from '../../clause.ts';
+import type { Area, Moment } from '../../clause.ts';
 import { splitDuties } from './driver.ts';
 import { initialSplit, type SplitGhost } from './ghost.ts';
 import { memoryClauses } from './memory.ts';
 import { notificationClauses } from './notification.ts';
 import { observeSplit } from './observe.ts';
 import { usedClauses } from './used.ts';
+
+/** Which chain it is. */
+const about = ({ event }: Moment<SplitGhost>): string | undefined => {
+  if (!('saw' in event)) return undefined;
+  if (event.saw === 'virtq.completed') return `queue ${event.chain.queue} head ${event.chain.head}`;
+  return event.saw === 'virtq.used.stray' ? `queue ${event.queue} head ${event.head}` : undefined;
+};
 
 export const split: Area<SplitGhost> = {
   id: 'virtio.split',
@@ -33,4 +40,5 @@ export const split: Area<SplitGhost> = {
   ],
   clauses: [...usedClauses, ...memoryClauses, ...notificationClauses],
   duties: splitDuties,
+  about,
 };
