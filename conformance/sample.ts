@@ -10,7 +10,7 @@ export const blockOf = (suite: Suite): number => suite.block ?? 32;
 
 /** Block number `block` of the suite under this seed, on a machine. Ids and numbers are mixed so that neighbours have nothing in common. */
 export const programsOf = (suite: Suite, machine: MachineConfig, seed: number, block: number): readonly Program[] => {
-  const from = suite.choicesOf?.(block) ?? suite.choices;
+  const from = suite.choicesOf?.(block, machine) ?? suite.choices;
   const draws: readonly (readonly Choice[])[] = fc.sample(from, { seed: mix(seed, block, suite.id), numRuns: blockOf(suite) });
   return draws.map((choices) => ({ suite: suite.id, machine, choices }));
 };

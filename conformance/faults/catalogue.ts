@@ -4,6 +4,7 @@ import type { Fault } from './fault.ts';
 import { instructionDebugFaults } from './instructions-debug.ts';
 import { instructionDeliveryFaults } from './instructions-delivery.ts';
 import { instructionFarFaults } from './instructions-far.ts';
+import { instructionTaskFaults } from './instructions-tasks.ts';
 import { instructionPagingFaults } from './instructions-paging.ts';
 import { instructionPrivilegeFaults } from './instructions-privilege.ts';
 import { instructionResultFaults } from './instructions-results.ts';
@@ -50,6 +51,7 @@ export const faults: readonly Fault[] = [
   ...instructionDeliveryFaults,
   ...instructionDebugFaults,
   ...instructionFarFaults,
+  ...instructionTaskFaults,
   ...instructionPagingFaults,
   ...instructionPrivilegeFaults,
   ...instructionSegmentsFaults,

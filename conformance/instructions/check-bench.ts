@@ -8,7 +8,7 @@ import { areas } from '../areas.ts';
 import { connect } from '../connect.ts';
 import { createJudge } from '../judge.ts';
 import type { Program, Suite } from '../program.ts';
-import { playBlock } from '../run.ts';
+import { type Block, playBlock, runBlocks } from '../run.ts';
 import { blockOf, programsOf } from '../sample.ts';
 import { instructionsSuite } from './suite.ts';
 
@@ -54,26 +54,39 @@ const seconds = async (body: () => unknown): Promise<number> => {
   const { user, system } = cpuUsage(before);
   return (user + system) / 1e6;
 };
-/** A block drawn, laid out alone, played unjudged, played judged: the differences are what the stages cost. */
-const block = async (spent: Spent, n: number): Promise<void> => {
+/** As many blocks of a machine as `check` gives the target at once. */
+const many = target.atOnce === undefined ? 1 : Math.ceil(target.atOnce / blockOf(suite));
+/** Blocks drawn, laid out alone, played unjudged, played judged: the differences are what the stages cost. */
+const blocks = async (spent: Spent, n: number): Promise<void> => {
   const machine = machines[n % machines.length] as MachineConfig;
-  let programs: readonly Program[] = [];
-  spent.draw += await seconds(() => (programs = programsOf(suite, machine, 1, n)));
+  let drawn: (readonly Program[])[] = [];
+  spent.draw += await seconds(
+    () => (drawn = Array.from({ length: many }, (_, k) => programsOf(suite, machine, 1, n + k * machines.length))),
+  );
   const granting = await target.reset(machine);
   if (!('granted' in granting)) throw new Error('a machine that was granted is refused');
   spent.lay += await seconds(() => {
-    for (const p of programs) {
+    for (const p of drawn.flat()) {
       const player = suite.play(p.choices, granting.granted, machine);
       while (player.next([]).done !== true);
     }
   });
   const played = async (judging: boolean): Promise<void> => {
-    for await (const { played: of } of playBlock(target, suite, programs, judging ? judge : undefined)) {
-      if (!judging) continue;
-      spent.cases++;
-      const last = of.lines.at(-1);
-      if (last !== undefined && !('event' in last && 'saw' in last.event && last.event.saw === 'unsupported')) spent.ran++;
-    }
+    const ran = many === 1 ? undefined : await runBlocks(target, suite, machine, drawn);
+    if (ran !== undefined && !Array.isArray(ran)) throw new Error('a machine that was granted is refused');
+    for (const [k, programs] of drawn.entries())
+      for await (const { played: of } of playBlock(
+        target,
+        suite,
+        programs,
+        judging ? judge : undefined,
+        (ran as readonly Block[] | undefined)?.[k],
+      )) {
+        if (!judging) continue;
+        spent.cases++;
+        const last = of.lines.at(-1);
+        if (last !== undefined && !('event' in last && 'saw' in last.event && last.event.saw === 'unsupported')) spent.ran++;
+      }
   };
   const before = children();
   spent.run += await seconds(() => played(false));
@@ -83,10 +96,10 @@ const block = async (spent: Spent, n: number): Promise<void> => {
 const fresh = (): Spent => ({ cases: 0, ran: 0, draw: 0, lay: 0, run: 0, whole: 0, theirs: 0 });
 const round = async (count: number): Promise<Spent> => {
   const spent = fresh();
-  for (let n = 0; spent.cases < count; n++) await block(spent, n);
+  for (let n = 0; spent.cases < count; n++) await blocks(spent, n);
   return spent;
 };
-await round(Math.max(runs, 4 * blockOf(suite)));
+await round(runs);
 const { cases, ran, draw, lay, run, whole, theirs } = await round(runs);
 await target.close();
 const thousands = (n: number): string => (n / (draw + whole) / 1e3).toFixed(1);

@@ -3,10 +3,10 @@
 
 import type { Arbitrary } from 'fast-check';
 import fc from 'fast-check';
-import { forms } from '../../spec/instructions/index.ts';
+import { drawn, forms } from '../../spec/instructions/index.ts';
 import type { Choice } from '../program.ts';
 import { loadable, oddSelectors, operands, places } from './edges.ts';
-import { focused, focusedLate, focusedLater } from './focus.ts';
+import { focused, focusedLate, focusedLater, focusedLast } from './focus.ts';
 
 /** One edit: `kind` names it, the numbers say which and how. */
 export interface Tweak {
@@ -51,7 +51,11 @@ type LateKind =
   | 'upper-half'
   | 'lme'
   | 'gate-target'
-  | 'null-stack';
+  | 'null-stack'
+  | 'new-task'
+  | 'odd-task'
+  | 'own-task'
+  | 'task-gate';
 export type TweakKind = (typeof tweakKinds)[number] | LateKind;
 
 export interface Case extends Choice {
@@ -89,7 +93,7 @@ const often = (count: number, zero: number): Arbitrary<number> =>
 
 /** Forms whose behaviour depends on privilege, mode or tables come twice: there is more to them. */
 const simple: ReadonlySet<string> = new Set(['alu', 'shift', 'multiply', 'bit', 'move', 'branch']);
-const weighted: readonly number[] = forms.flatMap((f, i) => (simple.has(f.topic) ? [i] : [i, i, i]));
+const weighted: readonly number[] = forms.slice(0, drawn).flatMap((f, i) => (simple.has(f.topic) ? [i] : [i, i, i]));
 
 const tweak: Arbitrary<Tweak> = fc.record({ kind: fc.constantFrom(...tweakKinds), a: index(64), b: index(16) }, { noNullPrototype: true });
 export const selectorCount: number = loadable.length + oddSelectors.length;
@@ -124,5 +128,7 @@ const only = (c: Arbitrary<Case>): Arbitrary<readonly Case[]> => fc.array(c, { m
 export const oneCase: Arbitrary<readonly Case[]> = only(caseOf);
 /** The same, of the late recipes alone. */
 export const oneLateCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedLate(fields)));
+/** The same, of the last ones. */
+export const oneLastCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedLast(fields)));
 /** The same, of the later ones. */
 export const oneLaterCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedLater(fields)));

@@ -6,6 +6,7 @@ import { type Fields, over } from './recipe.ts';
 import { executionRecipes } from './recipes-execution.ts';
 import { lateRecipes } from './recipes-late.ts';
 import { laterRecipes } from './recipes-later.ts';
+import { taskRecipes } from './recipes-tasks.ts';
 import { transferRecipes } from './recipes-transfers.ts';
 
 type Weighted = readonly { readonly weight: number; readonly arbitrary: Arbitrary<Case> }[];
@@ -15,3 +16,5 @@ export const focused = (fields: Fields): Weighted => over([...executionRecipes, 
 export const focusedLate = (fields: Fields): Weighted => over(lateRecipes, fields);
 /** Drawn by themselves after those, so that they stay as they are. */
 export const focusedLater = (fields: Fields): Weighted => over(laterRecipes, fields);
+/** Drawn by themselves after those. */
+export const focusedLast = (fields: Fields): Weighted => over(taskRecipes, fields);

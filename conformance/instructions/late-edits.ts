@@ -4,6 +4,7 @@
 import type { Tweak, TweakKind } from './choice.ts';
 import { byteAt, type Desk, put, putWord } from './desk.ts';
 import * as at from './layout.ts';
+import { taskState } from './task-edits.ts';
 
 const pick = <T>(list: readonly T[], i: number): T => list[i % list.length] as T;
 
@@ -96,7 +97,7 @@ export const lateState = (d: Desk, kind: TweakKind, a: number, b: number): void 
       if ((s.cr0 & (1n << 31n)) === 0n && d.mode !== 'real') s.efer |= 0x100n;
       return;
     default:
-      return;
+      taskState(d, kind, a, b);
   }
 };
 /** Applied after operands are laid out. */

@@ -3,7 +3,7 @@
 
 import type { Arbitrary } from 'fast-check';
 import fc from 'fast-check';
-import { type Form, forms } from '../../spec/instructions/index.ts';
+import { drawn, type Form, forms } from '../../spec/instructions/index.ts';
 import type { Case, Tweak, TweakKind } from './choice.ts';
 import { loadable, oddSelectors, places } from './edges.ts';
 import type { SelectorName } from './layout.ts';
@@ -27,7 +27,7 @@ export const indexOf = (name: SelectorName): number => loadable.indexOf(name);
 export const named = (...names: readonly SelectorName[]): Arbitrary<number> => within(...names.map((n) => 1 + indexOf(n)));
 export const anySelector: Arbitrary<number> = below(1 + loadable.length + oddSelectors.length);
 export const at = (...kinds: readonly string[]): Arbitrary<number> => within(...kinds.map((k) => places.findIndex((p) => p.kind === k)));
-export const topics = (...list: readonly Form['topic'][]): readonly Form[] => forms.filter((f) => list.includes(f.topic));
+export const topics = (...list: readonly Form['topic'][]): readonly Form[] => forms.slice(0, drawn).filter((f) => list.includes(f.topic));
 export const called = (...list: readonly string[]): readonly Form[] => forms.filter((f) => list.includes(f.mnemonic));
 export const onMemory: readonly Form[] = forms.filter(
   (f) => f.mod !== 'register' && f.operands.some((o) => (o.at === 'E' || o.at === 'M') && o.width !== 'n') && f.topic !== 'far',

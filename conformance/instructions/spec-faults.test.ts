@@ -189,8 +189,8 @@ const debugRows: readonly {
     event: (b) => ({ rip: b.rip, rflags: b.rflags | 0x10000n, after: { dr6: b.dr6 | 0x2000n, dr7: b.dr7 & ~0x2000n } }),
   },
 ];
-/** Rules that are told elsewhere: traps and interrupts, and delivery that ends in #DF. */
-const elsewhere = new Set(['step.trap', 'interrupt.taken', 'deliver.stack']);
+/** Rules that are told elsewhere: traps and interrupts, delivery that ends in #DF, and faults of a new task. */
+const elsewhere = new Set(['step.trap', 'interrupt.taken', 'deliver.stack', 'task.segments']);
 
 describe('rules that demand a fault', () => {
   test.each(rows.map((r) => ({ rule: r[0], row: r })))('$rule', ({ row }) => {

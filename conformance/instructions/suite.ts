@@ -4,7 +4,7 @@ import { type Form, forms } from '../../spec/instructions/index.ts';
 import type { CpuFeature, CpuMachine } from '../../spec/instructions/vocabulary.ts';
 import type { Granted, MachineConfig } from '../../spec/units.ts';
 import type { Player, Suite } from '../program.ts';
-import { type Case, oneCase, oneLateCase, oneLaterCase, type Tweak } from './choice.ts';
+import { type Case, oneCase, oneLastCase, oneLateCase, oneLaterCase, type Tweak } from './choice.ts';
 import { type Desk, deskOf, put, stimuliOf } from './desk.ts';
 import { latePlaces, places } from './edges.ts';
 import { encode } from './encode.ts';
@@ -102,14 +102,20 @@ const shape = (c: Case, machine: MachineConfig): string => {
   return words.join(' ');
 };
 
-/** After so many blocks come two of late recipes for each machine, and one of those that came later still; then it begins anew. */
+/** After so many blocks come two of late recipes for each machine, one of those that came later still, and one of the last; then it begins anew. */
 const blockSize = 512;
 const plainBlocks = 47;
 const lateBlocks = 2 * machines.length;
-const rounds = plainBlocks + lateBlocks + machines.length;
-const choicesOf = (block: number): typeof oneCase => {
+const laterBlocks = machines.length;
+const rounds = plainBlocks + lateBlocks + laterBlocks + machines.length;
+const choicesOf = (block: number, machine: MachineConfig): typeof oneCase => {
   const n = block % rounds;
-  return n < plainBlocks ? oneCase : n < plainBlocks + lateBlocks ? oneLateCase : oneLaterCase;
+  if (n < plainBlocks) return oneCase;
+  if (n < plainBlocks + lateBlocks) return oneLateCase;
+  // The last ones are about tasks, which not every mode has.
+  const mode = machine.cpu?.mode;
+  const tasks = mode === 'prot32' || mode === 'prot16' || mode === 'v86';
+  return n < plainBlocks + lateBlocks + laterBlocks || !tasks ? oneLaterCase : oneLastCase;
 };
 
 export const instructionsSuite: Suite<Case> = {

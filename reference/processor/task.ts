@@ -114,8 +114,9 @@ export const switchTask = (c: Cpu, selector: number, how: How, event?: TaskEvent
   c.ipLo = ip;
   c.ipHi = 0;
   load(c, selectors, ldt, event?.ext ?? 0);
-  if (ip >>> 0 > c.seg[CS].limit) gp();
+  // SDM volume 2, INT n (Operation, TASK-GATE): the error code, then the instruction pointer.
   if (event !== undefined && event.error >= 0) push(c, event.error, 0, l.word === 4 ? 32 : 16);
+  if (ip >>> 0 > c.seg[CS].limit) gp(event?.ext ?? 0);
   if (debugs) c.debug |= DR6_BT;
   c.moved = false;
   c.attention = 1;

@@ -152,7 +152,7 @@ export const readTable = (w: Work, linear: bigint, size: number): bigint => {
   return (at % 4096) + size <= 4096 ? physical(w, at, size) : load(w, place(w, linear, size, implicitRead), size);
 };
 const implicitRead: Access = { write: false, implicit: true };
-export const writeTable = (w: Work, linear: bigint, size: number, value: bigint, mark?: 'descriptor'): void => {
+export const writeTable = (w: Work, linear: bigint, size: number, value: bigint, mark?: 'descriptor' | 'task'): void => {
   const places = place(w, linear, size, { write: true, implicit: true });
   if (mark !== undefined) surround(w, places[0] as number);
   save(w, places, size, value);

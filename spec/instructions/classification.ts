@@ -99,7 +99,7 @@ export const exists = (form: Form, mode: CpuMode): boolean =>
   form.topic !== 'undefined' &&
   (form.modes === 'all' ||
     (form.modes === 'not64' ? mode !== 'long64' : form.modes === 'only64' ? mode === 'long64' : mode !== 'real' && mode !== 'v86')) &&
-  !(form.mnemonic === 'ARPL' && mode === 'long64');
+  !((form.mnemonic === 'ARPL' || form.mnemonic === 'SALC') && mode === 'long64');
 
 /** The declared class. In real-address mode there is one level: nothing traps for want of privilege. Undefined: the mode has no such form. */
 export const classOf = (form: Form, setting: Setting): Class | undefined => {

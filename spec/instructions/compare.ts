@@ -70,6 +70,7 @@ const compareFlags = (g: InstructionsGhost, e: Ending, saw: bigint, rest: Kind, 
 
 const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: CpuState, memory: Memory, add: Add): void => {
   const delivered = e.frame !== undefined;
+  const task = e.frame?.task === true;
   const image = e.frame?.words.get('rflags')?.at;
   // Where the frame was seen, its image tells of the instruction, and the running flags of delivery alone.
   const told = image !== undefined && memory.known(image, e.frame?.size ?? 2);
@@ -80,25 +81,27 @@ const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: Cp
     if (expected === saw) continue;
     if (((expected ^ saw) & ~(e.open.get(name) ?? 0n)) === 0n) continue;
     const changed = e.completed[name] !== before[name];
-    add(name === 'rsp' && delivered ? 'handler' : changed ? 'result' : 'kept', name, expected, saw);
+    if (task && expected !== e.completed[name]) add('task', name, expected, saw);
+    else add(name === 'rsp' && delivered ? 'handler' : changed ? 'result' : 'kept', name, expected, saw);
   }
-  if (state.rip !== undefined && state.rip !== e.s.rip && !e.open.has('rip')) add(delivered ? 'handler' : 'rip', 'rip', e.s.rip, state.rip);
+  if (state.rip !== undefined && state.rip !== e.s.rip && !e.open.has('rip'))
+    add(task ? 'task' : delivered ? 'handler' : 'rip', 'rip', e.s.rip, state.rip);
   if (state.rflags !== undefined) {
     const mask = g.system ? 0x3fffff & ~(delivered ? 0 : flag.RF) : statusFlags | flag.DF;
     if (!told) compareFlags(g, e, state.rflags, delivered ? 'handler' : 'flags.kept', e.s.rflags, mask, add);
     else {
       const bits = (low(state.rflags) ^ low(e.s.rflags)) & mask & ~low(e.open.get('rflags') ?? 0n);
-      if (bits !== 0) add('handler', 'rflags', low(e.s.rflags) & mask, low(state.rflags) & mask, bits);
+      if (bits !== 0) add(task ? 'task' : 'handler', 'rflags', low(e.s.rflags) & mask, low(state.rflags) & mask, bits);
     }
   }
   if (!g.system) return;
   for (const name of segmentsAsForetold(e.s, state) ? [] : segments) {
     const saw = state[name];
     if (saw === undefined) continue;
-    if (e.open.get(`${name}.null`) === BigInt(saw.selector)) continue;
+    if (e.open.get(`${name}.null`) === BigInt(saw.selector) || e.open.has(`${name}.selector`)) continue;
     const expected = e.s[name];
     const delivery = !sameSegment(expected, e.completed[name]);
-    const kind: Kind = delivery ? 'handler' : sameSegment(expected, before[name]) ? 'segment.kept' : 'segment';
+    const kind: Kind = delivery ? (task ? 'task' : 'handler') : sameSegment(expected, before[name]) ? 'segment.kept' : 'segment';
     segmentDiffers(e, name, expected, saw, add, kind);
   }
 };
@@ -112,14 +115,17 @@ const systemFields = (e: Ending, state: SeenState, before: CpuState, add: Add): 
     const saw = state[name];
     if (saw === undefined || saw === e.s[name]) continue;
     if (((e.s[name] ^ saw) & ~(e.open.get(name) ?? 0n)) === 0n) continue;
-    add(e.s[name] === before[name] ? 'system.kept' : 'system', name, e.s[name], saw);
+    if (e.frame?.task === true && e.s[name] !== e.completed[name]) add('task', name, e.s[name], saw);
+    else add(e.s[name] === before[name] ? 'system.kept' : 'system', name, e.s[name], saw);
   }
 };
 const systemRegisters = (e: Ending, state: SeenState, before: CpuState, add: Add): void => {
   if (!systemAsForetold(e.s, state)) systemFields(e, state, before, add);
   for (const name of asForetold(e.s.ldtr, state.ldtr) && asForetold(e.s.tr, state.tr) ? [] : (['ldtr', 'tr'] as const)) {
     const saw = state[name];
-    if (saw !== undefined) segmentDiffers(e, name, e.s[name], saw, add, sameSegment(e.s[name], before[name]) ? 'system.kept' : 'system');
+    if (saw === undefined) continue;
+    const switched = e.frame?.task === true && !sameSegment(e.s[name], e.completed[name]);
+    segmentDiffers(e, name, e.s[name], saw, add, switched ? 'task' : sameSegment(e.s[name], before[name]) ? 'system.kept' : 'system');
   }
   tableDiffers('gdtr', e.s.gdtr, state.gdtr, before.gdtr, add);
   tableDiffers('idtr', e.s.idtr, state.idtr, before.idtr, add);
@@ -151,7 +157,7 @@ export const word = (memory: Memory, at: number, size: number): bigint | undefin
 /** Where the handler's stack pointer is not where the frame is due, what stands there tells nothing of the words: whether a byte that was
  *  changed lies in the frame that was pushed elsewhere. */
 const elsewhere = (e: Ending, state: SeenState): ((d: Difference) => boolean) | undefined => {
-  if (e.frame === undefined || state.rsp === undefined || state.rsp === e.s.rsp) return undefined;
+  if (e.frame === undefined || e.frame.task === true || state.rsp === undefined || state.rsp === e.s.rsp) return undefined;
   const start = Number(state.rsp + (e.frame.size === 8 ? 0n : (state.ss?.base ?? 0n)));
   const end = start + 4 * (e.frame.words.size + 1) + 4 * e.frame.size;
   return ({ what }) => what.startsWith('byte ') && parseInt(what.slice(5), 16) >= start && parseInt(what.slice(5), 16) < end;

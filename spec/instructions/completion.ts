@@ -25,8 +25,8 @@ const stepsPerhaps = ({ s, before, i, event }: Work): boolean =>
 /** Besides these, SYSRET that sets TF: whether the trap comes after it, or after the next instruction, is open. */
 export const trapsPerhaps = (w: Work): boolean =>
   stepsPerhaps(w) || (w.i.form.mnemonic === 'SYSRET' && (flagsOf(w.before) & flag.TF) === 0 && (flagsOf(w.s) & flag.TF) !== 0);
-/** `trapped`: with the trap that only perhaps comes. */
-export const complete = (w: Work, run: CpuStimulus, trapped = false): Ending => {
+/** `trapped`: with the trap that only perhaps comes. `trouble`: which of the faults of a new task is reported. */
+export const complete = (w: Work, run: CpuStimulus, trapped = false, trouble = 0): Ending => {
   const { s, before, i } = w;
   const { mnemonic } = i.form;
   if (!w.moved) {
@@ -47,6 +47,14 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false): Ending => 
   if (w.event !== undefined) {
     s.rflags &= ~BigInt(flag.RF);
     return arrive(w, arrivalOf(w.event.vector, s.rip, flagsOf(s), w.event), told('complete', copyOf(s)));
+  }
+  const bad = w.troubles[trouble];
+  if (bad !== undefined) {
+    if ((flagsOf(before) & flag.TF) !== 0 || run.interrupt !== undefined)
+      undecided('an event after a switch to a task that cannot be loaded');
+    // A fault of the new task, before its first instruction; RF in its image is left open.
+    const completed = copyOf(s);
+    return arrive(w, arrivalOf(bad.vector, s.rip, flagsOf(s), { error: bad.error, open: flag.RF }), told(bad.rule, completed));
   }
   if (mnemonic !== 'IRET' && mnemonic !== 'SYSRET') s.rflags &= ~BigInt(flag.RF);
   if (s.shadow === before.shadow && mnemonic !== 'STI' && !loadsSs(w)) s.shadow = 'none';

@@ -3,8 +3,9 @@
 // Real-Address Mode; volume 3, Interrupt and Exception Handling in Real-Address Mode; Class 1 to 3 in Virtual-8086 Mode.
 
 import { ofStops } from './paging.ts';
-import { linearOf, place, readTable, save } from './access.ts';
+import { faultsOf, linearOf, place, readTable, save } from './access.ts';
 import { flag, low, ones, bigOf } from './bits.ts';
+import { GD } from './breakpoints.ts';
 import {
   type Descriptor,
   isCode,
@@ -19,6 +20,7 @@ import {
   unusable,
 } from './descriptors.ts';
 import type { Frame, FrameWord, Word } from './ghost.ts';
+import { switchTask } from './task.ts';
 import type { Segment } from './vocabulary.ts';
 import {
   canonical,
@@ -49,6 +51,8 @@ export interface Occurrence {
   readonly flags: number;
   /** An abort: what is saved of the program is undefined. */
   readonly abort: boolean;
+  /** INT1. */
+  readonly instruction: boolean;
   /** Flags of the image that are left open. */
   readonly open: number;
 }
@@ -155,13 +159,51 @@ export const longStack = (w: Work, at: number, ext: number, rule: string = 'deli
   return pointer;
 };
 
+/** Bits of the stack pointer that count are left open. */
+const pointerOpen = (w: Work): boolean => ((w.open.get('rsp') ?? 0n) & ones(stackSize(w.s))) !== 0n;
+/** Through a task gate: what is saved of the program stands in its TSS, and the error code on the stack of the task that handles it. */
+const deliverTask = (w: Work, e: Occurrence, selector: number, ext: number): Frame => {
+  const { s } = w;
+  if ((e.software || e.instruction) && (flagsOf(w.before) & flag.TF) !== 0) undecided('single-stepping into a task');
+  if ((low(s.dr7) & GD) !== 0) undecided('general detection over a task switch');
+  const code = s.cs.selector;
+  const saved = switchTask(w, selector, 'gate', { rip: e.rip, flags: e.flags, open: e.open, ext });
+  if (w.troubles.length > 0) undecided('a task that handles an event, and whose segments cannot be loaded');
+  const { word, next } = saved;
+  const words = new Map<FrameWord, Word>();
+  const loose = (bits: bigint): bigint => (e.abort ? ones(word) : bits & ones(word));
+  words.set('rip', { at: saved.rip, value: e.rip & ones(word), loose: loose(0n) });
+  words.set('rflags', { at: saved.rflags, value: BigInt(e.flags) & ones(word), loose: loose(BigInt(e.open)) });
+  words.set('cs', { at: saved.cs, value: bigOf(code), loose: loose(~0xffffn) });
+  for (const { at } of words.values()) for (let k = 0; k < word; k++) own(w.stores).delete(at + k);
+  if (e.error !== undefined) {
+    if (pointerOpen(w)) undecided('a stack pointer that is not defined');
+    const sp = (s.rsp - bigOf(next)) & ones(stackSize(s));
+    // No room for it is a fault of the new task, or of the event: nothing is told.
+    if (faultsOf(() => place(w, linearOf(w, 2, sp, next, 'write'), next, { write: true }, 1)).length > 0)
+      undecided('an error code that the stack of a task has no room for');
+    const places = place(w, linearOf(w, 2, sp, next, 'write'), next, { write: true }, 1);
+    const error = e.error === 'any' ? 0n : bigOf(e.error);
+    const free = e.error === 'any' ? ones(next) : 0n;
+    if (next === word && places.length === 2) {
+      ofStops(w, places[0] as number, next);
+      words.set('error', { at: places[0] as number, value: error, loose: free });
+    } else {
+      save(w, places, next, error, free);
+      for (let k = 0; k < next; k++) w.marks = own(w.marks).set((places[0] as number) + k, 'task');
+    }
+    s.rsp = (s.rsp & ~ones(stackSize(s))) | sp;
+  }
+  return { size: word, words, task: true };
+};
+
 /** Changes the foretold state and memory as delivery does, and says where the frame lies. Throws the faults of delivery. */
 export const deliver = (w: Work, e: Occurrence): Frame => {
   const { s } = w;
   if (!w.system) return undecided("the IDT is the host's own");
   if (!protectedMode(s)) return deliver8086(w, e);
   const long = ia32e(s);
-  if (w.open.has('rsp') && !(v86(s) || cpl(s) > 0)) undecided('a stack pointer that is not defined');
+  if (pointerOpen(w) && !(v86(s) || cpl(s) > 0)) undecided('a stack pointer that is not defined');
   const ext = e.software ? 0 : 1;
   const gateError = e.vector * 8 + 2 + ext;
   const entrySize = long ? 16 : 8;
@@ -169,11 +211,12 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
   const at = s.idtr.base + bigOf(e.vector * entrySize);
   const gate = readTable(w, long ? at : at & 0xffffffffn, 8);
   const type = low(gate >> 40n) & 0x1f;
-  if (type === 5 && !long) undecided('a task gate');
-  if (!(type === 14 || type === 15 || (!long && (type === 6 || type === 7)))) gp('deliver.type', gateError);
+  const task = type === 5 && !long;
+  if (!(task || type === 14 || type === 15 || (!long && (type === 6 || type === 7)))) gp('deliver.type', gateError);
   if (e.software && (low(gate >> 45n) & 3) < cpl(s)) gp('interrupt.dpl', e.vector * 8 + 2);
   if ((gate & (1n << 47n)) === 0n) np('deliver.present', gateError);
   const selector = low(gate >> 16n) & 0xffff;
+  if (task) return deliverTask(w, e, selector, ext);
   let offset = (gate & 0xffffn) | (type >= 14 ? (gate >> 32n) & 0xffff0000n : 0n);
   if (long) offset |= (readTable(w, at + 8n, 8) & 0xffffffffn) << 32n;
   if (isNull(selector)) gp('deliver.code', ext);

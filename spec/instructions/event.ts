@@ -120,7 +120,7 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
               {
                 error: next.error,
                 cr2: next.cr2,
-                open: now.external || (!now.software && !now.instruction && (flags & flag.RF) === 0) ? flag.RF : 0,
+                open: (now.open & flag.RF) | (now.external || (!now.software && !now.instruction && (flags & flag.RF) === 0) ? flag.RF : 0),
               },
             );
       continue;

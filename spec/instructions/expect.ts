@@ -133,6 +133,12 @@ export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, grante
       meaningOf(w.i.form)(again);
       perhaps.push(complete(again, run, true));
     }
+    // Which of several faults of a new task's segments is reported is the model's own.
+    for (let k = 1; k < w.troubles.length; k++) {
+      const again: Work = { ...begin(state, memory, granted, cpu), i: w.i };
+      meaningOf(w.i.form)(again);
+      perhaps.push(complete(again, run, false, k));
+    }
     return { instruction, endings: [complete(w, run), ...perhaps, ...endings], completes: endings.length === 0 };
   } catch (thrown) {
     if (!isUndecided(thrown)) throw thrown;

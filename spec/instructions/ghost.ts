@@ -38,6 +38,8 @@ export interface Ending {
 export interface Frame {
   readonly size: 2 | 4 | 8;
   readonly words: ReadonlyMap<FrameWord, Word>;
+  /** A task gate: the words of the program stand in its TSS. */
+  readonly task?: true;
 }
 /** Physical address of a word of the frame, what it holds, and the bits of it that are not judged. */
 export interface Word {
@@ -80,6 +82,7 @@ export type Kind =
   | 'stray'
   | 'accessed'
   | 'descriptor'
+  | 'task'
   | 'port';
 /** What the permitted ending changes: where a clause about it has something to say. */
 export interface Changes {

@@ -8,7 +8,7 @@ import { observe, observed } from './observe.ts';
 import { tell } from './tell.ts';
 
 export { classOf, exists, isHole, kindOf, robinIrvine, type Setting } from './classification.ts';
-export { type Form, forms, type Operand } from './forms/index.ts';
+export { drawn, type Form, forms, type Operand } from './forms/index.ts';
 export type { InstructionsGhost } from './ghost.ts';
 export const instructions: Area<InstructionsGhost> = {
   id: 'instructions',

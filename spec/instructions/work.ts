@@ -53,7 +53,7 @@ export interface Work {
   lowest: number;
   highest: number;
   /** Why a byte is foretold, where it is not the instruction's own store. */
-  marks: ReadonlyMap<number, 'accessed' | 'descriptor' | 'frame'>;
+  marks: ReadonlyMap<number, 'accessed' | 'descriptor' | 'frame' | 'task'>;
   /** Bytes beside those, as they were: an entry may be written back whole. */
   around: ReadonlyMap<number, number>;
   /** Bits of those bytes that are not judged. */
@@ -81,6 +81,8 @@ export interface Work {
   after: bigint | undefined;
   halted: boolean;
   event: Arriving | undefined;
+  /** Faults that a new task's segments cause, any of which may be reported in it. */
+  troubles: readonly Fault[];
   readonly walks: Map<number, number>;
   /** Breakpoints that are enabled. */
   watch: Watch | undefined;
@@ -192,6 +194,7 @@ export const begin = (before: CpuState, memory: Memory, granted: Granted, cpu: G
   after: undefined,
   halted: false,
   event: undefined,
+  troubles: [],
   walks: new Map(),
   watch: undefined,
 });

@@ -76,6 +76,13 @@ export const frameClauses: readonly Clause<InstructionsGhost>[] = [
     (m) => delivered(m) && (m.before.met?.fault === true || !m.before.changes.segments),
   ),
   of(
+    'deliver.task',
+    'an event through a task gate saves the old task in its TSS, stays linked to it and busy, and starts the new one from its TSS, with NT and CR0.TS set',
+    ['task'],
+    (m) => m.before.met?.frame?.task === true,
+    sdm('Volume 3, Task Management, Task Switching; Interrupt and Exception Handling, Interrupt Tasks'),
+  ),
+  of(
     'step.dr6',
     'DR6 says why: BS after a single-step trap, B0 to B3 for the breakpoints that were met, BD for a debug register that was accessed',
     ['dr6'],

@@ -49,6 +49,11 @@ const rules: readonly RuleText[] = [
     says: 'a switch to a TSS that is not available, not in the GDT, not present or too small is #GP, #NP or #TS with its selector; of IRET #TS for #GP',
   },
   {
+    rule: 'task.segments',
+    cite: sdm('Volume 3, Task Management, Task Switching', 'Exception Conditions Checked During a Task Switch'),
+    says: 'a segment or LDT of the new task that cannot be loaded is #TS, #NP or #SS with its selector, in the new task before its first instruction',
+  },
+  {
     rule: 'far.offset',
     cite: jumps,
     says: 'a far transfer beyond the limit of the new segment, or to an address that is not canonical, is #GP(0)',

@@ -138,6 +138,11 @@ export const alu: Meanings = {
   CMPXCHG8B: compareAndExchangePair,
   DAA: decimal(1),
   DAS: decimal(-1),
+  // Undefined, and no #UD (SDM volume 3, Interrupt 6): processors set AL by CF, no page says so. 64-bit mode has it not, on those that were asked.
+  SALC: (w) => {
+    if (w.i.code === 64) undecided('D6H in 64-bit mode');
+    leave(w, 'rax', 0xffn);
+  },
   AAA: ascii(1),
   AAS: ascii(-1),
 };

@@ -19,7 +19,7 @@ import {
 import { innerStack, longStack } from '../deliver.ts';
 import { direct, dropPrivileged, enter, go8086, isLong, returned, returnedStack, within } from '../far.ts';
 import { memoryPlace } from '../operands.ts';
-import { switchTask } from '../task.ts';
+import { goToTask } from '../task.ts';
 import { moveStack, peek, push, pushSelector, setStack } from '../stack.ts';
 import { canonical, cpl, gp, ia32e, in64, like8086, np, ofSystem, raise, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
@@ -54,7 +54,7 @@ const gateOf = (w: Work, selector: number, d: Descriptor, call: boolean): Gate |
   if (!wide && (d.type === 5 || d.type === 1 || d.type === 9) && !d.s) {
     if (d.dpl < level || d.dpl < rplOf(selector)) gp('gate.privilege', named(selector));
     if (d.type === 5 && !d.present) np('gate.present', named(selector));
-    switchTask(w, d.type === 5 ? Number((d.raw >> 16n) & 0xffffn) : selector, call ? 'call' : 'jump', following(w));
+    goToTask(w, d.type === 5 ? Number((d.raw >> 16n) & 0xffffn) : selector, call ? 'call' : 'jump', following(w));
     return undefined;
   }
   if (d.s || !(d.type === 12 || (!wide && d.type === 4))) gp('far.type', named(selector));

@@ -1,0 +1,117 @@
+// Seeded faults of switches of tasks: through gates of the IDT, with TSSs of 16 bits, and of what a new task's segments run into.
+// One for each rule, from the manual alone.
+
+import type { Fault } from './fault.ts';
+
+export const instructionTaskFaults: readonly Fault[] = [
+  {
+    id: 'insn-task-gate-nt',
+    origin: 'rule',
+    file: 'processor/task.ts',
+    swap: [
+      '  writeFlags(c, (l.word === 2 ? flags & 0xffff : flags & 0x3f_7fd7) | (nested ? NT : 0));',
+      "  writeFlags(c, (l.word === 2 ? flags & 0xffff : flags & 0x3f_7fd7) | (how === 'call' ? NT : 0));",
+    ],
+    killedBy: 'instructions.deliver.task',
+    story: 'a task that a gate of the IDT starts is not marked as nested',
+  },
+  {
+    id: 'insn-task-gate-link',
+    origin: 'rule',
+    file: 'processor/task.ts',
+    swap: ['  if (nested) systemWrite(c, base, 0, 2, old);', "  if (how === 'call') systemWrite(c, base, 0, 2, old);"],
+    killedBy: 'instructions.deliver.task',
+    story: 'a task that a gate of the IDT starts is not linked to the one it interrupted',
+  },
+  {
+    id: 'insn-task-gate-busy',
+    origin: 'rule',
+    file: 'processor/task.ts',
+    swap: ["  if (how === 'jump' || how === 'iret') {", "  if (how !== 'call') {"],
+    killedBy: 'instructions.unchanged.memory',
+    story: 'the task that an event interrupts is no longer busy',
+  },
+  {
+    id: 'insn-task-gate-ext',
+    origin: 'rule',
+    file: 'processor/task.ts',
+    swap: ['  const error = (selector & 0xfffc) | ext;\n  const bad = how', '  const error = selector & 0xfffc;\n  const bad = how'],
+    killedBy: 'instructions.task.refused',
+    story: 'EXT is clear in the error code of a task that no event can be given to',
+  },
+  {
+    id: 'insn-task-error-size',
+    origin: 'rule',
+    file: 'processor/task.ts',
+    swap: ['push(c, event.error, 0, l.word === 4 ? 32 : 16);', 'push(c, event.error, 0, 32);'],
+    killedBy: 'instructions.deliver.task',
+    story: 'a task with a TSS of 16 bits gets an error code of 32',
+  },
+  {
+    id: 'insn-task-narrow-word',
+    origin: 'rule',
+    file: 'processor/task.ts',
+    swap: ['{ word: 2, ip: 0x0e,', '{ word: 2, ip: 0x10,'],
+    killedBy: 'instructions.far.target',
+    story: 'the instruction pointer of a TSS of 16 bits is read where its flags are',
+  },
+  {
+    id: 'insn-task-narrow-limit',
+    origin: 'rule',
+    file: 'processor/task.ts',
+    swap: ['least: 0x2b }', 'least: 0x29 }'],
+    killedBy: 'instructions.task.refused',
+    story: 'a TSS of 16 bits may be two bytes short',
+  },
+  {
+    id: 'insn-task-narrow-registers',
+    origin: 'rule',
+    file: 'processor/task.ts',
+    swap: ['    else c.r16[4 * i] = registers[i]!;', '    else c.r16[4 * i] = registers[i]! & 0xff;'],
+    killedBy: 'instructions.far.registers',
+    story: 'a TSS of 16 bits gives only the low bytes of the registers',
+  },
+  {
+    id: 'insn-task-narrow-save',
+    origin: 'rule',
+    file: 'processor/task.ts',
+    swap: ['segments: 0x22, count: 4,', 'segments: 0x22, count: 5,'],
+    killedBy: 'instructions.unchanged.memory',
+    story: 'FS is saved over the LDT selector of a TSS of 16 bits',
+  },
+  {
+    id: 'insn-task-segments-stack',
+    origin: 'rule',
+    file: 'processor/task.ts',
+    swap: ['  if (!isPresent(d)) raise(SS_FAULT, error);', '  if (!isPresent(d)) raise(NP, error);'],
+    killedBy: 'instructions.task.segments',
+    story: 'a stack segment of a new task that is not present is #NP',
+  },
+  {
+    id: 'insn-task-segments-data',
+    origin: 'rule',
+    file: 'processor/task.ts',
+    swap: ['  if (!isReadable(d)) raise(TS, error);', '  if (!isReadable(d)) raise(GP, error);'],
+    killedBy: 'instructions.task.segments',
+    story: 'a data segment of a new task that cannot be read is #GP',
+  },
+  {
+    id: 'insn-task-segments-ldt',
+    origin: 'rule',
+    file: 'processor/task.ts',
+    swap: [
+      '  c.ipLo = ip;\n  c.ipHi = 0;\n  load(c, selectors, ldt, event?.ext ?? 0);',
+      '  load(c, selectors, ldt, event?.ext ?? 0);\n  c.ipLo = ip;\n  c.ipHi = 0;',
+    ],
+    killedBy: 'instructions.far.target',
+    story: 'a fault of the new task’s segments is saved with the old task’s instruction pointer',
+  },
+  {
+    id: 'insn-salc-ud',
+    origin: 'rule',
+    file: 'processor/decimal.ts',
+    swap: ['  Salc: () => salc,\n', ''],
+    killedBy: 'instructions.alu.completes',
+    story: 'D6H is #UD',
+  },
+];

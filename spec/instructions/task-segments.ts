@@ -1,0 +1,99 @@
+// The segments of a task that is gone to: loaded where nothing is wrong with any, else the faults that are reported in the new task.
+// Intel SDM volume 3, Task Switching (step 13 and the note on the commit point); table Exception Conditions Checked During a Task Switch; Interrupt 10.
+
+import { place } from './access.ts';
+import { ones, segments } from './bits.ts';
+import {
+  baseOf,
+  type Descriptor,
+  isCode,
+  isConforming,
+  isNull,
+  isReadable,
+  isWritable,
+  limitOf,
+  loaded,
+  lookup,
+  markAccessed,
+  named,
+  rplOf,
+  unusable,
+} from './descriptors.ts';
+import type { Segment } from './vocabulary.ts';
+import { cpl, type Fault, leave, own, undecided, type Work } from './work.ts';
+
+type Name = (typeof segments)[number];
+/** What is wrong with a segment of the new task, as vector; undefined: nothing. */
+const wrong = (name: Name, selector: number, d: Descriptor | undefined, level: number): number | undefined => {
+  if (isNull(selector)) return name === 'cs' || name === 'ss' ? 10 : undefined;
+  if (d === undefined) return 10;
+  const rpl = rplOf(selector);
+  if (name === 'cs') {
+    if (!isCode(d) || (isConforming(d) ? d.dpl > rpl : d.dpl !== rpl)) return 10;
+  } else if (name === 'ss') {
+    if (!isWritable(d) || d.dpl !== level || rpl !== level) return 10;
+    return d.present ? undefined : 12;
+  } else if (!d.s || !isReadable(d) || (!isConforming(d) && (d.dpl < level || d.dpl < rpl))) return 10;
+  return d.present ? undefined : 11;
+};
+const localTable = (w: Work, ldt: number, ext: number): Fault | undefined => {
+  if (isNull(ldt)) {
+    w.s.ldtr = unusable(ldt);
+    return undefined;
+  }
+  const d = (ldt & 4) === 0 ? lookup(w, ldt) : undefined;
+  if (d !== undefined && !d.s && d.type === 2 && d.present) {
+    w.s.ldtr = { selector: ldt, base: baseOf(d.raw), limit: limitOf(d.raw), access: d.access };
+    return undefined;
+  }
+  w.s.ldtr = unusable(ldt);
+  return { vector: 10, error: named(ldt) | ext, rule: 'task.segments' };
+};
+/** What the register holds but for its selector is not said. */
+const unknown = (w: Work, name: Name | 'ldtr'): void => {
+  leave(w, `${name}.access`);
+  leave(w, `${name}.base`);
+  leave(w, `${name}.limit`);
+};
+
+/** Sets the segment registers of the new task; `count`: how many of them its TSS has. What is wrong stands in `w.troubles`. */
+export const loadSegments = (w: Work, selectors: readonly number[], ldt: number, count: number, ext: number): void => {
+  const { s } = w;
+  const bad = localTable(w, ldt, ext);
+  if (bad !== undefined && selectors.some((n) => (n & 4) !== 0)) undecided('a task whose segments lie in an LDT that cannot be loaded');
+  const code = selectors[1] as number;
+  const level = rplOf(code);
+  // Descriptors are read at the level of the new task's code.
+  s.ss = unusable(selectors[2] as number, level);
+  const found = segments.map((name, n) => {
+    const selector = selectors[n] as number;
+    const d = isNull(selector) ? undefined : lookup(w, selector);
+    return { name, selector, d, wrong: wrong(name, selector, d, level) };
+  });
+  const faults: Fault[] = bad === undefined ? [] : [bad];
+  for (const f of found)
+    if (f.wrong !== undefined && !faults.some((g) => g.vector === f.wrong && g.error === (named(f.selector) | ext)))
+      faults.push({ vector: f.wrong, error: named(f.selector) | ext, rule: 'task.segments' });
+  for (const [n, { name, selector, d }] of found.entries()) {
+    const segment: Segment = d === undefined || faults.length > 0 ? unusable(selector, name === 'ss' ? level : 0) : loaded(d, selector);
+    s[name] = segment;
+    // A TSS of 16 bits has no FS and GS: what they hold afterwards is not said.
+    if (n >= count) {
+      leave(w, `${name}.selector`, ones(2));
+      unknown(w, name);
+    }
+    if (faults.length > 0) unknown(w, name);
+    if (d === undefined || n >= count) continue;
+    if (faults.length === 0) markAccessed(w, d);
+    else if (d.s && (d.type & 1) === 0) w.tried = own(w.tried).set(place(w, d.at + 5n, 1, { write: true, implicit: true })[0] as number, 0);
+  }
+  w.troubles = faults;
+  if (faults.length > 0) {
+    unknown(w, 'ldtr');
+    // The registers need not be good for anything, so that a handler on the running stack, or one that is not reached, tells nothing.
+    if (level === 0) undecided('a task of CPL 0 whose segments cannot be loaded');
+    return;
+  }
+  if (s.rip > BigInt(s.cs.limit)) undecided('a task that starts past its code segment');
+  if (cpl(s) !== level) undecided('a task whose stack and code differ in level');
+};
