@@ -4,7 +4,7 @@ import type { Area, Clause } from '../spec/clause.ts';
 import type { Capability, MachineConfig, Target } from '../spec/units.ts';
 import { areas as allAreas, asked, suitesFor } from './areas.ts';
 import { readDeviations } from './deviations.ts';
-import { createJudge } from './judge.ts';
+import { createJudge, type Finding } from './judge.ts';
 import { type Allowance, allowancePerStimulus, initialAllowance, minimize } from './minimize.ts';
 import type { Program, Suite } from './program.ts';
 import type { CheckResult, Counterexample } from './report/result.ts';
@@ -12,6 +12,7 @@ import { type Block, type Played, playBlock, runBlocks, takesBlocks } from './ru
 import { blockOf, programsOf } from './sample.ts';
 import { signatureOf } from './signature.ts';
 import { standing } from './standing.ts';
+import { isAdapterError } from './targets/exec/blame.ts';
 import { bySignature, concluded, explains } from './verdict.ts';
 
 export interface Progress {
@@ -61,6 +62,19 @@ interface Prepared {
 const worthMinimizing = (seen: number, deviates: boolean): boolean =>
   deviates ? seen === 8 || seen === 64 : (seen & (seen - 1)) === 0 && seen <= 32;
 
+/** A counterexample as its program showed it. */
+const unshortened = (finding: Finding, program: Program, { lines, stimuli }: Played): Omit<Counterexample, 'repeated' | 'signature'> => ({
+  program,
+  finding,
+  lines,
+  stimuli,
+  shrinks: 0,
+  partly: false,
+  suite: program.suite,
+  of: stimuli,
+  seen: 0,
+});
+
 export const explore = async (options: ExploreOptions): Promise<CheckResult> => {
   const { target, seed } = options;
   const areas = options.spec ?? allAreas;
@@ -106,27 +120,18 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       const only = program.choices.length === 1 ? [signatureOf(finding, suite, program, true)] : [];
       const signature = [`${kind} | *`, ...only].find((s) => known.has(s));
       if (signature !== undefined) {
-        const { lines, stimuli: of } = played;
-        if (!found.has(signature))
-          found.set(signature, {
-            program,
-            finding,
-            lines,
-            stimuli: of,
-            shrinks: 0,
-            partly: false,
-            repeated: true,
-            signature,
-            suite: suite.id,
-            of,
-            seen: 0,
-          });
+        if (!found.has(signature)) found.set(signature, { ...unshortened(finding, program, played), repeated: true, signature });
         continue;
       }
       const shapes = [...found.values()].filter((c) => `${c.finding.clause} | ${c.finding.kind}` === kind);
       if (!worthMinimizing(seen, shapes.length > 0 && shapes.every((c) => explains(known, c) !== undefined))) continue;
       const first = { finding, lines: played.lines, stimuli: played.stimuli };
-      const minimal = await minimize(target, areas, suite, program, finding, first, allowance);
+      const minimal = await minimize(target, areas, suite, program, finding, first, allowance).catch((error: unknown) => {
+        // Nothing more can be asked of the target: the finding is told as it came.
+        const signature = signatureOf(finding, suite, program, false);
+        if (!found.has(signature)) found.set(signature, { ...unshortened(finding, program, played), repeated: false, signature });
+        throw error;
+      });
       const shortest = signatureOf(minimal.finding, suite, minimal.program, minimal.repeated);
       if (!found.has(shortest)) found.set(shortest, { ...minimal, signature: shortest, suite: suite.id, of: played.stimuli, seen: 0 });
     }
@@ -163,7 +168,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
     options.stopped?.() === true || sites.every(spent) || (options.forMs !== undefined && performance.now() - started >= options.forMs);
   const budget = sites.reduce((sum, site) => sum + (options.runs ?? site.suite.runs), 0);
 
-  while (!done()) {
+  const exploring = async (): Promise<void> => {
     for (const site of sites) {
       if (spent(site) || done()) continue;
       const machine = site.machines[site.block % site.machines.length] as MachineConfig;
@@ -202,6 +207,14 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       });
       await new Promise((resume) => setImmediate(resume));
     }
+  };
+  let cutShort: CheckResult['cutShort'];
+  try {
+    while (!done()) await exploring();
+  } catch (error) {
+    if (!isAdapterError(error) || programs === 0) throw error;
+    // What was judged before does not become less true.
+    cutShort = { why: `after ${programs} programs: ${error.message}`, stderr: error.stderr ?? '' };
   }
   for (const c of found.values()) c.seen = seenKinds.get(`${c.finding.clause} | ${c.finding.kind}`) ?? 1;
   return concluded({
@@ -217,6 +230,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
     unexpectedlyKept,
     notShown,
     refused: [...refused.values()],
+    ...(cutShort === undefined ? {} : { cutShort }),
     strict: options.strict,
   });
 };

@@ -25,6 +25,7 @@ interface Seen {
   readonly unexpectedlyKept: CheckResult['unexpectedlyKept'];
   readonly notShown?: CheckResult['notShown'];
   readonly refused: CheckResult['refused'];
+  readonly cutShort?: CheckResult['cutShort'];
   readonly strict: boolean;
 }
 
@@ -79,6 +80,7 @@ export const concluded = (seen: Seen): CheckResult => {
   const counts = (id: string): boolean => seen.strict || levels.get(id) === 'must';
   const verdicts = clauses.filter((c) => counts(c.id)).map((c): Verdict => (c.deviates ? 'kept' : c.verdict));
   if (seen.unexpectedlyKept.length > 0) verdicts.push('broken');
+  if (seen.cutShort !== undefined) verdicts.push('undecided');
   const verdict = seen.programs === 0 ? 'undecided' : worst(verdicts);
   const expected = reported.flatMap((c) => {
     const d = explains(explained, c);
@@ -95,6 +97,7 @@ export const concluded = (seen: Seen): CheckResult => {
     unexpectedlyKept: seen.unexpectedlyKept,
     notShown: seen.notShown ?? [],
     refused: seen.refused,
+    ...(seen.cutShort === undefined ? {} : { cutShort: seen.cutShort }),
     verdict,
     exit: verdict === 'broken' ? 1 : verdict === 'undecided' ? 2 : 0,
   };

@@ -1,7 +1,7 @@
 // What vmmc understands: parses, calls, prints. Exit: 0 as expected, 1 broken, 2 undecided or nothing ran, 64 usage, 130 interrupted.
 
 import { Command, CommanderError } from 'commander';
-import { isForUser, usage } from './usage.ts';
+import { isForUser, lastWords, usage } from './usage.ts';
 
 const list = (value: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), value];
 /** Runs one command; resolves to its exit code. */
@@ -118,8 +118,8 @@ export const main = async (args: readonly string[]): Promise<number> => {
   } catch (error) {
     if (error instanceof CommanderError) status = error.exitCode === 0 ? 0 : 64;
     else if (isForUser(error) && typeof (error as { kind?: unknown }).kind === 'string') {
-      const said = 'stderr' in error && typeof error.stderr === 'string' ? error.stderr.trimEnd() : '';
-      process.stderr.write(`vmmc: ${error.message}${said === '' ? '' : `\nits stderr ends:\n${said.slice(-2000)}`}\n`);
+      const said = 'stderr' in error && typeof error.stderr === 'string' ? error.stderr : '';
+      process.stderr.write(`vmmc: ${lastWords(error.message, said)}\n`);
       status = error.kind === 'adapter' || (error as { truncated?: unknown }).truncated === true ? 2 : 64;
     } else {
       process.stderr.write(

@@ -111,6 +111,7 @@ export const consoleReport = (
     for (const [because, ids] of byReason) lines.push('', `${verdict}, ${because}: ${listed(ids)}`);
   }
   for (const r of result.refused) lines.push('', `${r.suite}: ${plural(r.machines, 'machine')} not built: ${r.why}`);
+  if (result.cutShort !== undefined) lines.push('', `${pc.red('cut short')} ${result.cutShort.why}`);
   lines.push('', interrupted ? `interrupted; so far ${conclusion(result)} (exit 130)` : `${conclusion(result)} (exit ${result.exit})`);
   return lines.join('\n');
 };

@@ -23,6 +23,7 @@ const junitReport = (result: CheckResult, name: string): string => {
     if (fails(result, c)) test.failure(why(result, c.id));
     else if (c.verdict !== 'kept') test.skipped();
   }
+  if (result.cutShort !== undefined) suite.testCase().className(name).name('the run to its end').error(result.cutShort.why);
   for (const u of result.unexpectedlyKept) suite.testCase().className(name).name(u.signature).failure(u.why);
   return `${builder.build()}\n`;
 };
@@ -39,6 +40,7 @@ const tapReport = (result: CheckResult): string =>
       const line = `${fails(result, c) ? 'not ok' : 'ok'} ${i + 1} - ${c.id}${skip}`;
       return fails(result, c) ? [line, '  ---', `  message: ${JSON.stringify(why(result, c.id))}`, '  ...'] : [line];
     }),
+    ...(result.cutShort === undefined ? [] : [`Bail out! ${result.cutShort.why.replace(/\s+/g, ' ')}`]),
     '',
   ].join('\n');
 
@@ -48,6 +50,7 @@ const markdownReport = (result: CheckResult, name: string): string =>
     '',
     `${result.target.name} ${result.target.version}, seed ${result.seed}, ${result.programs} programs, ${result.stimuli} stimuli.`,
     '',
+    ...(result.cutShort === undefined ? [] : [`Cut short ${result.cutShort.why.replace(/\s+/g, ' ')}.`, '']),
     '| clause | verdict | applied | why |',
     '|---|---|---|---|',
     ...result.clauses.map(
@@ -60,6 +63,7 @@ const markdownReport = (result: CheckResult, name: string): string =>
 /** https://docs.github.com/actions/reference/workflow-commands-for-github-actions: `%`, CR and LF are escaped. */
 const escaped = (text: string): string => text.replace(/%/g, '%25').replace(/\r/g, '%0D').replace(/\n/g, '%0A');
 const githubReport = (result: CheckResult, name: string): string =>
+  (result.cutShort === undefined ? '' : `::error title=${escaped(`${name}: cut short`)}::${escaped(result.cutShort.why)}\n`) +
   result.clauses
     .filter((c) => c.verdict === 'broken' && !c.deviates)
     .map((c) => `::${counted(c.id) ? 'error' : 'warning'} title=${escaped(`${name}: ${c.id}`)}::${escaped(why(result, c.id))}\n`)

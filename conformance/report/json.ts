@@ -46,6 +46,7 @@ export const jsonReport = (result: CheckResult): string => {
     unexpectedlyKept: result.unexpectedlyKept,
     notShown: result.notShown,
     refused: result.refused,
+    ...(result.cutShort === undefined ? {} : { cutShort: result.cutShort.why }),
   };
   return `${JSON.stringify(report, null, 2)}\n`;
 };

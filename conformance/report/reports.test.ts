@@ -5,7 +5,11 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
 import { connect, probes } from '../connect.ts';
 import { explore } from '../explore.ts';
+import type { Target } from '../../spec/units.ts';
+import { adapterError } from '../targets/exec/blame.ts';
 import { clauseTable, clauseTableText } from './clauses.ts';
+import { consoleReport } from './console.ts';
+import { reports } from './formats.ts';
 import { jsonReport } from './json.ts';
 import type { CheckResult } from './result.ts';
 
@@ -38,6 +42,56 @@ describe('check --report json', () => {
   test('and its schema is closed: one field more is an objection', async () => {
     const report = { ...JSON.parse(jsonReport(await checked('ref', 1))), more: 1 };
     expect(objections('check', report)).not.toBeNull();
+  });
+});
+
+describe('a run that its adapter ends with a line that is no protocol', () => {
+  const cutShort = async (name: string): Promise<CheckResult> => {
+    const target = await connect(name);
+    let programs = 0;
+    const breaks: Target = {
+      hello: target.hello,
+      reset: (machine) => {
+        if (programs++ > 40) throw adapterError('the adapter sent "oops"', 'print nothing else', 'last words');
+        return target.reset(machine);
+      },
+      apply: (stimulus) => target.apply(stimulus),
+      close: () => target.close(),
+    };
+    try {
+      return await explore({ target: breaks, name, areas: ['virtio.split'], runs: 500, seed: 1, strict: false });
+    } finally {
+      await target.close();
+    }
+  };
+  test('keeps what was judged before, and is undecided', async () => {
+    const result = await cutShort('ref');
+    expect(result).toMatchObject({ verdict: 'undecided', exit: 2, programs: 41, cutShort: { stderr: 'last words' } });
+    expect(result.clauses.filter((c) => c.verdict === 'kept').length).toBeGreaterThan(5);
+    const report = JSON.parse(jsonReport(result));
+    expect(objections('check', report)).toBeNull();
+    expect(report.cutShort).toBe('after 41 programs: the adapter sent "oops"; print nothing else');
+  });
+  test('is broken where something was, with the finding', async () => {
+    const result = await cutShort('fault:VB-112');
+    expect(result).toMatchObject({ verdict: 'broken', exit: 1 });
+    expect(result.counterexamples.length).toBeGreaterThan(0);
+  });
+  test('is told by every report', async () => {
+    const result = await cutShort('ref');
+    for (const report of Object.values(reports)) expect(report(result, 'ref')).toMatch(/cut short|Cut short|Bail out!|<error/);
+    expect(consoleReport(result, 'ref', new Map())).toContain('after 41 programs: the adapter sent "oops"');
+  });
+  test('before anything was judged is an error', async () => {
+    const target = await connect('ref');
+    const mute: Target = {
+      ...target,
+      reset: () => {
+        throw adapterError('the adapter sent "oops"', 'print nothing else', '');
+      },
+    };
+    await expect(explore({ target: mute, name: 'ref', areas: ['virtio.split'], runs: 9, seed: 1, strict: false })).rejects.toThrow('oops');
+    await target.close();
   });
 });
 

@@ -54,6 +54,8 @@ export interface CheckResult {
   readonly notShown: readonly { readonly signature: string; readonly why: string }[];
   /** Machines and suites that the target would not build, with its reason. */
   readonly refused: readonly { readonly suite: string; readonly why: string; readonly machines: number }[];
+  /** Why the run ended before its time: the adapter broke the protocol. What was judged until then stands; the verdict is undecided at best. */
+  readonly cutShort?: { readonly why: string; readonly stderr: string };
   /** Worst over the clauses, deviations taken as expected; advice counts only when strict. */
   readonly verdict: Verdict;
   readonly exit: 0 | 1 | 2;

@@ -10,7 +10,7 @@ import { reports } from '../../conformance/report/formats.ts';
 import type { CheckResult, Counterexample } from '../../conformance/report/result.ts';
 import { saveCounterexample } from '../../conformance/trace/save.ts';
 import { areasNamed, areasOf, clausesNamed, whole } from '../options.ts';
-import { usage } from '../usage.ts';
+import { lastWords, usage } from '../usage.ts';
 import { judgeRecording } from './replay.ts';
 
 export interface CheckOptions {
@@ -117,5 +117,6 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
     if (file === undefined) process.stdout.write(text);
     else writeFileSync(file, text);
   }
+  if (result.cutShort !== undefined) process.stderr.write(`vmmc: cut short ${lastWords(result.cutShort.why, result.cutShort.stderr)}\n`);
   return interrupted ? 130 : result.exit;
 };
