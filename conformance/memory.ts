@@ -20,7 +20,10 @@ const top = 1n << 64n;
 const numberOf = (at: bigint): number => {
   if (at < 0n || at >= top) return Number.MAX_VALUE;
   address[0] = at;
-  return (halves[1 - LOW] as number) * 0x1_0000_0000 + (halves[LOW] as number);
+  const high = halves[1 - LOW] as number;
+  const low = halves[LOW] as number;
+  // What is multiplied by 2^32 is a double, kept apart on the heap: most addresses are small.
+  return high === 0 ? low : high * 0x1_0000_0000 + low;
 };
 
 export const judgedMemory = (): JudgedMemory => {

@@ -6,6 +6,7 @@ import { placeOf } from './arithmetic.ts';
 import { type Cpu, READABLE, WRITABLE } from './cpu.ts';
 import { type Build, type Entries, plain } from './entry.ts';
 import { setCarry, setCarryOverflow, setZero } from './flags.ts';
+import { high as highOf, low as lowOf, wide } from './halves.ts';
 import type { Insn } from './insn.ts';
 import { type Get, getOf, linear, offsetOf, type Run, setOf } from './operands.ts';
 import { probe, read16, read32, read64, write16, write32, write64 } from './access.ts';
@@ -13,10 +14,7 @@ import { unprotected } from './mode.ts';
 import { ud } from './fault.ts';
 
 type Change = (word: bigint, bit: bigint) => bigint;
-const big = (lo: number, hi: number, size: number): bigint =>
-  BigInt.asUintN(size, size === 64 ? (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0) : BigInt(lo >>> 0));
-const lowOf = (x: bigint): number => Number(BigInt.asIntN(32, x));
-const highOf = (x: bigint): number => Number(BigInt.asIntN(32, x >> 32n));
+const big = (lo: number, hi: number, size: number): bigint => BigInt.asUintN(size, wide(lo, size === 64 ? hi : 0));
 
 /** With a register as index into memory, the bit may be anywhere in a string of 2^size bits around the operand. */
 const test =

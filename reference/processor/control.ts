@@ -24,6 +24,7 @@ import { CS, type Cpu } from './cpu.ts';
 import { debugRegisters } from './debug.ts';
 import { type Build, type Entries, ending, plain } from './entry.ts';
 import { gp, raiseWithoutResume, ud } from './fault.ts';
+import { low, wide } from './halves.ts';
 import { settle, settleLongMode, settleSegments } from './mode.ts';
 import { getOf, setOf } from './operands.ts';
 import { flushTlb, loadPdptes, PHYSICAL_BITS } from './paging.ts';
@@ -37,7 +38,6 @@ const CR0_RELOADS = CR0_CD | CR0_NW | CR0_PG;
 const CR4_RELOADS = 0xb0 | (1 << 20);
 const CR4_FLUSHES = 0xb0 | (1 << 20) | (1 << 21) | (1 << 17) | (1 << 12);
 
-const low = (x: bigint): number => Number(BigInt.asIntN(32, x));
 const pae = (c: Cpu, cr0: number, cr4: number): boolean => (cr0 & CR0_PG) !== 0 && (cr4 & CR4_PAE) !== 0 && (c.efer & EFER_LME) === 0;
 
 /** MOV to CR0 of a whole value. */
@@ -71,7 +71,7 @@ export const writeCr0 = (c: Cpu, value: number): void => {
   settle(c);
 };
 const writeCr3 = (c: Cpu, lo: number, hi: number): void => {
-  let value = (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);
+  let value = wide(lo, hi);
   const keep = c.code === 64 && (c.cr4 & CR4_PCIDE) !== 0 && hi < 0;
   if (keep) value &= ~(1n << 63n);
   if (c.code === 64 && value >> BigInt(PHYSICAL_BITS) !== 0n) gp();
@@ -107,7 +107,7 @@ const toControl: Build = (insn) => {
     if (which === 0) {
       if (hi !== 0) gp();
       writeCr0(c, lo);
-    } else if (which === 2) c.cr2 = (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);
+    } else if (which === 2) c.cr2 = wide(lo, hi);
     else if (which === 3) writeCr3(c, lo, hi);
     else if (which === 4) writeCr4(c, lo, hi);
     else {
@@ -155,7 +155,7 @@ const toDebug: Build = (insn) => {
     const which = guardDebug(c, named);
     const lo = get(c);
     const hi = size === 64 ? c.hi : 0;
-    if (which < 4) c.dr[which] = (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);
+    if (which < 4) c.dr[which] = wide(lo, hi);
     else {
       if (hi !== 0) gp();
       if (which === 6) c.dr6 = (lo & DR6_WRITABLE) | DR6_ONES;

@@ -4,6 +4,7 @@
 import { CR4_DE, DB, RF } from './bits.ts';
 import type { Cpu, Watch } from './cpu.ts';
 import { raiseWithoutResume } from './fault.ts';
+import { high, low } from './halves.ts';
 
 /** R/W field of DR7: 0 fetch, 1 data write, 2 I/O (with CR4.DE; else undefined, here nothing), 3 data read or write. LEN: 1, 2, 8, 4 bytes. */
 const LENGTHS = [1, 2, 8, 4] as const;
@@ -28,7 +29,7 @@ export const debugRegisters = (c: Cpu): void => {
     // The low bits below the length are ignored.
     const length = lengthOf(c, i);
     const at = c.dr[i]! & ~BigInt(length - 1);
-    const [lo, hi] = [Number(BigInt.asIntN(32, at)), Number(BigInt.asIntN(32, at >> 32n))];
+    const [lo, hi] = [low(at), high(at)];
     watches.push({ lo, hi, length, write: true, read: kind === 3, index: i });
   }
   c.watches = watches;

@@ -5,6 +5,7 @@ import type { Instruction } from 'iced-x86';
 import { CS, type Cpu, type Op } from './cpu.ts';
 import type { Entry } from './entry.ts';
 import { gp, ud } from './fault.ts';
+import { wide } from './halves.ts';
 import { iced } from './iced.ts';
 import { type Insn, insnOf, moved } from './insn.ts';
 import { FETCH, SUPERVISOR, translate, USER } from './paging.ts';
@@ -134,7 +135,7 @@ const decodeRun = (c: Cpu, bytes: Uint8Array, ops: Op[], most: number): number =
   const decoder = new Decoder(code, bytes, DecoderOptions.None);
   instruction ??= new Instruction();
   try {
-    decoder.ip = (BigInt(c.ipHi >>> 0) << 32n) | BigInt(c.ipLo >>> 0);
+    decoder.ip = wide(c.ipLo, c.ipHi);
     let [lo, hi] = [c.ipLo, c.ipHi];
     let used = 0;
     while (ops.length < most && decoder.canDecode) {

@@ -2,6 +2,7 @@
 // Registers are indices; memory operands are base, index, scale, displacement and segment; everything else is numbers.
 
 import type { Instruction } from 'iced-x86';
+import { high, low } from './halves.ts';
 import { iced } from './iced.ts';
 
 export type Size = 8 | 16 | 32 | 64 | 128;
@@ -48,8 +49,6 @@ export interface Insn {
 
 const [SS, DS, FS] = [2, 3, 4];
 const [RSP, RBP] = [4, 5];
-const low = (x: bigint): number => Number(BigInt.asIntN(32, x));
-const high = (x: bigint): number => Number(BigInt.asIntN(32, x >> 32n));
 
 const KINDS = [
   'Register',

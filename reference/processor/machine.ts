@@ -8,10 +8,11 @@ import type { Machine } from '../machine.ts';
 import { type Cpu, createCpu } from './cpu.ts';
 import { newBlocks } from './decode.ts';
 import { isMissing } from './fault.ts';
+import { wide } from './halves.ts';
 import { PHYSICAL_BITS } from './paging.ts';
 import { createRam, logging, poke, restore } from './ram.ts';
 import { type End, type Raise, run, type StopRange } from './run.ts';
-import { loadState, saveState, wide } from './state.ts';
+import { loadState, saveState } from './state.ts';
 
 export const cpuOffers: readonly Capability[] = [
   'memory.order',

@@ -5,11 +5,10 @@ import { CR0_PG, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from './bits.ts';
 import { canonical } from './branch.ts';
 import { completed, type Cpu, FS, GS } from './cpu.ts';
 import { gp } from './fault.ts';
+import { high, low, wide } from './halves.ts';
 import { settle } from './mode.ts';
 import { flushTlb, PHYSICAL_BITS } from './paging.ts';
 
-const low = (x: bigint): number => Number(BigInt.asIntN(32, x));
-const high = (x: bigint): number => Number(BigInt.asIntN(32, x >> 32n));
 export const timestamp = (c: Cpu): bigint => BigInt.asUintN(64, BigInt(completed(c)) + c.tscOffset);
 
 const checkCanonical = (c: Cpu, value: bigint): bigint => (canonical(c, high(value)) ? value : gp());
@@ -20,7 +19,7 @@ interface Register {
   readonly write: (c: Cpu, value: bigint) => void;
 }
 const base = (index: number): Register => ({
-  read: (c) => (BigInt(c.seg[index]!.hi >>> 0) << 32n) | BigInt(c.seg[index]!.lo >>> 0),
+  read: (c) => wide(c.seg[index]!.lo, c.seg[index]!.hi),
   write: (c, value) => {
     checkCanonical(c, value);
     c.seg[index]!.lo = low(value);

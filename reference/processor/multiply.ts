@@ -7,6 +7,7 @@ import type { Cpu } from './cpu.ts';
 import { type Build, type Entries, plain } from './entry.ts';
 import { raise } from './fault.ts';
 import { setCarryOverflow } from './flags.ts';
+import { high as highOf, low as lowOf, wide as big } from './halves.ts';
 import { getOf, setOf, setRegister } from './operands.ts';
 
 const flags = (c: Cpu, lo: number, hi: number, size: number, overflow: boolean): void => {
@@ -14,9 +15,6 @@ const flags = (c: Cpu, lo: number, hi: number, size: number, overflow: boolean):
   else logic(c, lo, 32 - size);
   setCarryOverflow(c, overflow ? 1 : 0, overflow ? 1 : 0);
 };
-const big = (lo: number, hi: number): bigint => (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0);
-const lowOf = (x: bigint): number => Number(BigInt.asIntN(32, x));
-const highOf = (x: bigint): number => Number(BigInt.asIntN(32, x >> 32n));
 
 /** One operand: the product in AX, DX:AX, EDX:EAX or RDX:RAX. */
 const full =
@@ -27,14 +25,14 @@ const full =
     if (size === 8)
       return (c) => {
         const [a, b] = [c.r8[0]!, get(c)];
-        const product = signed ? ((a << 24) >> 24) * ((b << 24) >> 24) : a * b;
+        const product = signed ? Math.imul((a << 24) >> 24, (b << 24) >> 24) : a * b;
         c.r16[0] = product;
         flags(c, product, 0, 8, signed ? (product << 24) >> 24 !== product : product > 0xff);
       };
     if (size === 16)
       return (c) => {
         const [a, b] = [c.r16[0]!, get(c)];
-        const product = signed ? ((a << 16) >> 16) * ((b << 16) >> 16) : Math.imul(a, b);
+        const product = Math.imul(signed ? (a << 16) >> 16 : a, signed ? (b << 16) >> 16 : b);
         c.r16[0] = product;
         c.r16[8] = product >> 16;
         flags(c, product, 0, 16, signed ? (product << 16) >> 16 !== product : product >>> 16 !== 0);

@@ -4,6 +4,7 @@
 import { CR0_PG, CR0_WP, CR4_LA57, CR4_PAE, CR4_PGE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, PAGE_FAULT } from './bits.ts';
 import { type Cpu, TLB } from './cpu.ts';
 import { raise } from './fault.ts';
+import { wide } from './halves.ts';
 import { storeBytes } from './ram.ts';
 
 export type Kind = 0 | 1 | 2;
@@ -216,7 +217,7 @@ export const loadPdptes = (c: Cpu, cr3: bigint): boolean => {
     const [lo, hi] = [entryLo(c, base + 8 * i), entryLo(c, base + 8 * i + 4)];
     // Bits 2:1, 8:5 and those from MAXPHYADDR up are reserved. Entry 0 is not special.
     if ((lo & P) !== 0 && ((lo & 0x1e6) !== 0 || hi >>> (PHYSICAL_BITS - 32) !== 0)) return false;
-    read.push((BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0));
+    read.push(wide(lo, hi));
   }
   for (let i = 0; i < 4; i++) c.pdpte[i] = read[i]!;
   return true;

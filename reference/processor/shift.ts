@@ -6,6 +6,7 @@ import { placeOf } from './arithmetic.ts';
 import type { Cpu } from './cpu.ts';
 import { type Build, type Entries, plain } from './entry.ts';
 import { setCarryOverflow } from './flags.ts';
+import { high, low, wide } from './halves.ts';
 import { getOf } from './operands.ts';
 
 /** `count` is masked and not 0. Gives the result; sets the flags. */
@@ -58,11 +59,10 @@ const sar: Shift = (c, lo, hi, n, size) => {
 };
 
 const mask = (size: number): bigint => (1n << BigInt(size)) - 1n;
-const whole = (lo: number, hi: number, size: number): bigint =>
-  BigInt.asUintN(size, size === 64 ? (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0) : BigInt(lo >>> 0));
+const whole = (lo: number, hi: number, size: number): bigint => BigInt.asUintN(size, wide(lo, size === 64 ? hi : 0));
 const split = (c: Cpu, value: bigint): number => {
-  c.hi = Number(BigInt.asIntN(32, value >> 32n));
-  return Number(BigInt.asIntN(32, value));
+  c.hi = high(value);
+  return low(value);
 };
 const bit = (value: bigint, n: number): number => Number((value >> BigInt(n)) & 1n);
 

@@ -6,28 +6,9 @@ import { CR0_PG, CR4_PAE, VM } from './bits.ts';
 import { CS, type Cpu, DS, ES, FS, GS, type Seg, SS } from './cpu.ts';
 import { debugRegisters } from './debug.ts';
 import { readFlags, writeFlags } from './flags.ts';
+import { high, low, wide } from './halves.ts';
 import { setSeg, settle, settleSegments } from './mode.ts';
 import { flushTlb, loadPdptes } from './paging.ts';
-
-/** Signed halves of 64 bits, by way of memory: conversions of big integers are calls out of compiled code. */
-const word = new BigInt64Array(1);
-const parts = new Int32Array(word.buffer);
-const LITTLE = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? 0 : 1;
-const low = (x: bigint): number => {
-  word[0] = x;
-  return parts[LITTLE]!;
-};
-const high = (x: bigint): number => {
-  word[0] = x;
-  return parts[1 - LITTLE]!;
-};
-const unsigned = new BigUint64Array(word.buffer);
-/** Of two halves. */
-export const wide = (lo: number, hi: number): bigint => {
-  parts[LITTLE] = lo;
-  parts[1 - LITTLE] = hi;
-  return unsigned[0]!;
-};
 
 export const SHADOWS = ['none', 'sti', 'mov-ss'] as const;
 const loadSeg = (s: Seg, from: Segment): void => setSeg(s, from.selector, low(from.base), high(from.base), from.limit >>> 0, from.access);

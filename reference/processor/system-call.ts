@@ -7,10 +7,9 @@ import { CS, type Cpu, SS } from './cpu.ts';
 import { type Build, type Entries, jumping } from './entry.ts';
 import { gp, ud } from './fault.ts';
 import { readFlags, writeFlags } from './flags.ts';
+import { high, low } from './halves.ts';
 import { setSeg, settle, settleSegments } from './mode.ts';
 
-const low = (x: bigint): number => Number(BigInt.asIntN(32, x));
-const high = (x: bigint): number => Number(BigInt.asIntN(32, x >> 32n));
 /** Flat segments: type 11 or 3, S, P, G; L or D/B. */
 const CODE64 = 0xa09b;
 const CODE32 = 0xc09b;

@@ -8,6 +8,7 @@ import { type Cpu, DS, FS, GS, READABLE, WRITABLE } from './cpu.ts';
 import { cpuid } from './cpuid.ts';
 import { type Build, type Entries, ending, plain } from './entry.ts';
 import { gp, ud } from './fault.ts';
+import { high, low, wide } from './halves.ts';
 import type { Insn } from './insn.ts';
 import { readMsr, timestamp, writeMsr } from './msr.ts';
 import { getOf, linear, offsetOf, type Run, setOf } from './operands.ts';
@@ -21,8 +22,8 @@ const set32 = (c: Cpu, register: number, value: number): void => {
   c.r[2 * register + 1] = 0;
 };
 const setPair = (c: Cpu, value: bigint): void => {
-  set32(c, 0, Number(BigInt.asIntN(32, value)));
-  set32(c, 2, Number(BigInt.asIntN(32, value >> 32n)));
+  set32(c, 0, low(value));
+  set32(c, 2, high(value));
 };
 
 /** With a 16-bit operand the base has 24 bits. */
@@ -94,7 +95,7 @@ const rdmsr: Run = (c) => {
 };
 const wrmsr: Run = (c) => {
   privileged(c);
-  writeMsr(c, c.r[2]! >>> 0, (BigInt(c.r[4]! >>> 0) << 32n) | BigInt(c.r[0]! >>> 0));
+  writeMsr(c, c.r[2]! >>> 0, wide(c.r[0]!, c.r[4]!));
   c.attention = 1;
 };
 const mayReadTime = (c: Cpu): void => {
@@ -108,7 +109,7 @@ const rdtsc: Run = (c) => {
 const rdtscp: Run = (c) => {
   mayReadTime(c);
   setPair(c, timestamp(c));
-  set32(c, 1, Number(BigInt.asIntN(32, c.tscAux)));
+  set32(c, 1, low(c.tscAux));
 };
 /** Eight counters and three fixed ones, all of which stand at 0. */
 const rdpmc: Run = (c) => {
@@ -119,7 +120,7 @@ const rdpmc: Run = (c) => {
 };
 const rdpid: Build = (insn) => {
   const set = setOf(insn, 0, insn.bits === 64 ? 64 : 32);
-  return (c) => set(c, Number(BigInt.asIntN(32, c.tscAux)), 0);
+  return (c) => set(c, low(c.tscAux), 0);
 };
 const identify: Run = (c) => {
   const [eax, ebx, ecx, edx] = cpuid(c, c.r[0]!, c.r[2]!);
@@ -131,9 +132,9 @@ const identify: Run = (c) => {
 const swapgs: Run = (c) => {
   privileged(c);
   const gs = c.seg[GS];
-  const base = (BigInt(gs.hi >>> 0) << 32n) | BigInt(gs.lo >>> 0);
-  gs.lo = Number(BigInt.asIntN(32, c.kernelGsBase));
-  gs.hi = Number(BigInt.asIntN(32, c.kernelGsBase >> 32n));
+  const base = wide(gs.lo, gs.hi);
+  gs.lo = low(c.kernelGsBase);
+  gs.hi = high(c.kernelGsBase);
   c.kernelGsBase = base;
 };
 const readBase =

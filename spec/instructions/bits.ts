@@ -114,15 +114,17 @@ export const low = (value: bigint): number => {
   word[0] = value;
   return halves[LOW] as number;
 };
+/** Two halves as a number. Small ones stay whole numbers of the machine: what is multiplied by 2^32 is a double, kept apart on the heap. */
+export const joined = (high: number, lower: number): number => (high === 0 ? lower : high * 0x1_0000_0000 + lower);
 /** Number() of a value of at most 64 bits that is not negative. */
 export const numberOf = (value: bigint): number => {
   word[0] = value;
-  return (halves[1 - LOW] as number) * 0x1_0000_0000 + (halves[LOW] as number);
+  return joined(halves[1 - LOW] as number, halves[LOW] as number);
 };
 /** The other way: a number from 0 to 2^53 as a bigint. */
 export const bigOf = (value: number): bigint => {
   halves[LOW] = value;
-  halves[1 - LOW] = value / 0x1_0000_0000;
+  halves[1 - LOW] = value <= 0xffff_ffff ? 0 : value / 0x1_0000_0000;
   return word[0] as bigint;
 };
 /** All ones of `size` bytes, at most 16. */

@@ -3,7 +3,7 @@
 
 import type { Fetch } from './decode.ts';
 import { numberOf, bigOf } from './bits.ts';
-import { type Access, byteAt, translate } from './paging.ts';
+import { type Access, byteAt, pageOf, translate } from './paging.ts';
 import { canonical, type Fault, gp, in64, isRaised, raise, undecided, unseen, type Work } from './work.ts';
 
 const tooLong: Fault = { vector: 13, error: 0, rule: 'fetch.length' };
@@ -37,7 +37,7 @@ export const fetcher = (w: Work): Fetch => {
       if (offset > s.cs.limit) gp('fetch.limit');
       linear = (csBase + offset) % 0x1_0000_0000;
     }
-    const now = Math.floor(linear / 4096);
+    const now = pageOf(linear);
     if (now !== page) {
       base = translate(w, bigOf(linear), fetching) - (linear % 4096);
       page = now;

@@ -1,7 +1,7 @@
 // Linear to physical: every paging mode, the rights of a page, the error code of a page fault, and which accessed and dirty flags are set.
 // Intel SDM volume 3, Paging: Hierarchical Paging Structures; Access Rights; Page-Fault Exceptions; Accessed and Dirty Flags.
 
-import { cr0, cr4, efer, flag, low, numberOf, bigOf } from './bits.ts';
+import { cr0, cr4, efer, flag, joined, low, numberOf, bigOf } from './bits.ts';
 import type { Stops } from './vocabulary.ts';
 import { cpl, cr0Of, cr4Of, eferOf, type Fault, flagsOf, ia32e, own, raiseAll, undecided, unseen, type Work } from './work.ts';
 
@@ -116,6 +116,8 @@ const levels4 = levels64.slice(1);
 const levelsPae: readonly Level[] = [levelOf(30, 2, false), ...levels64.slice(3)];
 const levels32: readonly Level[] = [levelOf(22, 10, true), levelOf(12, 10, true)];
 
+/** Number of the page of an address. */
+export const pageOf = (address: number): number => (address <= 0xffff_ffff ? address >>> 12 : Math.floor(address / 4096));
 /** Physical address of a byte; throws #PF. Accessed and dirty flags that the access sets are foretold. */
 export const translate = (w: Work, linear: bigint, access: Access): number => {
   const { s } = w;
@@ -127,7 +129,7 @@ export const translate = (w: Work, linear: bigint, access: Access): number => {
   // Most addresses are numbers; of one that is not canonical positive the page is worked out whole.
   const whole = numberOf(linear);
   const small = whole >= 0 && whole <= Number.MAX_SAFE_INTEGER;
-  const page = small ? Math.floor(whole / 4096) : numberOf(linear >> 12n);
+  const page = small ? pageOf(whole) : numberOf(linear >> 12n);
   const offset = small ? whole % 4096 : low(linear) & 0xfff;
   const user = !access.implicit && cpl(s) === 3;
   const key = page * 8 + (access.write ? 1 : 0) + (user ? 2 : 0) + (access.fetch ? 4 : 0);
@@ -176,7 +178,7 @@ const word32 = (w: Work, at: number): number => {
 };
 const below = (bits: number): number => (bits <= 0 ? 0 : bits >= 32 ? 0xffffffff : (bits === 31 ? 0x80000000 : 1 << bits) - 1);
 /** Address bits of an entry: 51:12, in pieces of 32. */
-const frameOf = (lo: number, hi: number): number => (hi & 0xfffff) * 0x1_0000_0000 + ((lo & 0xfffff000) >>> 0);
+const frameOf = (lo: number, hi: number): number => joined(hi & 0xfffff, (lo & 0xfffff000) >>> 0);
 
 /** Where the entries of the walk at hand stand, and their low bytes. */
 const entries: number[] = [0, 0, 0, 0, 0];
@@ -232,8 +234,8 @@ const walk = (w: Work, linear: bigint, page: number, access: Access, user: boole
     noExecute ||= nxe && hi >>> 31 === 1;
     if (leaf) {
       const { pages } = level;
-      const frame = !wide && level.shift === 22 ? ((lo & 0xffc00000) >>> 0) + ((lo >>> 13) & 0xff) * 0x1_0000_0000 : frameOf(lo, hi);
-      base = (Math.floor(frame / 4096 / pages) * pages + (page % pages)) * 4096;
+      const frame = !wide && level.shift === 22 ? joined((lo >>> 13) & 0xff, (lo & 0xffc00000) >>> 0) : frameOf(lo, hi);
+      base = pages === 1 ? frame : (Math.floor(frame / 4096 / pages) * pages + (page % pages)) * 4096;
       break;
     }
     table = wide ? frameOf(lo, hi) : (lo & 0xfffff000) >>> 0;
