@@ -79,6 +79,11 @@ describe('replay', () => {
   });
 });
 
+test('check says what was asked of machines that were not built, and the reason', async () => {
+  const { out } = await vmmc('check', 'ref', '--area', 'virtio.blk', '--runs', '300', '--save', folder);
+  expect(out).toMatch(/^virtio\.blk: \d of \d+ machines not built, asked for bus vhost-user; the target's reason: no vhost-user socket: /m);
+  expect(out).not.toContain('not tried');
+});
 describe('minimize', () => {
   test('shortens what a fault shows, and the result shows it again', async () => {
     const least = join(folder, 'least.jsonl');

@@ -7,6 +7,7 @@ import { readDeviations } from './deviations.ts';
 import { createJudge, type Finding } from './judge.ts';
 import { type Allowance, allowancePerStimulus, initialAllowance, minimize } from './minimize.ts';
 import type { Program, Suite } from './program.ts';
+import { askedFor } from './report/asked.ts';
 import type { CheckResult, Counterexample } from './report/result.ts';
 import { type Block, type Played, playBlock, runBlocks, takesBlocks } from './run.ts';
 import { blockOf, programsOf } from './sample.ts';
@@ -48,6 +49,7 @@ export interface ExploreOptions {
 interface Site {
   readonly suite: Suite;
   readonly machines: MachineConfig[];
+  readonly built: Set<MachineConfig>;
   block: number;
   played: number;
   /** What blocks did that are not judged yet, by number. */
@@ -80,7 +82,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   const areas = options.spec ?? allAreas;
   const judge = createJudge(areas);
   const offered = new Set<Capability>();
-  const refused = new Map<string, { suite: string; why: string; machines: number }>();
+  const refused = new Map<string, { readonly suite: Suite; readonly why: string; readonly machines: MachineConfig[] }>();
   const found = new Map<string, Counterexample>();
   const seenKinds = new Map<string, number>();
   const shard = options.shard ?? { index: 1, of: 1 };
@@ -105,8 +107,8 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   for (const suite of suitesFor(options.areas)) {
     const lacks = suite.needs.filter((c) => !target.hello.offers.includes(c));
     if (lacks.length > 0)
-      refused.set(suite.id, { suite: suite.id, why: `the target does not offer ${lacks.join(', ')}`, machines: suite.machines.length });
-    else sites.push({ suite, machines: [...suite.machines], block: 0, played: 0, ahead: new Map() });
+      refused.set(suite.id, { suite, why: `the target does not offer ${lacks.join(', ')}`, machines: [...suite.machines] });
+    else sites.push({ suite, machines: [...suite.machines], built: new Set(), block: 0, played: 0, ahead: new Map() });
   }
   const record = async (suite: Suite, program: Program, played: Played): Promise<void> => {
     const kinds = new Set<string>();
@@ -187,10 +189,10 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
           // The same block, on the next machine: what was played is not played again.
           site.block = block;
           const key = `${site.suite.id}: ${played.refused}`;
-          const before = refused.get(key);
-          refused.set(key, { suite: site.suite.id, why: played.refused, machines: (before?.machines ?? 0) + 1 });
+          refused.set(key, { suite: site.suite, why: played.refused, machines: [...(refused.get(key)?.machines ?? []), machine] });
           break;
         }
+        site.built.add(machine);
         site.played++;
         programs++;
         stimuli += played.stimuli;
@@ -229,7 +231,10 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
     deviations: deviations.entries,
     unexpectedlyKept,
     notShown,
-    refused: [...refused.values()],
+    refused: [...refused.values()].map(({ suite, why, machines }) => {
+      const asked = askedFor(machines, [...(sites.find((s) => s.suite === suite)?.built ?? [])]);
+      return { suite: suite.id, why, machines: machines.length, of: suite.machines.length, ...(asked === '' || why.startsWith(asked) ? {} : { asked }) };
+    }),
     ...(cutShort === undefined ? {} : { cutShort }),
     strict: options.strict,
   });

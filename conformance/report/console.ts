@@ -11,6 +11,7 @@ import { counted, rules } from './rules.ts';
 const harms: readonly Harm[] = ['dies', 'stray-write', 'all-stuck', 'self-stuck', 'wrong-data', 'interop'];
 const verdicts: readonly Verdict[] = ['kept', 'broken', 'undecided', 'untested', 'unsupported'];
 const count = (n: number, word: string): string => `${n} ${word}`;
+const lacks = /^the target does not offer /;
 const plural = (n: number, thing: string): string => `${n} ${thing}${n === 1 ? '' : 's'}`;
 /** Of longer lists only so many are named here; JSON names all. */
 const named = 12;
@@ -77,6 +78,12 @@ const conclusion = ({ verdict, clauses }: CheckResult): string => {
   return [`${n('kept')} kept`, ...rest].join(', ');
 };
 
+/** What was asked, and what the target says that it has instead. */
+const unbuilt = ({ suite, why, machines, of, asked }: CheckResult['refused'][number]): string =>
+  lacks.test(why)
+    ? `${suite}: not tried: ${why}`
+    : `${suite}: ${machines} of ${plural(of, 'machine')} not built${asked === undefined ? '' : `, asked for ${asked}`}; the target's reason: ${why}`;
+
 /** `saved`: the trace file of a counterexample, where it was written. */
 export const consoleReport = (
   result: CheckResult,
@@ -110,7 +117,7 @@ export const consoleReport = (
       if (c.verdict === verdict) byReason.set(c.because ?? '', [...(byReason.get(c.because ?? '') ?? []), c.id]);
     for (const [because, ids] of byReason) lines.push('', `${verdict}, ${because}: ${listed(ids)}`);
   }
-  for (const r of result.refused) lines.push('', `${r.suite}: ${plural(r.machines, 'machine')} not built: ${r.why}`);
+  for (const r of result.refused) lines.push('', unbuilt(r));
   if (result.cutShort !== undefined) lines.push('', `${pc.red('cut short')} ${result.cutShort.why}`);
   lines.push('', interrupted ? `interrupted; so far ${conclusion(result)} (exit 130)` : `${conclusion(result)} (exit ${result.exit})`);
   return lines.join('\n');

@@ -52,8 +52,14 @@ export interface CheckResult {
   readonly unexpectedlyKept: readonly { readonly signature: string; readonly why: string }[];
   /** Deviations that do not show each time (`race`), and did not now: no failure. */
   readonly notShown: readonly { readonly signature: string; readonly why: string }[];
-  /** Machines and suites that the target would not build, with its reason. */
-  readonly refused: readonly { readonly suite: string; readonly why: string; readonly machines: number }[];
+  /** Machines and suites that the target would not build, with its reason: so many of the suite's, and what was asked for in these alone. */
+  readonly refused: readonly {
+    readonly suite: string;
+    readonly why: string;
+    readonly machines: number;
+    readonly of: number;
+    readonly asked?: string;
+  }[];
   /** Why the run ended before its time: the adapter broke the protocol. What was judged until then stands; the verdict is undecided at best. */
   readonly cutShort?: { readonly why: string; readonly stderr: string };
   /** Worst over the clauses, deviations taken as expected; advice counts only when strict. */

@@ -26,7 +26,8 @@ export const refusal = (machine: MachineConfig, facts: CpuFacts): string | undef
   if (cpu === undefined) return 'a machine without a processor';
   if (bus !== 'none' || machine.virtio !== undefined || machine.vtd !== undefined) return 'a processor with devices';
   if (cpu.monitor !== undefined && cpu.monitor !== 'none') return `the monitor ${cpu.monitor}`;
-  if (memory < 0x10000 || memory % 4096 !== 0 || memory > memoryMax) return `${memory} bytes of guest memory`;
+  if (memory < 0x10000 || memory % 4096 !== 0 || memory > memoryMax)
+    return `${memory} bytes of guest memory: a multiple of 4096 from 65536 to ${memoryMax} is possible`;
   return missing(facts, cpu.features, cpu.paging);
 };
 

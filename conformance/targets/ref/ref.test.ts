@@ -67,7 +67,9 @@ describe('the reference', () => {
 
   test('has no vhost-user bus, and says which stimuli a bus lacks', () => {
     const target = refTarget();
-    expect(target.reset({ ...machine, bus: 'vhost-user' })).toEqual({ unsupported: 'bus vhost-user' });
+    expect(target.reset({ ...machine, bus: 'vhost-user' })).toEqual({
+      unsupported: 'no vhost-user socket: the reference is driven over bus none, mmio or pci',
+    });
     expect(target.apply({ do: 'settle' })).toHaveProperty('broke');
     target.reset({ ...machine, bus: 'pci' });
     expect(target.apply({ do: 'mmio.read', at: 0, width: 4 })).toHaveProperty('unsupported');

@@ -70,10 +70,10 @@ interface Built {
 }
 
 const build = (reference: Reference, config: MachineConfig): Built | { readonly unsupported: string } => {
+  const { bus, virtio } = config;
+  if (bus === 'vhost-user') return { unsupported: 'no vhost-user socket: the reference is driven over bus none, mmio or pci' };
   const unsupported = reference.refusal(config);
   if (unsupported !== undefined) return { unsupported };
-  const { bus, virtio } = config;
-  if (bus === 'vhost-user') return { unsupported: 'bus vhost-user' };
   const bare = reference.createMachine(config);
   // Without a virtio device there is no control plane to lift: the machine's own stimuli are its interface.
   const machine = attach(bare, virtio === undefined ? 'none' : bus);

@@ -37,7 +37,8 @@ const offers: readonly Capability[] = ['memory.seen', 'virtio.blk', 'virtio.inte
 const refusal = (machine: MachineConfig): string | undefined => {
   if (machine.bus !== 'none' && machine.bus !== 'vhost-user') return `bus ${machine.bus}: a vhost-user back end has none`;
   if (machine.virtio === undefined) return 'a machine without a virtio device';
-  if (machine.memory < 4096 || machine.memory % 4096 !== 0 || machine.memory > memoryMax) return `${machine.memory} bytes of guest memory`;
+  if (machine.memory < 4096 || machine.memory % 4096 !== 0 || machine.memory > memoryMax)
+    return `${machine.memory} bytes of guest memory: a multiple of 4096 up to ${memoryMax} is possible`;
   if (machine.virtio.queueSizeMax > queueSizeMax) return `queues of ${machine.virtio.queueSizeMax} descriptors: ${queueSizeMax} at most`;
   return undefined;
 };

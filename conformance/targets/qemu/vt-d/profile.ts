@@ -32,7 +32,7 @@ export const remappingUnit = (m: VtdMachine, properties: ReadonlySet<string>): s
   if (!widths.includes(width)) return { unsupported: `a guest address width of ${width}: ${widths.join(' and ')} are possible` };
   // The masks of reserved bits are made from aw-bits too.
   if (m.hostAddressWidth !== width)
-    return { unsupported: `a host address width of ${m.hostAddressWidth} beside a guest address width of ${width}` };
+    return { unsupported: `a host address width of ${m.hostAddressWidth}: it is always that of guest addresses, here ${width}` };
   const set: string[] = [`aw-bits=${width}`];
   for (const s of switches) {
     const on = ((m[s.register] >> s.bit) & 1n) === 1n;

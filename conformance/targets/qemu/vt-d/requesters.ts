@@ -132,7 +132,7 @@ export const station = (r: Requester, n: number): Station | { readonly unsupport
   if (bus === 0 && ((r.sourceId & 7) !== 0 || slot <= logSlot || slot >= bridgeSlot))
     return { unsupported: `${named}: on bus 0 only function 0 of devices ${logSlot + 1} to ${bridgeSlot - 1}` };
   if (r.kind !== (bus === 0 ? 'endpoint' : 'bridge'))
-    return { unsupported: `${named}: a ${r.kind} at source-id 0x${r.sourceId.toString(16)}` };
+    return { unsupported: `${named}: ${r.kind} on bus ${bus}: endpoints are possible on bus 0, bridges beyond it` };
   const sort = (bus === 0 ? onRoot : [behindBridge]).find((s) => r.can.every((c) => s.can.includes(c)));
   if (sort === undefined) return { unsupported: `${named}: no device here can ${r.can.join(', ')}` };
   return sort.build(n, bus === 0 ? slot : bus);
