@@ -4,7 +4,7 @@
 import type { Assembler } from './assembler.ts';
 import { assembler } from './assembler.ts';
 import { EFER, msrs } from './launch.ts';
-import { agentCode, agentStack, ownPml4, stateAt, stateOut, vars, withMsrs } from './map.ts';
+import { agentCode, agentStack, ownPml4, stateAt, stateOut, vars, withMsrs, ownGdt } from './map.ts';
 
 const at = (name: keyof typeof stateAt): number => stateOut + stateAt[name];
 /** Where the stubs jump to: fixed places at the start of the agent, so that they need no labels of it. */
@@ -174,10 +174,15 @@ export const emitLand = (a: Assembler): void => {
   a.u32(EFER);
   a.put(0xb8);
   a.u32(0x100);
-  a.put(0x31, 0xd2, 0x0f, 0x30, 0xb8);
+  a.put(0x31, 0xd2, 0x0f, 0x30);
+  a.memory([0x0f, 0x01], 2, vars.ownGdtr);
+  // IA-32e mode cannot be activated on a TSS of 16 bits, which a program may have switched to. SDM volume 3, IA-32e Mode System Data Structures.
+  a.memory([0xc6], 0, ownGdt + 0x40 + 5, { imm: [0x89] });
+  a.put(0xb8);
+  a.u32(0x40);
+  a.put(0x0f, 0x00, 0xd8, 0xb8); // ltr ax
   a.u32(0x80000031);
   a.put(0x0f, 0x22, 0xc0);
-  a.memory([0x0f, 0x01], 2, vars.ownGdtr);
   a.put(0xea);
   a.abs32('land32to64');
   a.put(0x10, 0x00);

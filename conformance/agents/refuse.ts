@@ -82,6 +82,7 @@ export const refusalOf = (machine: CpuMachine, state: CpuState, memory: Uint8Arr
   if ((state.rflags & 0x180000n) !== 0n && mode !== 'v86') return 'VIF or VIP, which a return to an outer level need not load';
   if (state.tr.selector !== 0x40 && mode !== 'real') return 'a task register other than the furnished one';
   if (mode !== 'real' && state.tr.limit !== taskLimit(state, memory)) return 'a task register whose limit its descriptor does not give';
+  if (mode !== 'real' && (state.tr.access & 8) === 0) return 'a TSS of 16 bits';
   if (state.ldtr.selector !== 0x50 && mode !== 'real') return 'an LDT other than the furnished one';
   if (mode !== 'real' && (Number(state.gdtr.base) !== 0x1000 || state.gdtr.limit < 0x1f)) return 'a GDT without the first descriptors';
   const inner = mode !== 'real' && mode !== 'v86' && !isLong(mode) && (state.cs.selector & 3) === 0;

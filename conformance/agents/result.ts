@@ -115,6 +115,8 @@ const errorCodes: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17, 21])
 /** Events that come before a port is read. */
 const faults: ReadonlySet<number> = new Set([6, 10, 11, 12, 13, 14]);
 const HLT = 0xf4;
+/** A stop that no gate leads to is reached by what starts there, such as a new task: no frame stands on its stack. */
+const gated = (stop: number): boolean => stop < 48 || stop === 0x80;
 /** The linear address that the event's frame names, or -1 where the frame is not in memory. */
 const savedRip = (mode: CpuMachine['mode'], given: CpuState, stop: number, state: SeenState, after: Uint8Array): number => {
   const view = new DataView(after.buffer, after.byteOffset, after.byteLength);
@@ -122,6 +124,7 @@ const savedRip = (mode: CpuMachine['mode'], given: CpuState, stop: number, state
   const base = mode === 'real' ? (state.ss?.selector ?? 0) << 4 : inner ? Number(given.ss.base) : 0;
   const width = mode === 'real' ? 2 : isLong(mode) ? 8 : 4;
   if (mode !== 'real' && state.ss?.selector === ownStackSelector) return agentCode;
+  if (!gated(stop)) return -1;
   const top = base + Number(state.rsp ?? 0n) + (mode !== 'real' && errorCodes.has(stop) ? width : 0);
   if (top < 0 || top + 2 * width > after.length) return top >= agentCode ? agentCode : -1;
   const rip = width === 2 ? view.getUint16(top, true) : view.getUint32(top, true);

@@ -23,18 +23,22 @@ import type { Segment } from './vocabulary.ts';
 import { cpl, type Fault, leave, own, undecided, type Work } from './work.ts';
 
 type Name = (typeof segments)[number];
-/** What is wrong with a segment of the new task, as vector; undefined: nothing. */
-const wrong = (name: Name, selector: number, d: Descriptor | undefined, level: number): number | undefined => {
-  if (isNull(selector)) return name === 'cs' || name === 'ss' ? 10 : undefined;
-  if (d === undefined) return 10;
+/** What is wrong with a segment of the new task, as vectors: which of several is reported is the model's own. */
+const wrong = (name: Name, selector: number, d: Descriptor | undefined, level: number): readonly number[] => {
+  if (isNull(selector)) return name === 'cs' || name === 'ss' ? [10] : [];
+  if (d === undefined) return [10];
   const rpl = rplOf(selector);
+  const absent = d.present ? [] : [name === 'ss' ? 12 : 11];
   if (name === 'cs') {
-    if (!isCode(d) || (isConforming(d) ? d.dpl > rpl : d.dpl !== rpl)) return 10;
-  } else if (name === 'ss') {
-    if (!isWritable(d) || d.dpl !== level || rpl !== level) return 10;
-    return d.present ? undefined : 12;
-  } else if (!d.s || !isReadable(d) || (!isConforming(d) && (d.dpl < level || d.dpl < rpl))) return 10;
-  return d.present ? undefined : 11;
+    if (!isCode(d)) return [10];
+    return (isConforming(d) ? d.dpl > rpl : d.dpl !== rpl) ? [10, ...absent] : absent;
+  }
+  if (name === 'ss') {
+    if (!isWritable(d)) return [10];
+    return d.dpl !== level || rpl !== level ? [10, ...absent] : absent;
+  }
+  if (!d.s || !isReadable(d)) return [10];
+  return !isConforming(d) && (d.dpl < level || d.dpl < rpl) ? [10, ...absent] : absent;
 };
 const localTable = (w: Work, ldt: number, ext: number): Fault | undefined => {
   if (isNull(ldt)) {
@@ -71,9 +75,11 @@ export const loadSegments = (w: Work, selectors: readonly number[], ldt: number,
     return { name, selector, d, wrong: wrong(name, selector, d, level) };
   });
   const faults: Fault[] = bad === undefined ? [] : [bad];
-  for (const f of found)
-    if (f.wrong !== undefined && !faults.some((g) => g.vector === f.wrong && g.error === (named(f.selector) | ext)))
-      faults.push({ vector: f.wrong, error: named(f.selector) | ext, rule: 'task.segments' });
+  for (const f of found) {
+    const error = named(f.selector) | ext;
+    for (const vector of f.wrong)
+      if (!faults.some((g) => g.vector === vector && g.error === error)) faults.push({ vector, error, rule: 'task.segments' });
+  }
   for (const [n, { name, selector, d }] of found.entries()) {
     const segment: Segment = d === undefined || faults.length > 0 ? unusable(selector, name === 'ss' ? level : 0) : loaded(d, selector);
     s[name] = segment;
