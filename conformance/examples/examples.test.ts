@@ -42,12 +42,12 @@ test('the adapters have at most 100 lines', () => {
 test.skipIf(noCompiler)('the adapter in C is green', async () => {
   const checks = await all(compiled);
   expect(checks.filter((check) => !check.ok)).toEqual([]);
-  expect(checks).toHaveLength(12);
+  expect(checks).toHaveLength(13);
 });
 test.skipIf(noPython)('the adapter in Python is green', async () => {
   const checks = await all(python);
   expect(checks.filter((check) => !check.ok)).toEqual([]);
-  expect(checks).toHaveLength(12);
+  expect(checks).toHaveLength(13);
 });
 test.skipIf(noCompiler || noPython)('both answer alike', () => {
   const targets = [execTarget(compiled), execTarget(python)];
@@ -108,6 +108,34 @@ describe.skipIf(noPython)('the smoke test turns red', () => {
     ],
     ['its data and status', 'toy_blk.py', 'struct.pack("<H", i & 0xFFFF)', 'b"xy"', /sector 2 does not hold the pattern/],
     ['its interrupt', 'toy_blk.py', 'interrupts = ["queue"]', 'interrupts = []', /no interrupt was reported/],
+    [
+      'the capacity is the one',
+      'adapter.py',
+      'largest, blk["sectors"],',
+      'largest, 32,',
+      /64 sectors were asked for and granted, and the configuration field capacity is 32/,
+    ],
+    [
+      'the capacity is the one',
+      'toy_blk.py',
+      'range(sectors * 256)',
+      'range(sectors * 256 - 256)',
+      /64 sectors were asked for and granted, and sector 63 does not hold the pattern/,
+    ],
+    [
+      'the capacity is the one',
+      'toy_blk.py',
+      'fits, start = length % 512 == 0 and sector + length // 512 <= self.sectors, sector * 512',
+      'fits, start = length % 512 == 0 and sector + length // 512 < self.sectors, sector * 512',
+      /sector 63, ends with status 1/,
+    ],
+    [
+      'the capacity is the one',
+      'toy_blk.py',
+      'fits, start = length % 512 == 0 and sector + length // 512 <= self.sectors, sector * 512',
+      'fits, start = length % 512 == 0, sector * 512',
+      /sector 64, one past the last, can be read: the disk is larger/,
+    ],
     ['a reset forgets', 'toy_blk.py', 'self.enabled = False', 'self.enabled, self.status = False, 1', /the status after a reset/],
   ];
   test.each(cases)('%s', async (check, file, before, after, detail) => {

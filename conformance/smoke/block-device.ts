@@ -3,6 +3,7 @@
 import type { MachineConfig } from '../../spec/units.ts';
 import type { ExecTarget } from '../targets/exec/exec.ts';
 import { negotiation, reading, readingSeen, smokeMachine } from './block-request.ts';
+import { capacity } from './capacity.ts';
 import { type Claim, failing, memoryOffers, type Outcome, red, shown } from './claim.ts';
 
 export const blockDevice = (target: () => ExecTarget): readonly Claim[] => {
@@ -75,6 +76,7 @@ export const blockDevice = (target: () => ExecTarget): readonly Claim[] => {
               'answer virtq.notify or settle with {"saw":"interrupt","from":"queue"}, after the memory it tells of',
             ),
     },
+    { check: 'the capacity is the one that was granted', run: () => capacity(target()) },
     {
       check: 'a reset forgets it all',
       run: () => {

@@ -6,7 +6,6 @@ import type { Observation, Stimulus } from '../../spec/vocabulary.ts';
 
 const gpa = (at: number): Gpa => BigInt(at) as Gpa;
 const [desc, avail, used, header, data, status] = [0x1000, 0x2000, 0x3000, 0x4000, 0x5000, 0x6000];
-const sector = 2;
 const VERSION_1 = 1n << 32n;
 const [ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK] = [1, 2, 4, 8];
 const [NEXT, WRITE] = [1, 2];
@@ -46,14 +45,14 @@ export const negotiation: readonly Stimulus[] = [
   { do: 'virtio.status.write', value: ACKNOWLEDGE | DRIVER | FEATURES_OK },
   { do: 'virtio.status.read' },
 ];
-/** Reads sector 2 with a queue of 4. */
-export const reading: readonly Stimulus[] = [
+/** Reads one sector with a queue of 4. */
+export const readingOf = (sector: number): readonly Stimulus[] => [
   write(desc, descriptor(header, 16, NEXT, 1)),
   write(desc + 16, descriptor(data, 512, NEXT | WRITE, 2)),
   write(desc + 32, descriptor(status, 1, WRITE, 0)),
   write(
     header,
-    packed(16, (v) => v.setUint32(8, sector, true)),
+    packed(16, (v) => v.setBigUint64(8, BigInt(sector), true)),
   ),
   write(avail, Uint8Array.of(0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)),
   write(used, new Uint8Array(4 + 8 * 4)),
@@ -62,6 +61,8 @@ export const reading: readonly Stimulus[] = [
   { do: 'virtq.notify', queue: 0 },
   { do: 'settle', until: [{ at: gpa(used + 2), value: 1 }], interrupt: true },
 ];
+const sector = 2;
+export const reading: readonly Stimulus[] = readingOf(sector);
 
 const observed = (answers: readonly Answer[]): readonly Observation[] => answers.flatMap((answer) => ('saw' in answer ? answer.saw : []));
 
@@ -84,8 +85,8 @@ export interface ReadingSeen {
   readonly pattern: boolean;
   readonly interrupt: boolean;
 }
-/** What came of `reading`. */
-export const readingSeen = (answers: readonly Answer[]): ReadingSeen => {
+/** What came of `readingOf`. */
+export const readingSeen = (answers: readonly Answer[], from: number = sector): ReadingSeen => {
   const memory = memoryAfter(answers);
   const view = new DataView(memory.buffer);
   const words = Array.from({ length: 256 }, (_, i) => view.getUint16(data + 2 * i, true));
@@ -93,7 +94,7 @@ export const readingSeen = (answers: readonly Answer[]): ReadingSeen => {
     usedIndex: view.getUint16(used + 2, true),
     usedLength: view.getUint32(used + 8, true),
     status: view.getUint8(status),
-    pattern: words.every((wordHere, i) => wordHere === sector * 256 + i),
+    pattern: words.every((wordHere, i) => wordHere === ((from * 256 + i) & 0xffff)),
     interrupt: observed(answers).some((seen) => seen.saw === 'interrupt' && seen.from === 'queue'),
   };
 };
