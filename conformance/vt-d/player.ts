@@ -253,8 +253,8 @@ function lower(sw: Software, c: VtdChoice): void {
 export function* playVtd(choices: readonly VtdChoice[], granted: Granted): Player<VtdChoice> {
   const sw = software(granted);
   // Set aside before other tables take what there is.
-  const pages = choices.some((c) => c.op === 'sweep') ? SWEEP_PAGES : choices.some((c) => c.op === 'scene') ? SCENE_PAGES : 0;
-  if (sw.rich && pages > 0) {
+  const pages = choices.some((c) => c.op === 'sweep') ? SWEEP_PAGES : sw.rich && choices.some((c) => c.op === 'scene') ? SCENE_PAGES : 0;
+  if (pages > 0) {
     sw.scene = sw.nextPage;
     sw.nextPage += pages;
   }

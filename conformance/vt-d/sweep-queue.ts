@@ -139,6 +139,8 @@ export const queueNowhere = (sw: Software, n: number): boolean => {
   const end = BigInt((sw.firstData + sw.dataPages) * 4096);
   const at = [end, bit(30), bit(sw.facts.hostAddressWidth - 1), end - 0x1000n][n % 4] as bigint;
   return own(sw, sw.facts.scalable && n % 8 > 3, at | (n % 4 === 3 ? 1n : 0n), () => {
+    // What devices left there looks like any descriptor: a unit that takes one would not show what it does where no memory is.
+    if (!sw.rich && n % 4 === 3) poke(sw, Number(end - 0x1000n), 0n, 0n, 0n, 0n);
     write(sw, REG.IQT, 8, 0x20n);
     look(sw);
     write(sw, REG.FSTS, 4, bit(4));

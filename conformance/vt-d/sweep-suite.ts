@@ -36,8 +36,6 @@ const choices: Arbitrary<readonly VtdChoice[]> = fc
 export const vtdSweepSuite: Suite<VtdChoice> = {
   ...vtdSuite,
   id: 'vt-d.sweep',
-  // Elsewhere the end of a request is not told, and every sweep asks for one.
-  needs: [...vtdSuite.needs, 'vt-d.dma'],
   machines: sweptMachines,
   choices,
   choicesOf: () => choices,

@@ -61,9 +61,36 @@ const sweeps: Readonly<Record<string, Sweep>> = {
   aside,
 };
 export const SWEEPS: readonly string[] = Object.keys(sweeps);
+/** What can be asked where neither the end of a request is told nor an interrupt of any kind or destination is shown: memory and records tell of it.
+ *  Not what leaves a unit that takes a wrong descriptor ahead of what software knows of its queue: nothing that follows would mean anything. */
+const plain: ReadonlySet<string> = new Set([
+  'bits',
+  'edges',
+  'contexts',
+  'rid-pasid',
+  'entries',
+  'rights',
+  'indices',
+  'beyond',
+  'large',
+  'lengths',
+  'masks',
+  'large-masks',
+  'mended',
+  'neighbours',
+  'tags',
+  'commands',
+  'registers',
+  'all-commands',
+  'fault-fields',
+  'ring',
+  'queue-ends',
+  'queue-nowhere',
+  'limits',
+]);
+/** Where not all of them can be asked, none gives way to another: the name of a sweep says what was seen. */
 export const sweep = (sw: Software, what: string, n: number): void => {
-  // Elsewhere what a request came to would not be told.
-  if (!sw.rich) return;
+  if (!sw.rich) return void (plain.has(what) && sweeps[what]?.(sw, n));
   const from = Math.max(0, SWEEPS.indexOf(what));
   for (let k = 0; k < SWEEPS.length; k++) if (sweeps[SWEEPS[(from + 17 * k) % SWEEPS.length] as string]?.(sw, n) === true) return;
 };
