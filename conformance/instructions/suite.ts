@@ -86,12 +86,13 @@ const lower = (c: Case): readonly Case[] => {
   });
   return simpler;
 };
-/** What an instruction is called in a signature: with the register that it is about where it can be any, since each has rules of its own, and with
- *  an override of SS in 64-bit mode, which an implementation treats as nothing for all instructions alike, or for none. */
+/** What an instruction is called in a signature: with the register that it is about where it can be any, since each has rules of its own; IRET in
+ *  64-bit mode with whether its operands are narrower than that, which decides what an implementation takes off the stack; and with an override of SS in 64-bit mode, which an implementation treats as nothing for all instructions alike, or for none. */
 const named = (c: Case, machine: MachineConfig): string => {
   const name = forms[c.form % forms.length]?.mnemonic ?? '?';
   const register = /^(RD|WR)MSR$/.test(name) ? `+${(msrNumbers[c.value % msrNumbers.length] ?? 0).toString(16).toUpperCase()}H` : '';
-  return `${name}${register}${c.prefix === ssOverride && machine.cpu?.mode === 'long64' ? '+ss-override' : ''}`;
+  const narrow = name === 'IRET' && machine.cpu?.mode === 'long64' && c.size !== 2 ? '+narrow' : '';
+  return `${name}${register}${narrow}${c.prefix === ssOverride && machine.cpu?.mode === 'long64' ? '+ss-override' : ''}`;
 };
 const shape = (c: Case, machine: MachineConfig): string => {
   const words = [
