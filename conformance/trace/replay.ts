@@ -1,15 +1,21 @@
 // Runs a recording's stimuli on a target and judges what the target does: other permitted behaviour passes.
+// The stimuli were chosen for the machine that was granted then, so that is the machine to build, whatever was asked for at the time.
 
-import type { Answer, Target } from '../../spec/units.ts';
+import type { Answer, Granted, MachineConfig, Target } from '../../spec/units.ts';
 import type { Event, Stimulus } from '../../spec/vocabulary.ts';
 import type { Finding, Judge } from '../judge.ts';
+import { encodeMachine } from '../wire/events.ts';
 import { isTraceError, readTrace } from './read.ts';
 
 export interface Replayed {
   readonly findings: readonly Finding[];
   readonly stimuli: number;
-  /** The target would not build a machine of the trace, and why. */
+  readonly machines: number;
+  /** Machines of the trace that the target would not build, and why the first of them; their stimuli were left out. */
+  readonly unbuilt: number;
   readonly refused?: string;
+  /** In what the target's machines are not the recorded ones. */
+  readonly otherwise: readonly string[];
   /** Why the trace ends early; what stands in it was run. */
   readonly truncated?: string;
 }
@@ -17,34 +23,88 @@ const seen = (answer: Answer): readonly Event[] => {
   if ('saw' in answer) return answer.saw;
   return 'unsupported' in answer ? [{ saw: 'unsupported', what: answer.unsupported }] : [{ saw: 'broke', why: answer.broke }];
 };
+const textOf = (machine: MachineConfig): string => JSON.stringify(encodeMachine(machine));
 
-/** `path`: a trace, plain or gzip. Stimuli after a death are left out until the next reset of the trace. Throws TraceError for anything but a missing end. */
-export const replayOn = async (target: Target, path: string, judge: Judge): Promise<Replayed> => {
+/** What was granted of a machine, as a machine to ask for. */
+const asGranted = (asked: MachineConfig, granted: Granted | undefined): MachineConfig => ({
+  ...asked,
+  ...(granted === undefined || granted.memory.size % 4096 !== 0 ? {} : { memory: granted.memory.size }),
+  ...(granted?.virtio === undefined ? {} : { virtio: granted.virtio }),
+});
+/** What a program's requests depend on. */
+const facts: readonly (readonly [name: string, of: (g: Granted) => string | number | undefined])[] = [
+  ['bytes of memory', (g) => g.memory.size],
+  ['sectors', (g) => g.virtio?.blk.sectors],
+  ['bytes in a block', (g) => g.virtio?.blk.blockSize],
+  ['read-only', (g) => g.virtio && String(g.virtio.blk.readOnly)],
+  ['queues', (g) => g.virtio?.queues],
+  ['descriptors in a queue at most', (g) => g.virtio?.queueSizeMax],
+  ['features offered', (g) => g.virtio && `0x${g.virtio.offer.toString(16)}`],
+];
+const differences = (recorded: Granted, granted: Granted): readonly string[] =>
+  facts.flatMap(([name, of]) => {
+    const [then, now] = [of(recorded), of(granted)];
+    return then === undefined || now === undefined || then === now ? [] : [`${name}: ${now}, recorded with ${then}`];
+  });
+
+/** `path`: a trace, plain or gzip. `build`: the machine that was asked for (the same target grants the same again), or the one that was granted.
+ *  Stimuli after a death are left out until the next reset of the trace. Throws TraceError for anything but a missing end. */
+export const replayOn = async (target: Target, path: string, judge: Judge, build: 'asked' | 'granted' = 'asked'): Promise<Replayed> => {
   const findings: Finding[] = [];
-  let stimuli = 0;
+  const otherwise = new Set<string>();
+  const count = { stimuli: 0, machines: 0, unbuilt: 0 };
+  let refused: string | undefined;
   let dead = false;
+  let asked: MachineConfig | undefined; // until what was granted of it is read
+  const grantedOf = async (machine: MachineConfig, recorded: Granted | undefined): Promise<Awaited<ReturnType<Target['reset']>>> => {
+    const wanted = build === 'granted' ? asGranted(machine, recorded) : machine;
+    const granting = await target.reset(wanted);
+    return 'unsupported' in granting && textOf(wanted) !== textOf(machine) ? target.reset(machine) : granting;
+  };
+  const reset = async (recorded: Granted | undefined): Promise<void> => {
+    if (asked === undefined) return;
+    const { image } = asked;
+    const granting = await grantedOf(asked, recorded);
+    asked = undefined;
+    count.machines++;
+    dead = !('granted' in granting);
+    if ('granted' in granting) {
+      judge.reset(granting.granted, image);
+      if (recorded !== undefined) for (const one of differences(recorded, granting.granted)) otherwise.add(one);
+    } else {
+      count.unbuilt++;
+      refused ??= 'unsupported' in granting ? granting.unsupported : granting.broke;
+    }
+  };
   const apply = async (stimulus: Stimulus): Promise<void> => {
     const answer = await target.apply(stimulus);
-    stimuli++;
+    count.stimuli++;
     if ('unsupported' in answer) judge.pass();
     else findings.push(...judge.see(stimulus));
     for (const event of seen(answer)) findings.push(...judge.see(event));
     dead = 'broke' in answer;
   };
+  const replayed = (truncated?: string): Replayed => ({
+    findings,
+    ...count,
+    otherwise: [...otherwise],
+    ...(refused === undefined ? {} : { refused }),
+    ...(truncated === undefined ? {} : { truncated }),
+  });
   try {
     for await (const entries of readTrace(path))
       for (const entry of entries) {
-        if ('reset' in entry) {
-          const granting = await target.reset(entry.reset);
-          if (!('granted' in granting))
-            return { findings, stimuli, refused: 'unsupported' in granting ? granting.unsupported : granting.broke };
-          judge.reset(granting.granted, entry.reset.image);
-          dead = false;
-        } else if ('event' in entry && 'do' in entry.event && !dead) await apply(entry.event as Stimulus);
+        if ('granted' in entry) await reset(entry.granted);
+        else if ('reset' in entry) {
+          await reset(undefined);
+          asked = entry.reset;
+        } else if ('end' in entry) await reset(undefined);
+        else if ('event' in entry && 'do' in entry.event && !dead) await apply(entry.event as Stimulus);
       }
   } catch (error) {
     if (!isTraceError(error) || !error.truncated) throw error;
-    return { findings, stimuli, truncated: error.message };
+    await reset(undefined);
+    return replayed(error.message);
   }
-  return { findings, stimuli };
+  return replayed();
 };
