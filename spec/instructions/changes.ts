@@ -55,6 +55,8 @@ const sameSystem = (a: CpuState, b: CpuState): boolean =>
 
 export const changesOf = (e: Ending, before: CpuState, i: Instruction | undefined): Changes => {
   const after = e.completed;
+  // Nearly every fault leaves all as it was, and is told so by the state itself.
+  const asItWas = after === before;
   let stores = false;
   let descriptors = false;
   for (const at of e.stores.keys()) {
@@ -63,13 +65,13 @@ export const changesOf = (e: Ending, before: CpuState, i: Instruction | undefine
     else if (mark === 'descriptor') descriptors = true;
   }
   return {
-    registers: !sameRegisters(after, before),
+    registers: !asItWas && !sameRegisters(after, before),
     flags: (e.flagsWritten & ~low(e.open.get('rflags') ?? 0n)) !== 0,
     stores,
     target: !e.fault && after.rip !== before.rip + bigOf(i?.length ?? 0),
-    segments: !sameSegments(after, before),
+    segments: !asItWas && !sameSegments(after, before),
     descriptors,
-    system: !sameSystem(after, before),
+    system: !asItWas && !sameSystem(after, before),
     ports: e.ports.length > 0,
   };
 };

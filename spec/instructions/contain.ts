@@ -5,16 +5,17 @@ import { cr4, low } from './bits.ts';
 import type { Memory } from '../clause.ts';
 import type { Granted } from '../units.ts';
 import type { InstructionsGhost } from './ghost.ts';
-import { translate } from './paging.ts';
+import { type Access, lookUp } from './paging.ts';
 import type { CpuState } from './vocabulary.ts';
-import { begin, ia32e, isRaised, type Work } from './work.ts';
+import { begin, ia32e, type Work } from './work.ts';
 
+const writing: Access = { write: true };
 /** Physical page that a user write to a linear page reaches, or why none. */
 const reach = (w: Work, linear: bigint): number | string => {
   try {
-    return translate(w, linear, { write: true }) >> 12;
+    const found = lookUp(w, linear, writing);
+    return typeof found === 'number' ? found >> 12 : found.rule;
   } catch (thrown) {
-    if (isRaised(thrown)) return thrown.faults[0]?.rule ?? 'fault';
     if (typeof thrown === 'object' && thrown !== null && 'undecided' in thrown) return 'undecided';
     throw thrown;
   }

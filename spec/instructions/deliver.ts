@@ -6,19 +6,8 @@ import { ofStops } from './paging.ts';
 import { faultsOf, linearOf, place, readTable, save } from './access.ts';
 import { flag, low, ones, bigOf } from './bits.ts';
 import { GD } from './breakpoints.ts';
-import {
-  type Descriptor,
-  isCode,
-  isConforming,
-  isNull,
-  isWritable,
-  loaded,
-  lookup,
-  markAccessed,
-  named,
-  rplOf,
-  unusable,
-} from './descriptors.ts';
+import { type Descriptor, isConforming, isNull, isWritable, loaded, lookup, markAccessed, named, rplOf, unusable } from './descriptors.ts';
+import { codeFault, gateFault } from './gate.ts';
 import type { Frame, FrameWord, Word } from './ghost.ts';
 import { switchTask } from './task.ts';
 import type { Segment } from './vocabulary.ts';
@@ -30,7 +19,6 @@ import {
   ia32e,
   isRaised,
   leave,
-  np,
   own,
   protectedMode,
   raise,
@@ -205,29 +193,25 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
   const long = ia32e(s);
   if (pointerOpen(w) && !(v86(s) || cpl(s) > 0)) undecided('a stack pointer that is not defined');
   const ext = e.software ? 0 : 1;
-  const gateError = e.vector * 8 + 2 + ext;
   const entrySize = long ? 16 : 8;
-  if (e.vector * entrySize + entrySize - 1 > s.idtr.limit) gp('deliver.limit', gateError);
+  if (e.vector * entrySize + entrySize - 1 > s.idtr.limit) gp('deliver.limit', e.vector * 8 + 2 + ext);
   const at = s.idtr.base + bigOf(e.vector * entrySize);
   const gate = readTable(w, long ? at : at & 0xffffffffn, 8);
   const type = low(gate >> 40n) & 0x1f;
   const task = type === 5 && !long;
-  if (!(task || type === 14 || type === 15 || (!long && (type === 6 || type === 7)))) gp('deliver.type', gateError);
-  if (e.software && (low(gate >> 45n) & 3) < cpl(s)) gp('interrupt.dpl', e.vector * 8 + 2);
-  if ((gate & (1n << 47n)) === 0n) np('deliver.present', gateError);
+  const barred = gateFault(w, e, gate, task || type === 14 || type === 15 || (!long && (type === 6 || type === 7)));
+  if (barred !== undefined) raise(barred);
   const selector = low(gate >> 16n) & 0xffff;
   if (task) return deliverTask(w, e, selector, ext);
   let offset = (gate & 0xffffn) | (type >= 14 ? (gate >> 32n) & 0xffff0000n : 0n);
   if (long) offset |= (readTable(w, at + 8n, 8) & 0xffffffffn) << 32n;
   if (isNull(selector)) gp('deliver.code', ext);
-  const d = lookup(w, selector);
-  if (d === undefined) return gp('deliver.code', named(selector) | ext);
+  const found = lookup(w, selector);
+  const closed = codeFault(w, found, named(selector) | ext, long);
+  if (closed !== undefined) raise(closed);
+  const d = found as Descriptor;
   const level = cpl(s);
-  if (!isCode(d) || d.dpl > level) gp('deliver.code', named(selector) | ext);
-  if (long && (d.access & 0x6000) !== 0x2000) gp('deliver.code', named(selector) | ext);
-  if (!d.present) np('deliver.code', named(selector) | ext);
   const inner = !isConforming(d) && d.dpl < level;
-  if (v86(s) && (!inner || d.dpl !== 0)) gp('deliver.code', named(selector) | ext);
   const size = long ? 8 : type >= 14 ? 4 : 2;
   const newLevel = inner ? d.dpl : level;
 

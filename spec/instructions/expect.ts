@@ -61,10 +61,12 @@ const faulting = (w: Work, fault: Fault): Ending => {
     fresh.ports = w.ports;
   }
   // DR6 and CR2 apart, a fault changes nothing before delivery.
+  const asItWas = !w.progress && fault.debug === undefined;
   const keepsRf = fault.trap === true || fault.rule === 'debug.code';
   const flags = flagsOf(fresh.s) | (keepsRf ? 0 : flag.RF);
   if (w.watch !== undefined) {
-    fresh.watch = { ...w.watch, over: true };
+    const { ranges, enabled, met, memory } = w.watch;
+    fresh.watch = { ranges, enabled, met, memory, over: true };
     // Whether a breakpoint that a faulting instruction met is remembered is open.
     if (w.watch.met !== 0) leave(fresh, 'dr6', 0xfn);
   }
@@ -76,7 +78,7 @@ const faulting = (w: Work, fault: Fault): Ending => {
       cr2: fault.cr2,
       open: fault.rule === 'debug.detect' ? flag.RF : 0,
     }),
-    { rule: fault.rule, fault: true, completed: copyOf(fresh.s), perhaps: w.repeats ? w.tried : w.stores },
+    { rule: fault.rule, fault: true, completed: asItWas ? w.before : copyOf(fresh.s), perhaps: w.repeats ? w.tried : w.stores },
   );
 };
 
@@ -86,6 +88,13 @@ const overwritten = ({ before, i, stores }: Work): boolean => {
   const start = Number(codeSize(before) === 64 ? before.rip : (before.cs.base + before.rip) & 0xffffffffn);
   for (let n = 0; n < i.length; n++) if (stores.has(start + n)) return true;
   return false;
+};
+/** The instruction completed once more, for another of its endings. */
+const repeated = (w: Work): Work => {
+  const again = begin(w.before, w.memory, w.granted, w.cpu);
+  again.i = w.i;
+  meaningOf(w.i.form)(again);
+  return again;
 };
 /** Asked before the run: memory is as the instruction finds it. */
 export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, granted: Granted, cpu: GrantedCpu): Expectation => {
@@ -123,23 +132,25 @@ export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, grante
       w.stores = own(w.stores);
       w.tried = own(w.tried);
     }
-    const endings = [...faults, ...w.also].map((fault) => faulting(w, fault));
-    const completes = faults.length === 0;
-    if (!completes) return { instruction, endings, completes };
+    const refused: Ending[] = [];
+    for (const fault of faults) refused.push(faulting(w, fault));
+    for (const fault of w.also) refused.push(faulting(w, fault));
+    if (faults.length > 0) return { instruction, endings: refused, completes: false };
     const perhaps: Ending[] = [];
     if (trapsPerhaps(w)) {
       if (w.watch !== undefined) undecided('breakpoints where a trap only perhaps comes');
-      const again: Work = { ...begin(state, memory, granted, cpu), i: w.i };
-      meaningOf(w.i.form)(again);
+      const again = repeated(w);
       perhaps.push(complete(again, run, true));
     }
     // Which of several faults of a new task's segments is reported is the model's own.
     for (let k = 1; k < w.troubles.length; k++) {
-      const again: Work = { ...begin(state, memory, granted, cpu), i: w.i };
-      meaningOf(w.i.form)(again);
+      const again = repeated(w);
       perhaps.push(complete(again, run, false, k));
     }
-    return { instruction, endings: [complete(w, run), ...perhaps, ...endings], completes: endings.length === 0 };
+    const endings = [complete(w, run)];
+    for (const e of perhaps) endings.push(e);
+    for (const e of refused) endings.push(e);
+    return { instruction, endings, completes: refused.length === 0 };
   } catch (thrown) {
     if (!isUndecided(thrown)) throw thrown;
     return unknown(thrown.undecided, instruction, thrown.loud === true);

@@ -120,6 +120,11 @@ const levels32: readonly Level[] = [levelOf(22, 10, true), levelOf(12, 10, true)
 export const pageOf = (address: number): number => (address <= 0xffff_ffff ? address >>> 12 : Math.floor(address / 4096));
 /** Physical address of a byte; throws #PF. Accessed and dirty flags that the access sets are foretold. */
 export const translate = (w: Work, linear: bigint, access: Access): number => {
+  const found = lookUp(w, linear, access);
+  return typeof found === 'number' ? found : raiseAll(pageFaults(w, linear, access, found));
+};
+/** The same, but told, not thrown, why there is none. */
+export const lookUp = (w: Work, linear: bigint, access: Access): number | Failure => {
   const { s } = w;
   if ((cr0Of(s) & cr0.PG) === 0) {
     const at = numberOf(linear);
@@ -131,16 +136,19 @@ export const translate = (w: Work, linear: bigint, access: Access): number => {
   const small = whole >= 0 && whole <= Number.MAX_SAFE_INTEGER;
   const page = small ? pageOf(whole) : numberOf(linear >> 12n);
   const offset = small ? whole % 4096 : low(linear) & 0xfff;
-  const user = !access.implicit && cpl(s) === 3;
+  const user = ofUser(w, access);
   const key = page * 8 + (access.write ? 1 : 0) + (user ? 2 : 0) + (access.fetch ? 4 : 0);
   const cached = w.walks.get(key);
   if (cached !== undefined) return cached + offset;
   const base = walk(w, linear, page, access, user);
+  if (typeof base !== 'number') return base;
   w.walks.set(key, base);
   return base + offset;
 };
+const ofUser = ({ s }: Work, access: Access): boolean => !access.implicit && cpl(s) === 3;
 
-interface Failure {
+/** Why an access is a page fault: walks give it back, because what is thrown in many places is thrown slowly. */
+export interface Failure {
   readonly present: boolean;
   readonly reserved: boolean;
   readonly rule: string;
@@ -148,17 +156,20 @@ interface Failure {
 const absent: Failure = { present: false, reserved: false, rule: 'page.present' };
 const reservedSet: Failure = { present: true, reserved: true, rule: 'page.reserved' };
 const denied = (rule: string): Failure => ({ present: true, reserved: false, rule });
+const noRights = denied('page.rights');
+const noWrite = denied('page.write');
+const smep = denied('page.smep');
+const smap = denied('page.smap');
+const nx = denied('page.nx');
 
-const fail = (w: Work, linear: bigint, access: Access, user: boolean, why: Failure): never =>
-  raiseAll(pageFaults(w, linear, access, user, why));
 /** #PF with the error code of the access and the failure. */
-const pageFaults = (w: Work, linear: bigint, access: Access, user: boolean, why: Failure): readonly Fault[] => {
+const pageFaults = (w: Work, linear: bigint, access: Access, why: Failure): readonly Fault[] => {
   const c4 = cr4Of(w.s);
   const nxe = (eferOf(w.s) & efer.NXE) !== 0 && (c4 & cr4.PAE) !== 0;
   const error =
     (why.present ? P : 0) |
     (access.write ? W : 0) |
-    (user ? U : 0) |
+    (ofUser(w, access) ? U : 0) |
     (why.reserved ? RSVD : 0) |
     (access.fetch && (nxe || (c4 & cr4.SMEP) !== 0) ? I : 0);
   const rule = access.fetch && why.rule === 'page.rights' ? 'page.fetch' : why.rule;
@@ -183,7 +194,7 @@ const frameOf = (lo: number, hi: number): number => joined(hi & 0xfffff, (lo & 0
 /** Where the entries of the walk at hand stand, and their low bytes. */
 const entries: number[] = [0, 0, 0, 0, 0];
 const lows: number[] = [0, 0, 0, 0, 0];
-const walk = (w: Work, linear: bigint, page: number, access: Access, user: boolean): number => {
+const walk = (w: Work, linear: bigint, page: number, access: Access, user: boolean): number | Failure => {
   const { s } = w;
   if (!w.system) return hostPage(w, linear, access);
   const c4 = cr4Of(s);
@@ -208,7 +219,7 @@ const walk = (w: Work, linear: bigint, page: number, access: Access, user: boole
     const at = table + index * (wide ? 8 : 4);
     const lo = word32(w, at);
     const hi = wide ? word32(w, at + 4) : 0;
-    if ((lo & 1) === 0) fail(w, linear, access, user, absent);
+    if ((lo & 1) === 0) return absent;
     if (pae && !long && n === 0) {
       if ((lo & 0x1e6) !== 0 || (hi & ~below(width)) !== 0) undecided('a PDPTE that MOV CR3 would not have loaded');
       table = frameOf(lo, hi);
@@ -221,12 +232,12 @@ const walk = (w: Work, linear: bigint, page: number, access: Access, user: boole
       if (!leaf && long && level.shift >= 39) reservedLow = PS;
       if (level.shift === 30 && ps && !w.cpu.has.includes('gbpages')) undecided('1-GByte pages are not known to exist');
       if (leaf && level.shift > 12) reservedLow = below(level.shift) & ~0x1fff;
-      if ((hi & reservedHigh) !== 0) fail(w, linear, access, user, reservedSet);
+      if ((hi & reservedHigh) !== 0) return reservedSet;
     } else if (leaf && level.shift === 22) {
       // PSE-36: bits 20:13 are bits 39:32 of the address, 21 is reserved, and so are those above the width.
       reservedLow = (1 << 21) | ((0xff & ~below(Math.min(8, width))) << 13);
     }
-    if ((lo & reservedLow) !== 0) fail(w, linear, access, user, reservedSet);
+    if ((lo & reservedLow) !== 0) return reservedSet;
     entries[used] = at;
     lows[used++] = lo & 0xff;
     writable &&= (lo & 2) !== 0;
@@ -241,16 +252,16 @@ const walk = (w: Work, linear: bigint, page: number, access: Access, user: boole
     table = wide ? frameOf(lo, hi) : (lo & 0xfffff000) >>> 0;
   }
   if (user) {
-    if (!userPage) fail(w, linear, access, user, denied('page.rights'));
-    if (access.write && !writable) fail(w, linear, access, user, denied('page.write'));
+    if (!userPage) return noRights;
+    if (access.write && !writable) return noWrite;
   } else {
-    if (access.fetch && userPage && (c4 & cr4.SMEP) !== 0) fail(w, linear, access, user, denied('page.smep'));
+    if (access.fetch && userPage && (c4 & cr4.SMEP) !== 0) return smep;
     // Explicit accesses are let through by RFLAGS.AC, implicit ones never (SDM volume 3, Access Rights).
     if (!access.fetch && userPage && (c4 & cr4.SMAP) !== 0 && (access.implicit || (flagsOf(s) & flag.AC) === 0 || cpl(s) === 3))
-      fail(w, linear, access, user, denied('page.smap'));
-    if (access.write && !writable && (cr0Of(s) & cr0.WP) !== 0) fail(w, linear, access, user, denied('page.write'));
+      return smap;
+    if (access.write && !writable && (cr0Of(s) & cr0.WP) !== 0) return noWrite;
   }
-  if (access.fetch && noExecute) fail(w, linear, access, user, denied('page.nx'));
+  if (access.fetch && noExecute) return nx;
   for (let n = 0; n < used; n++)
     setFlag(w, entries[n] as number, lows[n] as number, n === used - 1 && access.write ? accessed | dirty : accessed);
   if (base >= w.memory.size) undecided('memory beyond the end');
