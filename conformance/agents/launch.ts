@@ -90,6 +90,9 @@ export const emitLaunch = (a: Assembler): void => {
   a.bits(64);
   a.label('launch');
   a.put(0x89, 0xc6); // mov esi, eax
+  // The landing keeps registers in DR1 to DR3, and the case before may have written to any.
+  a.put(0x31, 0xc0);
+  for (let n = 0; n < 4; n++) a.put(0x0f, 0x23, 0xc0 | (n << 3)); // mov drn, rax
   loadMsrs(
     a,
     'system',

@@ -31,7 +31,9 @@ const wrong = (name: Name, selector: number, d: Descriptor | undefined, level: n
   const absent = d.present ? [] : [name === 'ss' ? 12 : 11];
   if (name === 'cs') {
     if (!isCode(d)) return [10];
-    return (isConforming(d) ? d.dpl > rpl : d.dpl !== rpl) ? [10, ...absent] : absent;
+    // The table has the DPL of code match its RPL; Interrupt 10 excepts conforming code, as Bochs does and QEMU does not.
+    if (isConforming(d) && d.dpl < rpl) undecided('conforming code of a more privileged level in a new task');
+    return d.dpl !== rpl ? [10, ...absent] : absent;
   }
   if (name === 'ss') {
     if (!isWritable(d)) return [10];

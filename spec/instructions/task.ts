@@ -152,7 +152,7 @@ export const switchTask = (w: Work, selector: number, how: How, left: Left): Sav
     // Upper halves are modified and not maintained (16-Bit TSS).
     if (l.word === 2) leave(w, name, 0xffff0000n);
   }
-  w.flagsWritten |= kept;
+  if (how !== 'gate') w.flagsWritten |= kept;
   s.rflags = BigInt((image & kept) | 2 | (nested ? flag.NT : 0));
   // Of the upper half of EFLAGS nothing is said but that it is lost when it is saved; IA-32 has no virtual-8086 task of 16 bits.
   if (l.word === 2) leave(w, 'rflags', BigInt(flag.RF | flag.AC | flag.VIF | flag.VIP | flag.ID));
