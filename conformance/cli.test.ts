@@ -182,15 +182,19 @@ describe('agree', () => {
     const args = ['ref', 'fault:VB-011', '--area', 'virtio.split', '--runs', '40', '--save', folder];
     const { code, out } = await vmmc('agree', ...args);
     expect(out).toMatch(/virtio\.split\.completes +│ kept +│ broken/);
-    expect(out).toContain('programs: ref 40, fault:VB-011 40');
+    expect(out).toMatch(/programs: ref 40, fault:VB-011 40: \d+ agreed, 0 differ as known, [1-9]\d* differ otherwise, 0 not comparable/);
     expect(code).toBe(1);
     const again = /virtio\.split\.completes\n {2}fault:VB-011, again: .*(replay \S+ --on \S+)/.exec(out)?.[1] ?? '';
     expect(await vmmc(...again.split(' '))).toMatchObject({ code: 1 });
-    const { differ, kept } = JSON.parse((await vmmc('agree', ...args, '--json')).out) as {
+    const { differ, kept, clauses, accounts } = JSON.parse((await vmmc('agree', ...args, '--json')).out) as {
+      readonly clauses: number;
+      readonly accounts: Readonly<Record<'clauses' | 'programs', Readonly<Record<string, number>>>>;
       readonly differ: readonly { readonly clause: string; readonly targets: readonly object[] }[];
       readonly kept: number;
     };
     expect(kept).toBeGreaterThan(0);
+    const sum = (account: Readonly<Record<string, number>>): number => Object.values(account).reduce((a, b) => a + b, 0);
+    expect([sum(accounts.clauses), sum(accounts.programs)]).toEqual([clauses, 40]);
     expect(differ.find((d) => d.clause === 'virtio.split.completes')?.targets).toMatchObject([
       { target: 'ref', verdict: 'kept' },
       { target: 'fault:VB-011', verdict: 'broken', trace: expect.stringContaining(folder) as string },
@@ -222,7 +226,8 @@ test.each([
   ['check --nosuch', "unknown option '--nosuch'"],
   ['faults nosuch', 'no fault is seeded for nosuch'],
   ['clauses --area nosuch', 'no area is called nosuch'],
-  ['agree ref', 'name one more beside ref'],
+  ['agree ref', 'name one more beside ref, for example qemu'],
+  ['agree qsd', 'name one more beside qsd, for example ref'],
   ['agree ref ref --runs 0', '--runs 0: must be a whole number of at least 1'],
   ['record ref --area nosuch -o no', 'no area is called nosuch'],
   ['nosuch', "unknown command 'nosuch'"],

@@ -42,7 +42,7 @@ export interface ExploreOptions {
   /** Judge with these areas instead of all registered. */
   readonly spec?: readonly Area<never>[];
   readonly onProgress?: (p: Progress) => void;
-  readonly onProgram?: (p: Program) => void;
+  readonly onProgram?: (p: Program, played: Played) => void;
   readonly stopped?: () => boolean;
 }
 /** A machine that keeps refusing is not asked again. */
@@ -183,7 +183,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       // No more than are asked for: what a block has beyond that would be run and not judged.
       const left = options.forMs === undefined && given.block === undefined ? (options.runs ?? site.suite.runs) - site.played : undefined;
       for await (const { program, played } of playBlock(target, site.suite, given.programs.slice(0, left), judge, given.block)) {
-        options.onProgram?.(program);
+        options.onProgram?.(program, played);
         if (played.refused !== undefined) {
           site.machines.splice(site.machines.indexOf(machine), 1);
           // The same block, on the next machine: what was played is not played again.
@@ -233,7 +233,13 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
     notShown,
     refused: [...refused.values()].map(({ suite, why, machines }) => {
       const asked = askedFor(machines, [...(sites.find((s) => s.suite === suite)?.built ?? [])]);
-      return { suite: suite.id, why, machines: machines.length, of: suite.machines.length, ...(asked === '' || why.startsWith(asked) ? {} : { asked }) };
+      return {
+        suite: suite.id,
+        why,
+        machines: machines.length,
+        of: suite.machines.length,
+        ...(asked === '' || why.startsWith(asked) ? {} : { asked }),
+      };
     }),
     ...(cutShort === undefined ? {} : { cutShort }),
     strict: options.strict,

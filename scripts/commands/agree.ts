@@ -4,12 +4,13 @@ import { dirname, join, relative } from 'node:path';
 import { connect } from '../../conformance/connect.ts';
 import { deviationsFile } from '../../conformance/deviations.ts';
 import { explore } from '../../conformance/explore.ts';
+import { type Account, clausesAccount, type Outcomes, outcomes, programsAccount, undecided } from '../../conformance/report/agreement.ts';
 import { self, word } from '../../conformance/report/console.ts';
 import type { CheckResult } from '../../conformance/report/result.ts';
 import { saveCounterexample } from '../../conformance/trace/save.ts';
 import { suitesNamed, whole } from '../options.ts';
 import { print, tableOf } from '../print.ts';
-import { usage } from '../usage.ts';
+import { lastWords, usage } from '../usage.ts';
 
 export interface AgreeOptions {
   readonly area?: readonly string[];
@@ -46,15 +47,28 @@ const evidence = ({ target, known, trace }: Told): string => {
   return `  ${target}${trace === undefined ? '' : `, again: ${self()} replay ${word(trace)} --on ${word(target)}`}`;
 };
 
+const left = ({ clause, targets }: { readonly clause: string; readonly targets: readonly Told[] }): string =>
+  `${clause} (${targets.map((t) => `${t.target} ${t.verdict}`).join(', ')})`;
+const named = 12;
+const listed = (all: readonly string[]): string =>
+  `${all.slice(0, named).join(', ')}${all.length > named ? ` and ${all.length - named} more (--json names them)` : ''}`;
+/** Nothing is left out: the four add up. */
+const accounted = ({ agree, differKnown, differNew, notComparable }: Account, why: string): string =>
+  `${agree} agreed, ${differKnown} differ as known, ${differNew} differ otherwise, ${notComparable} not comparable (${why})`;
+
 export const agreeCommand = async (names: readonly string[], options: AgreeOptions): Promise<number> => {
-  if (names.length < 2) throw usage(`agree compares targets: name one more beside ${names.join(', ')}, for example ref`);
+  if (names.length < 2)
+    throw usage(`agree compares targets: name one more beside ${names.join(', ')}, for example ${names.includes('ref') ? 'qemu' : 'ref'}`);
   suitesNamed(options.area);
   const [runs, seed] = [whole(options.runs, '--runs', 1), whole(options.seed, '--seed')];
   const results: CheckResult[] = [];
+  const played: Outcomes[] = [];
   for (const name of names) {
     const target = await connect(name);
+    const { of, add } = outcomes();
+    played.push(of);
     try {
-      results.push(await explore({ target, name, areas: options.area ?? [], runs, seed, strict: false }));
+      results.push(await explore({ target, name, areas: options.area ?? [], runs, seed, strict: false, onProgram: add }));
     } finally {
       await target.close();
     }
@@ -78,8 +92,14 @@ export const agreeCommand = async (names: readonly string[], options: AgreeOptio
   const same = (verdict: string): number =>
     ids.filter((id) => results.every((r) => r.clauses.find((c) => c.id === id)?.verdict === verdict)).length;
   const counts = { clauses: ids.length, kept: same('kept'), broken: same('broken') };
+  const accounts = { clauses: clausesAccount(results), programs: programsAccount(results, played) };
+  const notComparable = undecided(results).map((id) => ({
+    clause: id,
+    targets: results.map((r, i) => ({ target: names[i] ?? '', verdict: r.clauses.find((c) => c.id === id)?.verdict ?? 'untested' })),
+  }));
   const programs = results.map((r, i) => ({ target: names[i] ?? '', programs: r.programs }));
-  if (options.json === true) await print(`${JSON.stringify({ schema: 1, seed, runs, ...counts, programs, differ: rows }, null, 1)}\n`);
+  if (options.json === true)
+    await print(`${JSON.stringify({ schema: 1, seed, runs, ...counts, accounts, programs, differ: rows, notComparable }, null, 1)}\n`);
   else {
     const table = tableOf(
       ['clause', ...names],
@@ -87,9 +107,16 @@ export const agreeCommand = async (names: readonly string[], options: AgreeOptio
     );
     const why = rows.map(({ clause, targets }) => [clause, ...targets.filter((t) => t.verdict === 'broken').map(evidence)].join('\n'));
     await print(
-      `${rows.length === 0 ? '' : `${table}\n\n${why.join('\n')}\n\n`}${rows.length} clauses of ${ids.length} on which ${names.join(', ')} disagree; all keep ${counts.kept}, all break ${counts.broken}; programs: ${programs.map((p) => `${p.target} ${p.programs}`).join(', ')}\n`,
+      `${rows.length === 0 ? '' : `${table}\n\n${why.join('\n')}\n\n`}` +
+        `clauses: ${ids.length}: ${accounted(accounts.clauses, 'decided by fewer than two')}; all keep ${counts.kept}, all break ${counts.broken}\n` +
+        (notComparable.length === 0 ? '' : `  not comparable: ${listed(notComparable.map(left))}\n`) +
+        `programs: ${programs.map((p) => `${p.target} ${p.programs}`).join(', ')}: ${accounted(accounts.programs, 'played on the same machine by fewer than two')}\n`,
     );
   }
-  if (results.some((r) => r.programs === 0)) return 2;
+  const cut = results.map(({ cutShort }, i) =>
+    cutShort === undefined ? '' : `vmmc: ${names[i]}: cut short ${lastWords(cutShort.why, cutShort.stderr)}\n`,
+  );
+  process.stderr.write(cut.join(''));
+  if (results.some((r) => r.programs === 0 || r.cutShort !== undefined)) return 2;
   return rows.length === 0 ? 0 : 1;
 };
