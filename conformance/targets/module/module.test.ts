@@ -36,3 +36,18 @@ test.each([
 test('a file that is not there', async () => {
   await expect(moduleTarget(path.join(dir, 'none.mjs'))).rejects.toThrow('there is no such file');
 });
+test.each([
+  ['reset: () => { throw new Error("no disk"); }, apply: () => ({ saw: [] })', 'reset() threw: no disk'],
+  ['reset: async () => { throw new Error("no disk"); }, apply: () => ({ saw: [] })', 'reset() threw: no disk'],
+])("what a verb throws is the module's: %s", async (verbs, why) => {
+  const file = written(`export const target = () => ({ hello: ${hello}, ${verbs}, close() {} });`);
+  const target = await moduleTarget(file);
+  const reset = async (): Promise<unknown> => target.reset({ memory: 4096, fill: 0, bus: 'none' });
+  await expect(reset()).rejects.toMatchObject({ kind: 'adapter', message: expect.stringContaining(why) as string });
+});
+test('a target may be an object of a class', async () => {
+  const file = written(
+    `class T { hello = ${hello}; n = 7; reset() {} apply() { return { saw: [{ saw: 'virtio.status', value: this.n }] }; } close() {} } export const target = () => new T();`,
+  );
+  expect((await moduleTarget(file)).apply({ do: 'virtio.status.read' })).toEqual({ saw: [{ saw: 'virtio.status', value: 7 }] });
+});

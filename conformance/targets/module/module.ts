@@ -30,6 +30,35 @@ const fault = (target: unknown): string | undefined => {
   return undefined;
 };
 
+/** The same target; what one of its verbs throws is told as the module's, and not as ours. */
+const blaming = (target: Target, file: string): Target => {
+  const guarded = <A extends readonly unknown[], R>(name: string, verb: (...given: A) => R): ((...given: A) => R) => {
+    const blame = (error: unknown): never => {
+      throw error instanceof Error && 'kind' in error ? error : mistake(`module:${file}: ${name}() threw: ${said(error)}`, error);
+    };
+    return (...given) => {
+      try {
+        const answer = verb.apply(target, given as unknown as A & unknown[]);
+        return answer instanceof Promise ? (answer.catch(blame) as R) : answer;
+      } catch (error) {
+        return blame(error);
+      }
+    };
+  };
+  return {
+    hello: target.hello,
+    ...(target.prompt === undefined ? {} : { prompt: target.prompt }),
+    ...(target.atOnce === undefined ? {} : { atOnce: target.atOnce }),
+    reset: guarded('reset', target.reset),
+    apply: guarded('apply', target.apply),
+    ...(target.applyAll === undefined ? {} : { applyAll: guarded('applyAll', target.applyAll) }),
+    ...(target.runAll === undefined ? {} : { runAll: guarded('runAll', target.runAll) }),
+    // Programs of ours run inside it: what they throw is not the module's.
+    ...(target.sideBySide === undefined ? {} : { sideBySide: target.sideBySide.bind(target) }),
+    close: () => target.close(),
+  };
+};
+
 export const moduleTarget = async (file: string): Promise<Target> => {
   const at = path.resolve(file);
   if (!existsSync(at)) throw Object.assign(new Error(`module:${file}: there is no such file`), { kind: 'usage' as const });
@@ -50,5 +79,5 @@ export const moduleTarget = async (file: string): Promise<Target> => {
   }
   const wrong = fault(target);
   if (wrong !== undefined) throw mistake(`module:${file}: ${wrong}`);
-  return target as Target;
+  return blaming(target as Target, file);
 };
