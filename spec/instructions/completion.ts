@@ -45,8 +45,10 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false, trouble = 0
     if (met !== 0 && (unwatched.has(mnemonic) || loadsSs(w) || w.repeats)) undecided('a breakpoint that this instruction met');
   }
   if (w.event !== undefined) {
+    // Of a software interrupt the image has RF as it is when the handler is called; whether it is cleared by then is not said.
+    const open = flagsOf(s) & flag.RF;
     s.rflags &= ~BigInt(flag.RF);
-    return arrive(w, arrivalOf(w.event.vector, s.rip, flagsOf(s), w.event), told('complete', copyOf(s)));
+    return arrive(w, arrivalOf(w.event.vector, s.rip, flagsOf(s), { ...w.event, open }), told('complete', copyOf(s)));
   }
   const bad = w.troubles[trouble];
   if (bad !== undefined) {
@@ -131,5 +133,5 @@ const goesOn = (w: Work): Ending => {
   if (stop) return endingOf(w, told, 'end', 'complete', undefined, past / stride);
   if (next !== INT3) undecided('the program goes on');
   w.after = s.rip;
-  return arrive(w, arrivalOf(3, s.rip + 1n, flagsOf(s) & ~flag.RF, { software: true }), told);
+  return arrive(w, arrivalOf(3, s.rip + 1n, flagsOf(s) & ~flag.RF, { software: true, open: flagsOf(s) & flag.RF }), told);
 };
