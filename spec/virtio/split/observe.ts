@@ -85,7 +85,8 @@ const publish = (g: SplitGhost, q: Queue, m: Memory, events: Event[]): void => {
     });
     return;
   }
-  const told = excused(g, q, m, from, to);
+  // Of what comes behind a notification that is due and was not sent, a device is told by that notification at the earliest.
+  const told = excused(g, q, m, from, to) && [...q.outstanding.values()].every((o) => o.told);
   for (let i = 0; i < count; i++) {
     const position = (from + i) & 0xffff;
     const head = m.u16(q.avail + 4n + 2n * BigInt(position % q.size)) ?? 0;
