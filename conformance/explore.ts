@@ -35,6 +35,8 @@ export interface ExploreOptions {
   readonly runs?: number;
   /** Instead of runs: stop after so many milliseconds. */
   readonly forMs?: number;
+  /** Only on these machines; default: all that the target builds. */
+  readonly machines?: ReadonlySet<MachineConfig>;
   readonly seed: number;
   readonly shard?: { readonly index: number; readonly of: number };
   readonly strict: boolean;
@@ -108,7 +110,10 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
     const lacks = suite.needs.filter((c) => !target.hello.offers.includes(c));
     if (lacks.length > 0)
       refused.set(suite.id, { suite, why: `the target does not offer ${lacks.join(', ')}`, machines: [...suite.machines] });
-    else sites.push({ suite, machines: [...suite.machines], built: new Set(), block: 0, played: 0, ahead: new Map() });
+    else {
+      const machines = suite.machines.filter((m) => options.machines?.has(m) ?? true);
+      sites.push({ suite, machines, built: new Set(), block: 0, played: 0, ahead: new Map() });
+    }
   }
   const record = async (suite: Suite, program: Program, played: Played): Promise<void> => {
     const kinds = new Set<string>();

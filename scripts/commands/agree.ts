@@ -2,12 +2,14 @@
 
 import { dirname, join, relative } from 'node:path';
 import { connect } from '../../conformance/connect.ts';
+import { commonMachines } from '../../conformance/common-machines.ts';
 import { deviationsFile } from '../../conformance/deviations.ts';
 import { explore } from '../../conformance/explore.ts';
 import { type Account, clausesAccount, type Outcomes, outcomes, programsAccount, undecided } from '../../conformance/report/agreement.ts';
 import { self, word } from '../../conformance/report/console.ts';
 import type { CheckResult } from '../../conformance/report/result.ts';
 import { saveCounterexample } from '../../conformance/trace/save.ts';
+import type { Target } from '../../spec/units.ts';
 import { suitesNamed, whole } from '../options.ts';
 import { print, tableOf } from '../print.ts';
 import { lastWords, usage } from '../usage.ts';
@@ -63,15 +65,18 @@ export const agreeCommand = async (names: readonly string[], options: AgreeOptio
   const [runs, seed] = [whole(options.runs, '--runs', 1), whole(options.seed, '--seed')];
   const results: CheckResult[] = [];
   const played: Outcomes[] = [];
-  for (const name of names) {
-    const target = await connect(name);
-    const { of, add } = outcomes();
-    played.push(of);
-    try {
-      results.push(await explore({ target, name, areas: options.area ?? [], runs, seed, strict: false, onProgram: add }));
-    } finally {
-      await target.close();
+  const targets: Target[] = [];
+  try {
+    for (const name of names) targets.push(await connect(name));
+    const machines = await commonMachines(targets, options.area ?? []);
+    for (const [i, target] of targets.entries()) {
+      const { of, add } = outcomes();
+      played.push(of);
+      const name = names[i] ?? '';
+      results.push(await explore({ target, name, areas: options.area ?? [], machines, runs, seed, strict: false, onProgram: add }));
     }
+  } finally {
+    for (const target of targets) await target.close();
   }
   const decided = (id: string): number =>
     new Set(results.map((r) => r.clauses.find((c) => c.id === id)?.verdict).filter((v) => v === 'kept' || v === 'broken')).size;
