@@ -8,10 +8,10 @@ import { playVtd } from './player.ts';
 import { shapeOf, simpler } from './shape.ts';
 import { DUTIES } from './violations.ts';
 
-/** After so many blocks come late programs, a block for each machine. */
+/** After so many blocks come late programs, a block for each machine of each kind. */
 const plainBlocks = 50;
 const blockSize = 16;
-const rounds = plainBlocks + vtdMachines.length;
+const rounds = plainBlocks + lateVtdChoices.length * vtdMachines.length;
 const plain = vtdChoices(DUTIES);
 
 export const vtdSuite: Suite<VtdChoice> = {
@@ -19,7 +19,7 @@ export const vtdSuite: Suite<VtdChoice> = {
   needs: ['vt-d', 'vt-d.register', 'memory.seen'],
   machines: vtdMachines,
   choices: plain,
-  choicesOf: (block) => (block < plainBlocks || block >= rounds ? plain : lateVtdChoices),
+  choicesOf: (block) => lateVtdChoices[Math.floor((block - plainBlocks) / vtdMachines.length)] ?? plain,
   play: playVtd,
   shape: shapeOf,
   simpler,
