@@ -10,6 +10,8 @@ export interface Ended {
   readonly code: number | undefined;
   /** The deadline ended it. */
   readonly late: boolean;
+  /** It burnt processor time without progress. */
+  readonly hung: boolean;
   readonly stderr: string;
   /** It could not be started. */
   readonly error?: string;
@@ -67,6 +69,7 @@ export const runProcess = (
       env: { ...process.env, ...options.env },
     });
     let late = false;
+    let hung = false;
     let stderr = '';
     child.stderr.on('data', (bytes: Buffer) => {
       if (stderr.length < 4096) stderr += bytes.toString('latin1');
@@ -84,6 +87,7 @@ export const runProcess = (
       if (at !== mark.at) mark = { at, cpu };
       else if (at >= 0 && cpu - mark.cpu > stuck) {
         late = true;
+        hung = true;
         child.kill('SIGKILL');
       }
     }, lookMs);
@@ -91,11 +95,11 @@ export const runProcess = (
     child.on('error', (error) => {
       clearInterval(looking);
       clearTimeout(timer);
-      resolve({ code: undefined, late, stderr, error: error.message });
+      resolve({ code: undefined, late, hung, stderr, error: error.message });
     });
     child.on('close', (code) => {
       clearInterval(looking);
       clearTimeout(timer);
-      resolve({ code: code ?? undefined, late, stderr });
+      resolve({ code: code ?? undefined, late, hung, stderr });
     });
   });

@@ -112,8 +112,10 @@ const runnerOf = (binary: string, folder: string): Runner => ({
       !ended.late && ended.code !== 0 && ended.code !== 1
         ? `QEMU exited ${ended.code ?? 'by a signal'}: ${ended.stderr.trim().slice(-300)}`
         : undefined;
+    // The agent's watchdog ends whatever a guest does: where nothing does, it is QEMU that hangs.
+    const hung = ended.hung ? `QEMU hangs: ${stuck} ms of processor time without progress` : undefined;
     if (!existsSync(at('ram'))) return { finished: 0, results: undefined, ended: { broke: died ?? 'QEMU ended before it had memory' } };
-    return readRan(at('ram'), cases.length, ended.late, died);
+    return readRan(at('ram'), cases.length, ended.late, died ?? hung);
   },
 });
 
