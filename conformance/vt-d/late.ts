@@ -73,7 +73,7 @@ const told: Arbitrary<readonly VtdChoice[]> = fc.nat(3).chain((requester) => {
     [attach('global'), write, detach('domain'), write, faults],
     [attach('global'), write, attach('domain'), write, faults],
     // One that is not there is asked for, and comes: outside caching mode nothing has to be told.
-    [detach('global'), write, attach('right'), write, faults],
+    [detach('global'), write, attach('missing'), write, faults],
     [one({ op: 'scene', what: 'page-event', n: 3 })],
     // An interrupt's entry that is all there but P; and a handle one past the table.
     [
