@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 // vmmc: the command. Everything it understands is in program.ts.
 
+// First, so that nothing is compiled before.
+import '../conformance/compiler.ts';
 import { handedOver } from './print.ts';
 import { main } from './program.ts';
 

@@ -4,6 +4,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { cpuUsage, pid } from 'node:process';
 import type { MachineConfig } from '../../spec/units.ts';
+import '../compiler.ts';
 import { areas } from '../areas.ts';
 import { connect } from '../connect.ts';
 import { createJudge } from '../judge.ts';

@@ -124,7 +124,7 @@ const flagNames = (bits: number): string =>
     ...Object.entries(flag).flatMap(([name, mask]) => ((bits & mask & ~statusFlags) === 0 ? [] : [name])),
   ].join(' ');
 /** Nothing of these kinds differs from the ending that was met. */
-export const without = (m: Seen, ...kinds: readonly Kind[]): Judged => {
+export const without = (m: Seen, kinds: readonly Kind[]): Judged => {
   for (const d of m.before.differences)
     if (kinds.includes(d.kind))
       return {

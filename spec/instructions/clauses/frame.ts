@@ -28,7 +28,7 @@ const of = (
     needs: ['cpu.system'],
     harm: 'wrong-data',
     when,
-    holds: (m) => without(m, ...kinds),
+    holds: (m) => without(m, kinds),
   });
 export const frameClauses: readonly Clause<InstructionsGhost>[] = [
   of(
