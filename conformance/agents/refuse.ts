@@ -90,6 +90,7 @@ export const refusalOf = (machine: CpuMachine, state: CpuState, memory: Uint8Arr
   for (const name of ['cs', 'ss', 'ds', 'es', 'fs', 'gs'] as const) {
     const s = state[name];
     const asLoaded = is8086(mode) ? s.base === BigInt(s.selector << 4) && s.limit === 0xffff : fromTable(s, state, memory);
+    if (!is8086(mode) && (s.access & 0x10011) === 0x10) return `a segment in ${name} whose loading would set its accessed flag`;
     const base64 = mode === 'long64' && (name === 'fs' || name === 'gs');
     // A return to an outer level makes every null selector 0.
     if (!is8086(mode) && s.selector < 4 && s.selector > 0 && (state.cs.selector & 3) !== 0)

@@ -174,6 +174,9 @@ const inward = (w: Work, gate: Gate, back: bigint): void => {
 const RETF: Meaning = (w) => {
   const size = w.i.operandSize;
   const release = w.i.form.operands.length > 0 ? w.i.immediate & 0xffffn : 0n;
+  // Bochs tests the room of all words first, and so finds #SS(0) where they wrap.
+  if (!in64(w.s) && (w.s.ss.access & 0x4000) !== 0 && (w.s.rsp & ones(4)) + BigInt(2 * size) > 0x1_0000_0000n)
+    undecided('a return whose words wrap at 4 GBytes');
   // Which of the two is read first is open: the page tests the selector before it pops the instruction pointer.
   const faults = faultsOf(() => peek(w, 0n, size));
   const others = faultsOf(() => peek(w, BigInt(size), size));
