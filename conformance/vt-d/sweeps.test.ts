@@ -41,6 +41,20 @@ describe('sweeps', () => {
       }
   }, 120_000);
 
+  test('former entries that multiply level by level are not all walked', async () => {
+    const machine = sweptMachines[14] as (typeof sweptMachines)[number];
+    const choices: readonly VtdChoice[] = [
+      { op: 'init', scalable: true, queue: false, remaps: true, levels: 0, domain: 0, attached: 3, enabled: true },
+      { op: 'sweep', what: 'descriptor-bits', n: 18 },
+      { op: 'sweep', what: 'edges', n: 25 },
+      { op: 'sweep', what: 'tags', n: 27 },
+    ];
+    const judge = createJudge(areas);
+    const played = await play(refTarget(), suite, { suite: suite.id, machine, choices }, judge);
+    expect([played.findings, played.broke]).toEqual([[], undefined]);
+    expect(played.stimuli).toBeGreaterThan(1000);
+  });
+
   test('where the end of a request is not told, those that memory and records tell of are played, and none gives way to another', () => {
     const vtdMachine = sweptMachines[0]?.vtd;
     if (vtdMachine === undefined) throw new Error('a machine without a unit');

@@ -73,6 +73,7 @@ const matches = (e: Expected, at: bigint, byte: number): boolean => {
 };
 /** A request whose way is not known may have flagged any entry, and a write may be anywhere. */
 const unknowable = (g: VtdGhost): boolean =>
+  g.flagged ||
   g.sent.some((s) => s.unknown !== undefined) ||
   (g.a.prs && g.pageQueue.tail === undefined) ||
   g.open.some(({ pending: p }) => p.unknown !== undefined);
@@ -209,5 +210,6 @@ export const settledMemory = (g: VtdGhost, memory: Memory): readonly Event[] => 
   g.overwritten = [];
   g.open = [];
   g.touched = [];
+  g.flagged = false;
   return events;
 };

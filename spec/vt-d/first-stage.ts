@@ -4,9 +4,8 @@
 import type { Kind, Since } from './caches.ts';
 import { bit, mask } from './layout.ts';
 import type { Request, Result, Unit } from './outcome.ts';
-import { interruptRange, killed, killedFault } from './outcome.ts';
+import { interruptRange, killed, killedFault, look } from './outcome.ts';
 import type { Leaf } from './second-stage.ts';
-import { versions } from './tables.ts';
 
 export interface FirstStage {
   readonly pointer: bigint;
@@ -80,15 +79,12 @@ export const firstStage = (u: Unit, w: FirstStage, r: Result, blocked: Blocked):
     for (const s of states) {
       const guest = s.base + ((q.at >> shift) & 511n) * 8n;
       for (const where of physical(w, guest, level === w.levels, s.killer)) {
-        const list = versions(u.tables, u.memory, where.at, 1);
-        if (typeof list === 'string') {
-          r.unknown ??= list;
-          continue;
-        }
+        const list = look(u, r, where.at, 1);
         if (list === undefined) {
           blocked([level === w.levels ? 0x73 : 0x70], where.killer);
           continue;
         }
+        if (list.length === 0) continue;
         let accessed = false;
         let dirty = false;
         let isLeaf = false;

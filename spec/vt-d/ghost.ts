@@ -99,6 +99,8 @@ export interface VtdGhost {
   open: Open[];
   /** Table entries that walks may have flagged since memory was last compared. */
   touched: { readonly at: bigint; readonly may: bigint }[];
+  /** A translation was asked for whose way is not known: it may have flagged any entry. */
+  flagged: boolean;
   /** Memory changes are told by comparing, so that one may be told late. */
   readonly compared: boolean;
   expected: Expected[];
@@ -172,6 +174,7 @@ export const initial = (granted: Granted): VtdGhost => {
     pending: undefined,
     open: [],
     touched: [],
+    flagged: false,
     compared: granted.memory.seen !== 'ordered',
     expected: [],
     overwritten: [],

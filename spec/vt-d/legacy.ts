@@ -4,10 +4,8 @@
 import { contextSince, iotlbSince } from './caches.ts';
 import { bit, field, mask } from './layout.ts';
 import type { Request, Result, Unit } from './outcome.ts';
-import { any, block, interruptRange, killed, killedFault, put, shares } from './outcome.ts';
+import { any, block, interruptRange, killed, killedFault, look, put, shares } from './outcome.ts';
 import { legacyReasons, secondStage } from './second-stage.ts';
-import type { Version } from './tables.ts';
-import { versions } from './tables.ts';
 import type { Kind } from './caches.ts';
 
 const reservedRoot = (u: Unit, [lo = 0n, hi = 0n]: readonly bigint[]): boolean =>
@@ -17,13 +15,6 @@ const reservedContext = (u: Unit, [lo = 0n, hi = 0n]: readonly bigint[]): boolea
 const supported = (u: Unit, aw: number): boolean => aw < 5 && ((u.a.sagaw >> aw) & 1) === 1 && aw >= 1;
 /** The widest second-stage table the unit walks: what pass-through wants named. */
 const widest = (u: Unit): number => (bit(BigInt(u.a.sagaw), 3) ? 3 : bit(BigInt(u.a.sagaw), 2) ? 2 : 1);
-
-const entry = (u: Unit, at: bigint, words: number, r: Result): readonly Version[] | undefined => {
-  const list = versions(u.tables, u.memory, at, words);
-  if (typeof list !== 'string') return list;
-  r.unknown ??= list;
-  return [];
-};
 
 /** What a present, well-formed context entry makes of the request. */
 const translate = (
@@ -116,14 +107,14 @@ export const legacy = (u: Unit, q: Request, root: { readonly value: bigint; read
     return;
   }
   const table = root.value & mask(u.a.haw - 1, 12);
-  const roots = entry(u, table + BigInt(q.sourceId >> 8) * 16n, 2, r);
+  const roots = look(u, r, table + BigInt(q.sourceId >> 8) * 16n, 2);
   if (roots === undefined) block(r, [0x08], false, rootFault);
   for (const v of roots ?? []) {
     const fault = rootFault ?? killedFault(u, v, ours);
     if (!bit(v.words[0] as bigint, 0)) block(r, [0x01], false, fault);
     else if (reservedRoot(u, v.words)) block(r, [0x0a], false, fault);
     else {
-      const contexts = entry(u, ((v.words[0] as bigint) & mask(u.a.haw - 1, 12)) + BigInt(q.sourceId & 0xff) * 16n, 2, r);
+      const contexts = look(u, r, ((v.words[0] as bigint) & mask(u.a.haw - 1, 12)) + BigInt(q.sourceId & 0xff) * 16n, 2);
       if (contexts === undefined) block(r, [0x09], false, rootKiller ?? killed(v.until, ours));
       for (const c of contexts ?? []) {
         const [lo = 0n, hi = 0n] = c.words;

@@ -4,7 +4,7 @@
 import type { Memory } from '../clause.ts';
 import type { Caches, Kind, Since } from './caches.ts';
 import type { Abilities } from './layout.ts';
-import type { Tables, Version } from './tables.ts';
+import { type Tables, type Version, versions } from './tables.ts';
 
 /** One request as the unit sees it, within one page. */
 export interface Request {
@@ -84,8 +84,23 @@ export interface Result {
   readonly touched: Touched[];
   /** Why the set is not known. */
   unknown: string | undefined;
+  /** Versions of entries looked at so far. */
+  looks: number;
 }
-export const newResult = (): Result => ({ outcomes: [], touched: [], unknown: undefined });
+export const newResult = (): Result => ({ outcomes: [], touched: [], unknown: undefined, looks: 0 });
+const many = 'which of many former translations is cached';
+/** Former entries multiply level by level; a walk that has looked at so many versions of them looks no further. */
+const looksMost = 2048;
+/** Every version of the entry of `words` words at `at`, the present one first, or none where that is not known; undefined where no memory is. */
+export const look = (u: Unit, r: Result, at: bigint, words: number): readonly Version[] | undefined => {
+  const list = r.looks >= looksMost ? many : versions(u.tables, u.memory, at, words);
+  if (typeof list === 'string') {
+    r.unknown ??= list;
+    return [];
+  }
+  r.looks += list?.length ?? 1;
+  return list;
+};
 
 /** An entry is gone once invalidated in its own cache, and in the one that combines it with others if there is one. */
 export const killed = (until: number, since: Since, combined?: Since): Kind | undefined =>
@@ -99,7 +114,7 @@ const same = (a: Outcome, b: Outcome): boolean =>
     : b.kind === 'block' && a.reason === b.reason && a.fpd === b.fpd && a.killer === b.killer;
 export const put = (r: Result, o: Outcome): void => {
   for (const p of r.outcomes) if (same(p, o)) return;
-  if (r.outcomes.length >= outcomesKept) r.unknown ??= 'which of many former translations is cached';
+  if (r.outcomes.length >= outcomesKept) r.unknown ??= many;
   else r.outcomes.push(o);
 };
 const outcomesKept = 64;

@@ -5,17 +5,8 @@ import type { Kind, Since } from './caches.ts';
 import { contextSince, iotlbSince, pasidSince, piotlbSince } from './caches.ts';
 import { bit, field, mask } from './layout.ts';
 import type { Request, Result, Unit } from './outcome.ts';
-import { any, block, interruptRange, killed, killedFault } from './outcome.ts';
+import { any, block, interruptRange, killed, killedFault, look } from './outcome.ts';
 import { reach, translate, wrong } from './pasid-entry.ts';
-import type { Version } from './tables.ts';
-import { versions } from './tables.ts';
-
-const entry = (u: Unit, at: bigint, words: number, r: Result): readonly Version[] | undefined => {
-  const list = versions(u.tables, u.memory, at, words);
-  if (typeof list !== 'string') return list;
-  r.unknown ??= list;
-  return [];
-};
 
 /** Entries passed on the way, each with the invalidations of its own cache. */
 type Step = readonly [until: number, since: Since];
@@ -40,7 +31,7 @@ const byPasid = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[
     return;
   }
   const privileged = rid ? bit(hi, 20) : q.privileged;
-  const directory = entry(u, (lo & mask(a.haw - 1, 12)) + BigInt(pasid >> 6) * 8n, 1, r);
+  const directory = look(u, r, (lo & mask(a.haw - 1, 12)) + BigInt(pasid >> 6) * 8n, 1);
   if (directory === undefined) block(r, [0x50], false, above);
   for (const d of directory ?? []) {
     const e = d.words[0] as bigint;
@@ -49,7 +40,7 @@ const byPasid = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[
     if (!bit(e, 0)) block(r, [0x51], off, faulty);
     else if ((e & (mask(11, 2) | mask(63, a.haw))) !== 0n) block(r, [0x52], off, faulty);
     else {
-      const table = entry(u, (e & mask(a.haw - 1, 12)) + BigInt(pasid & 63) * 64n, 8, r);
+      const table = look(u, r, (e & mask(a.haw - 1, 12)) + BigInt(pasid & 63) * 64n, 8);
       const gone = above ?? killed(d.until, u.caches.pasid.all);
       if (table === undefined) block(r, [0x58], false, gone);
       for (const p of table ?? []) {
@@ -120,7 +111,7 @@ export const scalable = (u: Unit, q: Request, root: { readonly value: bigint; re
     block(r, [any], false, undefined);
     return;
   }
-  const roots = entry(u, (root.value & mask(a.haw - 1, 12)) + BigInt(q.sourceId >> 8) * 16n, 2, r);
+  const roots = look(u, r, (root.value & mask(a.haw - 1, 12)) + BigInt(q.sourceId >> 8) * 16n, 2);
   if (roots === undefined) block(r, [0x38], false, rootFault);
   const upper = (q.sourceId & 0x80) !== 0;
   for (const v of roots ?? []) {
@@ -137,7 +128,7 @@ export const scalable = (u: Unit, q: Request, root: { readonly value: bigint; re
       continue;
     }
     if ((other & bad) !== 0n) block(r, [0x3a], false, fault);
-    const list = entry(u, (half & mask(a.haw - 1, 12)) + BigInt(q.sourceId & 0x7f) * 32n, 4, r);
+    const list = look(u, r, (half & mask(a.haw - 1, 12)) + BigInt(q.sourceId & 0x7f) * 32n, 4);
     const above = rootKiller ?? killed(v.until, since, combined);
     if (list === undefined) block(r, [0x40], false, above);
     for (const c of list ?? []) {

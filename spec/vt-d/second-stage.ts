@@ -4,8 +4,7 @@
 import type { Kind, Since } from './caches.ts';
 import { bit, mask } from './layout.ts';
 import type { Result, Unit } from './outcome.ts';
-import { interruptRange, killed, killedFault } from './outcome.ts';
-import { versions } from './tables.ts';
+import { interruptRange, killed, killedFault, look } from './outcome.ts';
 
 /** Fault reasons by mode: in legacy mode permission faults name the access, in scalable mode two families of reasons fit. */
 export interface Reasons {
@@ -87,15 +86,12 @@ export const secondStage = (
     const next: State[] = [];
     for (const s of states) {
       const at = s.base + ((w.at >> shift) & 511n) * 8n;
-      const list = versions(u.tables, u.memory, at, 1);
-      if (typeof list === 'string') {
-        r.unknown ??= list;
-        continue;
-      }
+      const list = look(u, r, at, 1);
       if (list === undefined) {
         blocked(level === w.levels ? w.reasons.top : w.reasons.fetch, s.killer);
         continue;
       }
+      if (list.length === 0) continue;
       let accessed = false;
       let dirty = false;
       let isLeaf = false;

@@ -67,6 +67,7 @@ export const translationAsked = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): re
     pages.push(list);
   }
   g.asking = { event: e, pages, unknown };
+  g.flagged ||= unknown !== undefined;
   if (unknown !== undefined || pages.some((p) => p.blocks.some((b) => !permission.includes(b.reason) && !b.fpd)))
     g.faultsUnknown ??= unknown ?? 'a translation request that is refused';
   return [];
