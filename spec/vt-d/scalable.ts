@@ -54,7 +54,8 @@ const byPasid = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[
         const pFaulty = gone ?? killedFault(u, p, since);
         const killer = dead([...path, [d.until, u.caches.pasid.all], [p.until, since]], combined);
         if (!bit(q0, 0)) {
-          block(r, [0x59], silentHere, pFaulty);
+          // Which domain its absence was cached under is not said: an invalidation of one may miss it.
+          block(r, [0x59], silentHere, gone ?? killedFault(u, p, u.caches.pasid.all));
           continue;
         }
         const { reasons, unclear } = wrong(u, p.words);
