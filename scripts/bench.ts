@@ -3,6 +3,7 @@
 // It runs what is published, built: the loader of the sources makes every inner function slower.
 // npm run bench [-- NAME…] [--minutes N]: names of targets, vt-d, processor, trace, shards, check, memory; none: all but memory, which N adds.
 
+import '../conformance/compiler.ts';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
