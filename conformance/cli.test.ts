@@ -49,6 +49,21 @@ writeFileSync(cut, `${lines.slice(0, 30).join('\n')}\n`);
 const changed = join(folder, 'changed.jsonl');
 writeFileSync(changed, readFileSync(join(root, served), 'utf8').replace('"virtio.blk.in.data":"kept"', '"virtio.blk.in.data":"broken@3"'));
 
+describe('check, before it runs', () => {
+  test('refuses a folder for traces that is a file, or in one', async () => {
+    for (const folder of [changed, join(changed, 'below')])
+      expect(await vmmc('check', 'ref', '--area', 'virtio.blk', '--runs', '1', '--save', folder)).toMatchObject({
+        code: 64,
+        err: expect.stringContaining('traces cannot be written there'),
+      });
+  });
+  test('calls nothing unsupported that only time was too short for', async () => {
+    const { code, out } = await vmmc('check', 'ref', '--area', 'virtio.blk', '--for', '0s');
+    expect(out).toContain('39 untested');
+    expect(out).not.toContain('unsupported');
+    expect(code).toBe(2);
+  });
+});
 describe('replay', () => {
   test('judges a recording as its footer says', async () => {
     const { code, out } = await vmmc('replay', served, twice);

@@ -223,6 +223,8 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
     // What was judged before does not become less true.
     cutShort = { why: `after ${programs} programs: ${error.message}`, stderr: error.stderr ?? '' };
   }
+  // Where time ran out before a suite began, what the target has is what it says.
+  for (const site of sites) if (site.built.size === 0 && site.machines.length > 0) for (const c of target.hello.offers) offered.add(c);
   for (const c of found.values()) c.seen = seenKinds.get(`${c.finding.clause} | ${c.finding.kind}`) ?? 1;
   return concluded({
     target: target.hello,

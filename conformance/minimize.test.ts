@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { type Area, clauseOf } from '../spec/clause.ts';
+import { machine as machineArea } from '../spec/machine.ts';
 import { project } from '../spec/sources.ts';
 import type { Granted, MachineConfig, Target } from '../spec/units.ts';
 import { shownStimuli } from './cut.ts';
@@ -79,12 +80,12 @@ const program: Program<Sized> = {
     { op: 'rest', size: 0 },
   ],
 };
-const minimal = async (on: Target) => {
-  const played = await play(on, suite as unknown as Suite, program, createJudge([area]));
+const minimal = async (on: Target, areas: readonly Area<never>[] = [area]) => {
+  const played = await play(on, suite as unknown as Suite, program, createJudge(areas));
   const [finding] = played.findings;
   if (finding === undefined) throw new Error('the program shows nothing');
   const first = { finding, lines: played.lines, stimuli: played.stimuli };
-  return { first, least: await minimize(on, [area], suite as unknown as Suite, program, finding, first) };
+  return { first, least: await minimize(on, areas, suite as unknown as Suite, program, finding, first) };
 };
 
 test('a plainer choice that makes the program longer is no step', async () => {
@@ -99,4 +100,26 @@ test('a program that shows it later the second time is told as it was first', as
   let runs = 0;
   const { first, least } = await minimal(target(() => (runs++ === 0 ? 0 : 4)));
   expect([shownStimuli(first), shownStimuli(least)]).toEqual([1, 1]);
+});
+/** Dies at so many notifications since its process began; the next reset begins another. */
+const mortal = (most: number): Target => {
+  let lived = 0;
+  return {
+    ...target(() => Number.POSITIVE_INFINITY),
+    apply: ({ do: name }) => {
+      if (name !== 'virtq.notify' || ++lived < most) return { saw: [] };
+      lived = 0;
+      return { broke: 'it died' };
+    },
+  };
+};
+test('a death of what programs before have left behind is not shown by the last of them', async () => {
+  const machineAreas = [machineArea] as unknown as readonly Area<never>[];
+  const own = await minimal(mortal(4), machineAreas);
+  expect(own.least.repeated).toBe(true);
+  const old = mortal(10);
+  const judge = createJudge(machineAreas);
+  for (let n = 0; n < 2; n++) expect((await play(old, suite as unknown as Suite, program, judge)).findings).toEqual([]);
+  const { least } = await minimal(old, machineAreas);
+  expect([least.repeated, least.shrinks]).toEqual([false, 0]);
 });

@@ -85,10 +85,13 @@ export const minimize = async (
     const shown = again === undefined ? undefined : { finding: again, lines, stimuli };
     return shown === undefined || shownStimuli(shown) > most ? undefined : shown;
   };
+  /** What other programs left behind must not be what kills: after a death the process is new, and there the program must be deadly too. */
+  const fatal = finding.clause === 'machine.alive';
   const shows = async (choices: readonly Choice[]): Promise<Shown | undefined> => {
     const key = JSON.stringify(choices);
     if (failed.has(key)) return undefined;
-    const shown = shownBy(await play(target, suite, { ...program, choices }, judge));
+    let shown = shownBy(await play(target, suite, { ...program, choices }, judge));
+    if (shown !== undefined && fatal) shown = shownBy(await play(target, suite, { ...program, choices }, judge));
     if (shown === undefined) failed.add(key);
     return shown;
   };
@@ -125,7 +128,7 @@ export const minimize = async (
     const programs = list.slice(0, triesLimit - tries).map((fewer) => ({ ...program, choices: fewer }));
     for await (const { program: tried, played } of playBlock(target, suite, programs, judge)) {
       const shown = shownBy(played);
-      if (shown === undefined) continue;
+      if (shown === undefined || (fatal && (await shows(tried.choices)) === undefined)) continue;
       take(shown, tried.choices);
       return true;
     }

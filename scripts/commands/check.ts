@@ -1,6 +1,7 @@
 // vmmc check: explores a target and reports. Exit codes as the verdict says; 130 when interrupted, with what was found so far.
 
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import cliProgress from 'cli-progress';
 import { connect } from '../../conformance/connect.ts';
 import { explore } from '../../conformance/explore.ts';
@@ -38,6 +39,20 @@ const shardOf = (text: string): { index: number; of: number } => {
   return { index, of };
 };
 
+/** Throws where no traces can be saved: it must not be found out after the run. */
+const folderFor = (folder: string): void => {
+  let there = resolve(folder);
+  while (!existsSync(there)) there = dirname(there);
+  try {
+    if (!statSync(there).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' });
+    accessSync(there, constants.W_OK);
+  } catch (error) {
+    throw usage(
+      `--save ${folder}: traces cannot be written there (${there}: ${(error as NodeJS.ErrnoException).code ?? String(error)}); name a folder`,
+    );
+  }
+};
+
 export const checkCommand = async (name: string, options: CheckOptions): Promise<number> => {
   if (name.startsWith('trace:')) {
     if (options.report !== undefined) throw usage('a recording is judged as it stands and has no report: leave --report out');
@@ -64,6 +79,7 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
       );
     }
   }
+  if (options.save !== undefined) folderFor(options.save);
   if (options.for !== undefined && options.runs !== undefined)
     throw usage('--runs and --for exclude each other: a run ends by a count or by the clock; leave one of them out');
   const forMs = options.for === undefined ? undefined : duration(options.for);

@@ -15,10 +15,13 @@ export interface ClausesOptions {
 const kinds = ['clause', 'duty', 'permit', 'generator', 'reason'] as const;
 
 const printed = ({ clauses, rows }: ClauseTable): string => {
+  // A name that is cut can be given to no other command.
+  const widest = (of: (c: ClauseTable['clauses'][number]) => readonly string[]): number =>
+    Math.max(20, ...clauses.flatMap(of).map((name) => name.length)) + 2;
   const table = tableOf(
     ['clause', 'level', 'source', 'rows', 'kills', 'says'],
     clauses.map((c) => [c.id, c.level, c.cite, c.rows.join(' '), c.kills.join(' '), c.says]),
-    [40, 8, 40, 22, 22, 50],
+    [widest((c) => [c.id]), 8, 40, widest((c) => c.rows), widest((c) => c.kills), 50],
   );
   const ends = new Map<string, number[]>();
   for (const r of rows) {
