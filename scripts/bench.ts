@@ -169,9 +169,9 @@ const timed = (args: readonly (readonly string[])[]): Promise<number> =>
       });
     }
   });
-/** About a minute's run, as those that are worth dividing: in its first seconds each command compiles what it runs, on every core that is free, and
+/** About two minutes' run, as those that are worth dividing: in its first seconds each command compiles what it runs, on every core that is free, and
  *  sharding does not divide that. */
-const sharded = 10_000;
+const sharded = 20_000;
 /** Each in a process of its own, whose time is all that it measures. */
 const processor = async (): Promise<void> => {
   for (const [file, ...args] of [['bench'], ['bochs-bench'], ['check-bench', 'ref', '16000'], ['monitor-bench']] as const)
