@@ -66,6 +66,10 @@ interface Prepared {
 const worthMinimizing = (seen: number, deviates: boolean): boolean =>
   deviates ? seen === 8 || seen === 64 : (seen & (seen - 1)) === 0 && seen <= 32;
 
+/** Programs that hang in a way that is not known: each takes its whole deadline, so that after so many the run says what it has. */
+const hangsMost = 8;
+const hangs = ({ clause, kind }: Finding): boolean => clause === 'machine.alive' && kind === 'hung';
+
 /** A counterexample as its program showed it. */
 const unshortened = (finding: Finding, program: Program, { lines, stimuli }: Played): Omit<Counterexample, 'repeated' | 'signature'> => ({
   program,
@@ -91,6 +95,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   const started = performance.now();
   let programs = 0;
   let stimuli = 0;
+  let hung = 0;
   const allowance: Allowance = { left: initialAllowance };
 
   const deviations = readDeviations(options.name, target.hello.version, options.deviations);
@@ -131,7 +136,10 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
         continue;
       }
       const shapes = [...found.values()].filter((c) => `${c.finding.clause} | ${c.finding.kind}` === kind);
-      if (!worthMinimizing(seen, shapes.length > 0 && shapes.every((c) => explains(known, c) !== undefined))) continue;
+      const worth = hangs(finding)
+        ? ++hung === 1
+        : worthMinimizing(seen, shapes.length > 0 && shapes.every((c) => explains(known, c) !== undefined));
+      if (!worth) continue;
       const first = { finding, lines: played.lines, stimuli: played.stimuli };
       const minimal = await minimize(target, areas, suite, program, finding, first, allowance).catch((error: unknown) => {
         // Nothing more can be asked of the target: the finding is told as it came.
@@ -172,7 +180,10 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   const spent = (site: Site): boolean =>
     site.machines.length === 0 || (options.forMs === undefined && site.played >= (options.runs ?? site.suite.runs));
   const done = (): boolean =>
-    options.stopped?.() === true || sites.every(spent) || (options.forMs !== undefined && performance.now() - started >= options.forMs);
+    options.stopped?.() === true ||
+    hung >= hangsMost ||
+    sites.every(spent) ||
+    (options.forMs !== undefined && performance.now() - started >= options.forMs);
   const budget = sites.reduce((sum, site) => sum + (options.runs ?? site.suite.runs), 0);
 
   const exploring = async (): Promise<void> => {
@@ -223,6 +234,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
     // What was judged before does not become less true.
     cutShort = { why: `after ${programs} programs: ${error.message}`, stderr: error.stderr ?? '' };
   }
+  if (hung >= hangsMost) cutShort ??= { why: `after ${programs} programs: ${hung} of them hung, each until its deadline`, stderr: '' };
   // Where time ran out before a suite began, what the target has is what it says.
   for (const site of sites) if (site.built.size === 0 && site.machines.length > 0) for (const c of target.hello.offers) offered.add(c);
   for (const c of found.values()) c.seen = seenKinds.get(`${c.finding.clause} | ${c.finding.kind}`) ?? 1;

@@ -26,6 +26,8 @@ interface Shown {
 }
 /** Tries per finding. */
 const triesLimit = 400;
+/** The same for a hang, of which each try takes a whole deadline. */
+const hangTries = 8;
 /** Runs of the whole program in which the finding must come again. */
 const repeats = 3;
 /** A try's work is its stimuli and this much for the start: a machine's reset takes as long as some forty of QEMU's stimuli. */
@@ -74,7 +76,8 @@ export const minimize = async (
     work += stimuli + startWork;
     allowance.left -= stimuli + startWork;
   };
-  const spent = (): boolean => tries >= triesLimit || work >= workLimit;
+  const triesMost = finding.kind === 'hung' ? hangTries : triesLimit;
+  const spent = (): boolean => tries >= triesMost || work >= workLimit;
   /** Programs that did not show it: the same ones come up again after each simplification. */
   const failed = new Set<string>();
   /** No longer program is simpler, whatever its records say: a full batch of a larger queue is more to read. */
@@ -125,7 +128,7 @@ export const minimize = async (
       return false;
     }
     if (spent()) return false;
-    const programs = list.slice(0, triesLimit - tries).map((fewer) => ({ ...program, choices: fewer }));
+    const programs = list.slice(0, triesMost - tries).map((fewer) => ({ ...program, choices: fewer }));
     for await (const { program: tried, played } of playBlock(target, suite, programs, judge)) {
       const shown = shownBy(played);
       if (shown === undefined || (fatal && (await shows(tried.choices)) === undefined)) continue;

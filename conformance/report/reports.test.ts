@@ -95,6 +95,29 @@ describe('a run that its adapter ends with a line that is no protocol', () => {
   });
 });
 
+describe('a target that stops answering', () => {
+  test('is not waited for in program after program', async () => {
+    const target = await connect('ref');
+    let [resets, asked] = [0, 0];
+    const silent: Target = {
+      hello: target.hello,
+      reset: (machine) => {
+        resets++;
+        asked = 0;
+        return target.reset(machine);
+      },
+      apply: (stimulus) => (resets > 40 && ++asked > 12 ? { broke: 'did not answer within 1 s' } : target.apply(stimulus)),
+      close: () => target.close(),
+    };
+    const result = await explore({ target: silent, name: 'ref', areas: ['virtio.split'], runs: 500, seed: 1, strict: false });
+    await target.close();
+    expect(result).toMatchObject({ verdict: 'broken', exit: 1, programs: 48 });
+    expect(result.cutShort?.why).toBe('after 48 programs: 8 of them hung, each until its deadline');
+    // 40 that were answered, 8 that were not, and few to make the first one shorter.
+    expect(resets).toBeLessThan(60);
+  });
+});
+
 describe('clauses', () => {
   test('--json is what the schema says', () => {
     expect(objections('clauses', clauseTable([]))).toBeNull();

@@ -60,7 +60,8 @@ export interface CheckResult {
     readonly of: number;
     readonly asked?: string;
   }[];
-  /** Why the run ended before its time: the adapter broke the protocol. What was judged until then stands; the verdict is undecided at best. */
+  /** Why the run ended before its time: the adapter broke the protocol, or the target hung again and again. What was judged until then stands; the verdict
+   *  is undecided at best. */
   readonly cutShort?: { readonly why: string; readonly stderr: string };
   /** Worst over the clauses, deviations taken as expected; advice counts only when strict. */
   readonly verdict: Verdict;

@@ -133,6 +133,9 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
     if (file === undefined) process.stdout.write(text);
     else writeFileSync(file, text);
   }
-  if (result.cutShort !== undefined) process.stderr.write(`vmmc: cut short ${lastWords(result.cutShort.why, result.cutShort.stderr)}\n`);
+  // The report says why; how the adapter's stderr ends is no part of it.
+  const { cutShort } = result;
+  if (cutShort !== undefined && cutShort.stderr.trim() !== '')
+    process.stderr.write(`vmmc: cut short ${lastWords(cutShort.why, cutShort.stderr)}\n`);
   return interrupted ? 130 : result.exit;
 };
