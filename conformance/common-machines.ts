@@ -11,7 +11,7 @@ export const commonMachines = async (targets: readonly Target[], areas: readonly
     const able = targets.filter((t) => suite.needs.every((c) => t.hello.offers.includes(c)));
     for (const machine of suite.machines) {
       let granted = able.length > 1;
-      for (const target of able) granted &&= 'granted' in (await target.reset(machine));
+      for (const target of able) granted &&= !('unsupported' in (await target.reset(machine)));
       if (granted) common.add(machine);
     }
   }

@@ -66,7 +66,7 @@ interface Prepared {
 const worthMinimizing = (seen: number, deviates: boolean): boolean =>
   deviates ? seen === 8 || seen === 64 : (seen & (seen - 1)) === 0 && seen <= 32;
 
-/** Programs that hang in a way that is not known: each takes its whole deadline, so that after so many the run says what it has. */
+/** Programs that hang in a way that is not known: each may take a whole deadline, so that after so many the run says what it has. */
 const hangsMost = 8;
 const hangs = ({ clause, kind }: Finding): boolean => clause === 'machine.alive' && kind === 'hung';
 
@@ -137,7 +137,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       }
       const shapes = [...found.values()].filter((c) => `${c.finding.clause} | ${c.finding.kind}` === kind);
       const worth = hangs(finding)
-        ? ++hung === 1
+        ? worthMinimizing(++hung, false)
         : worthMinimizing(seen, shapes.length > 0 && shapes.every((c) => explains(known, c) !== undefined));
       if (!worth) continue;
       const first = { finding, lines: played.lines, stimuli: played.stimuli };
@@ -148,7 +148,9 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
         throw error;
       });
       const shortest = signatureOf(minimal.finding, suite, minimal.program, minimal.repeated);
-      if (!found.has(shortest)) found.set(shortest, { ...minimal, signature: shortest, suite: suite.id, of: played.stimuli, seen: 0 });
+      const counterexample = { ...minimal, signature: shortest, suite: suite.id, of: played.stimuli, seen: 0 };
+      if (hangs(finding) && explains(known, counterexample) !== undefined) hung--;
+      if (!found.has(shortest)) found.set(shortest, counterexample);
     }
   };
   /** The block, and where a start of the target is worth more programs than one block has, what it and those that follow on its machine did. */
@@ -234,9 +236,11 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
     // What was judged before does not become less true.
     cutShort = { why: `after ${programs} programs: ${error.message}`, stderr: error.stderr ?? '' };
   }
-  if (hung >= hangsMost) cutShort ??= { why: `after ${programs} programs: ${hung} of them hung, each until its deadline`, stderr: '' };
-  // Where time ran out before a suite began, what the target has is what it says.
-  for (const site of sites) if (site.built.size === 0 && site.machines.length > 0) for (const c of target.hello.offers) offered.add(c);
+  if (hung >= hangsMost) cutShort ??= { why: `after ${programs} programs: ${hung} of them hung`, stderr: '' };
+  // Where machines were not come to, what the target has is what it says.
+  const left = (site: Site): boolean =>
+    options.machines !== undefined || (site.machines.length > 0 && (site.built.size === 0 || options.forMs !== undefined));
+  for (const site of sites) if (left(site)) for (const c of target.hello.offers) offered.add(c);
   for (const c of found.values()) c.seen = seenKinds.get(`${c.finding.clause} | ${c.finding.kind}`) ?? 1;
   return concluded({
     target: target.hello,

@@ -106,7 +106,7 @@ export const minimize = async (
   }
   if (repeated === undefined) return { program, ...first, shrinks: 0, partly: false, repeated: false };
   // A target that answers otherwise each time may show it later the second time.
-  let best = shownStimuli(first) < shownStimuli(repeated) ? first : repeated;
+  let best = !fatal && shownStimuli(first) < shownStimuli(repeated) ? first : repeated;
   most = shownStimuli(best);
   let choices = program.choices;
   let shrinks = 0;

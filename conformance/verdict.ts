@@ -64,6 +64,7 @@ const clauseResult = (clause: Clause<never>, seen: Seen, explained: ReadonlyMap<
     return { ...result('broken'), ...(known ? { deviates: true as const } : {}) };
   }
   if (shown.length > 0) return result('undecided', 'the target died or was silent once, and not again in a second run of the same program');
+  if (tally.broken > 0) return result('undecided', 'broken in a program that the end of the run left without a trace');
   if (tally.kept > 0) return result('kept');
   if (tally.unknown > 0) return result('undecided', tally.why ?? 'unknown');
   const lacks = (clause.needs ?? []).filter((c) => !seen.offered.has(c));

@@ -16,7 +16,11 @@ const alive = clauseOf<MachineGhost>()({
   always: true,
   when: () => true,
   holds: ({ event }) =>
-    event.saw !== 'broke' || { expected: 'an answer', saw: event.why, kind: /hang|deadline|answer/i.test(event.why) ? 'hung' : 'died' },
+    event.saw !== 'broke' || {
+      expected: 'an answer',
+      saw: event.why,
+      kind: /\bhang|\bdeadline|\banswer/i.test(event.why) ? 'hung' : 'died',
+    },
 });
 
 export const machine: Area<MachineGhost> = {

@@ -23,12 +23,15 @@ export const outcomes = (): { readonly of: Outcomes; readonly add: (program: Pro
   const times = new Map<string, number>();
   return {
     of,
-    add: ({ suite, machine, choices }, { refused, findings }) => {
+    add: ({ suite, machine, choices }, { refused, broke, findings }) => {
       if (refused !== undefined) return;
       const same = JSON.stringify([suite, encodeMachine({ ...machine, bus: 'none' }), choices]);
       const n = times.get(same) ?? 0;
       times.set(same, n + 1);
-      of.set(`${same} ${n}`, new Set(findings.map((f) => `${f.clause} | ${f.kind}`)));
+      // One that is dead before anything could be judged agrees with nobody.
+      const kinds =
+        broke !== undefined && findings.length === 0 ? ['machine.alive | reset'] : findings.map((f) => `${f.clause} | ${f.kind}`);
+      of.set(`${same} ${n}`, new Set(kinds));
     },
   };
 };

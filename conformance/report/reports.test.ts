@@ -112,9 +112,9 @@ describe('a target that stops answering', () => {
     const result = await explore({ target: silent, name: 'ref', areas: ['virtio.split'], runs: 500, seed: 1, strict: false });
     await target.close();
     expect(result).toMatchObject({ verdict: 'broken', exit: 1, programs: 48 });
-    expect(result.cutShort?.why).toBe('after 48 programs: 8 of them hung, each until its deadline');
-    // 40 that were answered, 8 that were not, and few to make the first one shorter.
-    expect(resets).toBeLessThan(60);
+    expect(result.cutShort?.why).toBe('after 48 programs: 8 of them hung');
+    // 40 that were answered, 8 that were not, and few to make four of those shorter.
+    expect(resets).toBeLessThan(100);
   });
 });
 

@@ -122,6 +122,6 @@ export const agreeCommand = async (names: readonly string[], options: AgreeOptio
     cutShort === undefined ? '' : `vmmc: ${names[i]}: cut short ${lastWords(cutShort.why, cutShort.stderr)}\n`,
   );
   process.stderr.write(cut.join(''));
-  if (results.some((r) => r.programs === 0 || r.cutShort !== undefined)) return 2;
-  return rows.length === 0 ? 0 : 1;
+  if (rows.length > 0) return 1;
+  return results.some((r) => r.programs === 0 || r.cutShort !== undefined) ? 2 : 0;
 };

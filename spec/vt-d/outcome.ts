@@ -88,12 +88,14 @@ export interface Result {
   looks: number;
 }
 export const newResult = (): Result => ({ outcomes: [], touched: [], unknown: undefined, looks: 0 });
-const many = 'which of many former translations is cached';
+export const many = 'which of many former translations is cached';
 /** Former entries multiply level by level; a walk that has looked at so many versions of them looks no further. */
 const looksMost = 2048;
 /** Every version of the entry of `words` words at `at`, the present one first, or none where that is not known; undefined where no memory is. */
 export const look = (u: Unit, r: Result, at: bigint, words: number): readonly Version[] | undefined => {
-  const list = r.looks >= looksMost ? many : versions(u.tables, u.memory, at, words);
+  const over = r.looks >= looksMost;
+  if (over) u.tables.cut = u.time;
+  const list = over ? many : versions(u.tables, u.memory, at, words);
   if (typeof list === 'string') {
     r.unknown ??= list;
     return [];

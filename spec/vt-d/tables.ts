@@ -14,6 +14,8 @@ export interface Tables {
   readonly unsure: Set<number>;
   /** Everything cached at this time has been invalidated since. */
   floor: number;
+  /** When a walk last looked no further than it may: tables behind were not noted as read. */
+  cut: number;
   /** Memory was small enough to follow all of it from the first write on. */
   primed: boolean;
 }
@@ -30,7 +32,7 @@ interface Page {
   /** Some walk has read it. */
   walked: boolean;
 }
-export const newTables = (): Tables => ({ pages: new Map(), unsure: new Set(), floor: -1, primed: false });
+export const newTables = (): Tables => ({ pages: new Map(), unsure: new Set(), floor: -1, cut: -1, primed: false });
 
 const wordsPerPage = 512;
 /** Former values kept of one word. */

@@ -4,12 +4,13 @@
 import { field } from './layout.ts';
 import { legacy } from './legacy.ts';
 import type { Request, Result, Unit } from './outcome.ts';
-import { aborted, block, newResult } from './outcome.ts';
+import { aborted, block, many, newResult } from './outcome.ts';
 import { scalable } from './scalable.ts';
 
 /** `q` stays within one 4-KiB page. */
 export const walk = (u: Unit, q: Request): Result => {
   const r = newResult();
+  if (u.tables.cut > u.tables.floor) r.unknown = many;
   for (const root of u.roots) {
     const ttm = field(root.value, 11, 10);
     if (ttm === 0) legacy(u, q, root, r);
