@@ -121,6 +121,15 @@ describe('configuration', () => {
     b.see({ saw: 'virtio.config', at: 33, bytes: filled(0xff, 1) });
     expect(b.findings).toEqual(['virtio.blk.config.padding']);
   });
+  test('of several new capacities the last one holds, although it was there before', () => {
+    const b = bench(all);
+    for (const sectors of [64, 65, 64]) b.see({ do: 'host.resize', sectors });
+    b.see({ saw: 'settled', by: 'sync' });
+    const bytes = new Uint8Array(8);
+    bytes[0] = 64;
+    b.see({ saw: 'virtio.config', at: 0, bytes });
+    expect([b.findings, b.applied('virtio.blk.config.capacity')]).toEqual([[], 2]);
+  });
   test('a new capacity is announced', () => {
     const b = bench(all);
     b.feed({ saw: 'virtio.live', features: all });

@@ -196,7 +196,8 @@ const readConfig = (g: BlkGhost, at: number, bytes: Uint8Array): void => {
 
 const resize = (g: BlkGhost, sectors: number): void => {
   const changes = g.capacities.length !== 1 || g.capacities[0] !== sectors;
-  g.capacities = [...new Set([...g.capacities, sectors])];
+  // The latest comes last: at rest that is the one.
+  g.capacities = [...g.capacities.filter((c) => c !== sectors), sectors];
   g.config.fill(-1, 0, 8);
   truncate(g.disk, sectors);
   for (const f of g.flights.values()) f.resized = true;
