@@ -6,6 +6,7 @@ import { areas as allAreas, asked, suitesFor } from './areas.ts';
 import { readDeviations } from './deviations.ts';
 import { createJudge, type Finding } from './judge.ts';
 import { type Allowance, allowancePerStimulus, initialAllowance, minimize } from './minimize.ts';
+import { plural } from './plural.ts';
 import type { Program, Suite } from './program.ts';
 import { askedFor } from './report/asked.ts';
 import type { CheckResult, Counterexample } from './report/result.ts';
@@ -122,6 +123,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   }
   const record = async (suite: Suite, program: Program, played: Played): Promise<void> => {
     const kinds = new Set<string>();
+    let failed: { readonly error: unknown } | undefined;
     for (const finding of played.findings) {
       const kind = `${finding.clause} | ${finding.kind}`;
       if (kinds.has(kind)) continue;
@@ -141,17 +143,21 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
         : worthMinimizing(seen, shapes.length > 0 && shapes.every((c) => explains(known, c) !== undefined));
       if (!worth) continue;
       const first = { finding, lines: played.lines, stimuli: played.stimuli };
-      const minimal = await minimize(target, areas, suite, program, finding, first, allowance).catch((error: unknown) => {
-        // Nothing more can be asked of the target: the finding is told as it came.
+      const minimal =
+        failed ?? (await minimize(target, areas, suite, program, finding, first, allowance).catch((error: unknown) => ({ error })));
+      if ('error' in minimal) {
+        // Nothing more can be asked of the target: the finding, and those that follow in this program, are told as they came.
+        failed = minimal;
         const signature = signatureOf(finding, suite, program, false);
         if (!found.has(signature)) found.set(signature, { ...unshortened(finding, program, played), repeated: false, signature });
-        throw error;
-      });
+        continue;
+      }
       const shortest = signatureOf(minimal.finding, suite, minimal.program, minimal.repeated);
       const counterexample = { ...minimal, signature: shortest, suite: suite.id, of: played.stimuli, seen: 0 };
       if (hangs(finding) && explains(known, counterexample) !== undefined) hung--;
       if (!found.has(shortest)) found.set(shortest, counterexample);
     }
+    if (failed !== undefined) throw failed.error;
   };
   /** The block, and where a start of the target is worth more programs than one block has, what it and those that follow on its machine did. */
   const prepared = async (site: Site, machine: MachineConfig, block: number): Promise<Prepared> => {
@@ -234,9 +240,9 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   } catch (error) {
     if (!isAdapterError(error) || programs === 0) throw error;
     // What was judged before does not become less true.
-    cutShort = { why: `after ${programs} programs: ${error.message}`, stderr: error.stderr ?? '' };
+    cutShort = { why: `after ${plural(programs, 'program')}: ${error.message}`, stderr: error.stderr ?? '' };
   }
-  if (hung >= hangsMost) cutShort ??= { why: `after ${programs} programs: ${hung} of them hung`, stderr: '' };
+  if (hung >= hangsMost) cutShort ??= { why: `after ${plural(programs, 'program')}: ${hung} of them hung`, stderr: '' };
   // Where machines were not come to, what the target has is what it says.
   const left = (site: Site): boolean =>
     options.machines !== undefined || (site.machines.length > 0 && (site.built.size === 0 || options.forMs !== undefined));

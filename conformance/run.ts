@@ -5,6 +5,7 @@ import type { Answer, Course, Granted, MachineConfig, Target, WholeRun } from '.
 import type { Event, Observation, Stimulus } from '../spec/vocabulary.ts';
 import type { Finding, Judge } from './judge.ts';
 import type { Choice, Program, Step, Suite } from './program.ts';
+import { type AdapterError, isAdapterError } from './targets/exec/blame.ts';
 
 /** A line of a program's trace, between header and footer. `event` covers stimuli and observations. */
 export type Line =
@@ -23,6 +24,13 @@ export interface Played {
   readonly broke?: string;
 }
 
+/** The adapter broke the protocol in the middle of a program. Still an AdapterError, which ends a run. */
+export interface CutOff extends AdapterError {
+  /** What the program had shown before. */
+  readonly played: Played;
+}
+export const isCutOff = (error: unknown): error is CutOff => isAdapterError(error) && 'played' in error;
+
 /** No program needs more; a player that wants more is stopped, and the run says so. */
 export const stimuliLimit = 20_000;
 
@@ -33,11 +41,15 @@ const observations = (answer: Answer): readonly Observation[] => {
 
 const applyAll = async (target: Target, stimuli: readonly Stimulus[]): Promise<readonly Answer[]> => {
   const answers: Answer[] = [];
-  for (const stimulus of stimuli) {
-    const given = target.apply(stimulus);
-    const answer = given instanceof Promise ? await given : given;
-    answers.push(answer);
-    if ('broke' in answer) break;
+  try {
+    for (const stimulus of stimuli) {
+      const given = target.apply(stimulus);
+      const answer = given instanceof Promise ? await given : given;
+      answers.push(answer);
+      if ('broke' in answer) break;
+    }
+  } catch (error) {
+    throw isAdapterError(error) ? Object.assign(error, { answers }) : error;
   }
   return answers;
 };
@@ -93,18 +105,31 @@ export const play = async (target: Target, suite: Suite, program: Program, judge
   const { granted } = granting;
   const trace = recording(program.machine, granted, judge);
   const player = suite.play(program.choices, granted, program.machine);
-  let step = player.next();
-  while (!step.done) {
-    const { value } = step;
-    const given = target.applyAll?.(value.do) ?? applyAll(target, value.do);
-    const answers = given instanceof Promise ? await given : given;
+  /** Why the target broke. */
+  const told = (value: Step, answers: readonly Answer[]): string | undefined => {
     trace.plan(value);
     for (const [i, answer] of answers.entries()) {
       const stimulus = value.do[i];
       if (stimulus === undefined) break;
       const broke = trace.answered(stimulus, answer);
-      if (broke !== undefined) return trace.played(broke);
+      if (broke !== undefined) return broke;
     }
+    return undefined;
+  };
+  let step = player.next();
+  while (!step.done) {
+    const { value } = step;
+    let answers: readonly Answer[];
+    try {
+      const given = target.applyAll?.(value.do) ?? applyAll(target, value.do);
+      answers = given instanceof Promise ? await given : given;
+    } catch (error) {
+      if (!isAdapterError(error)) throw error;
+      told(value, error.answers ?? []);
+      throw Object.assign(error, { played: trace.played() });
+    }
+    const broke = told(value, answers);
+    if (broke !== undefined) return trace.played(broke);
     bounded(suite, trace.stimuli());
     step = player.next(answers);
   }
@@ -259,6 +284,17 @@ export const runBlocks = async (
   }));
 };
 
+/** One program, and where the adapter breaks the protocol in it what it showed before, and then the error. */
+async function* playOne(target: Target, suite: Suite, program: Program, judge: Judge | undefined): AsyncGenerator<InBlock> {
+  let played: Played;
+  try {
+    played = await play(target, suite, program, judge);
+  } catch (error) {
+    if (isCutOff(error)) yield { program, played: error.played };
+    throw error;
+  }
+  yield { program, played };
+}
 /** Plays programs of one machine in order: one by one, or where suite and target allow it all at once. `block`: these have run already. */
 export async function* playBlock(
   target: Target,
@@ -274,7 +310,7 @@ export async function* playBlock(
     if (target.sideBySide !== undefined) return yield* playSideBySide(target, suite, programs, judge);
     const prompt = suite.oblivious === true && target.prompt === true;
     for (const one of prompt ? playAhead(target, suite, programs, judge) : programs)
-      yield 'program' in one ? one : { program: one, played: await play(target, suite, one, judge) };
+      yield* 'program' in one ? [one] : playOne(target, suite, one, judge);
     return;
   }
   const given = block ?? (await runBlocks(target, suite, machine, [programs]));

@@ -5,6 +5,7 @@ import pc from 'picocolors';
 import type { Harm } from '../../spec/clause.ts';
 import { cited } from '../../spec/sources.ts';
 import { areas } from '../areas.ts';
+import { plural } from '../plural.ts';
 import type { CheckResult, ClauseResult, Counterexample, Verdict } from './result.ts';
 import { counted, rules } from './rules.ts';
 
@@ -12,7 +13,6 @@ const harms: readonly Harm[] = ['dies', 'stray-write', 'all-stuck', 'self-stuck'
 const verdicts: readonly Verdict[] = ['kept', 'broken', 'undecided', 'untested', 'unsupported'];
 const count = (n: number, word: string): string => `${n} ${word}`;
 const lacks = /^the target does not offer /;
-const plural = (n: number, thing: string): string => `${n} ${thing}${n === 1 ? '' : 's'}`;
 /** Of longer lists only so many are named here; JSON names all. */
 const named = 12;
 const listed = (ids: readonly string[]): string =>
@@ -92,7 +92,7 @@ export const consoleReport = (
   interrupted = false,
 ): string => {
   const lines = [
-    `${pc.bold(name)} (${result.target.name} ${result.target.version}), seed ${result.seed}: ${result.programs} programs, ${result.stimuli} stimuli`,
+    `${pc.bold(name)} (${result.target.name} ${result.target.version}), seed ${result.seed}: ${plural(result.programs, 'program')}, ${result.stimuli} stimuli`,
   ];
   const byId = new Map(result.clauses.map((c) => [c.id, c]));
   for (const area of areas) {

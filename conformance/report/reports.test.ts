@@ -3,8 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
+import { areas } from '../areas.ts';
 import { connect, probes } from '../connect.ts';
 import { explore } from '../explore.ts';
+import { createJudge } from '../judge.ts';
 import type { Target } from '../../spec/units.ts';
 import { adapterError } from '../targets/exec/blame.ts';
 import { clauseTable, clauseTableText } from './clauses.ts';
@@ -76,6 +78,40 @@ describe('a run that its adapter ends with a line that is no protocol', () => {
     const result = await cutShort('fault:VB-112');
     expect(result).toMatchObject({ verdict: 'broken', exit: 1 });
     expect(result.counterexamples.length).toBeGreaterThan(0);
+  });
+  test('in the middle of a program tells what that had shown, as it came', async () => {
+    const target = await connect('fault:VB-112');
+    // The first program in which the judge objects ends right after the objection with words that are none.
+    const wrong = new Set<number>();
+    let programs = 0;
+    const judge = createJudge(areas);
+    let ended = false;
+    const breaks: Target = {
+      hello: target.hello,
+      reset: async (machine) => {
+        if (ended) throw adapterError('the adapter sent "oops"', 'print nothing else', '');
+        programs++;
+        const granting = await target.reset(machine);
+        if ('granted' in granting) judge.reset(granting.granted, machine.image);
+        return granting;
+      },
+      apply: async (stimulus) => {
+        if (wrong.has(programs)) {
+          ended = true;
+          throw adapterError('the adapter sent "oops"', 'print nothing else', '');
+        }
+        const answer = await target.apply(stimulus);
+        if ('saw' in answer) for (const event of [stimulus, ...answer.saw]) if (judge.see(event).length > 0) wrong.add(programs);
+        return answer;
+      },
+      close: () => target.close(),
+    };
+    const result = await explore({ target: breaks, name: 'ref', areas: ['virtio.split'], runs: 500, seed: 1, strict: false });
+    await target.close();
+    expect(result).toMatchObject({ verdict: 'broken', exit: 1, programs });
+    expect(result.cutShort?.why).toContain('the adapter sent "oops"');
+    expect(result.counterexamples.map((c) => [c.finding.clause.split('.')[0], c.repeated])).toContainEqual(['virtio', false]);
+    expect(result.clauses.filter((c) => c.because?.includes('left without a trace'))).toEqual([]);
   });
   test('is told by every report', async () => {
     const result = await cutShort('ref');

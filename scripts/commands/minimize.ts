@@ -10,6 +10,7 @@ import { type Minimal, minimize } from '../../conformance/minimize.ts';
 import type { Choice } from '../../conformance/program.ts';
 import { type Played, play } from '../../conformance/run.ts';
 import { signatureOf } from '../../conformance/signature.ts';
+import { isAdapterError } from '../../conformance/targets/exec/blame.ts';
 import { readTrace } from '../../conformance/trace/read.ts';
 import { saveCounterexample, verdictsOf } from '../../conformance/trace/save.ts';
 import { traceWriter } from '../../conformance/trace/write.ts';
@@ -70,7 +71,8 @@ export const minimizeCommand = async (trace: string, options: { readonly on: str
       let played: Played;
       try {
         played = await play(target, suite, program, createJudge(areas));
-      } catch {
+      } catch (error) {
+        if (isAdapterError(error)) throw error;
         continue; // the records are another suite's: it says so by not understanding them
       }
       const finding = broken.flatMap((c) => played.findings.find((f) => f.clause === c) ?? [])[0];

@@ -5,7 +5,7 @@ import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { connect } from '../../conformance/connect.ts';
 import { createJudge } from '../../conformance/judge.ts';
-import { type Line, play } from '../../conformance/run.ts';
+import { isCutOff, type Line, play } from '../../conformance/run.ts';
 import { programsOf } from '../../conformance/sample.ts';
 import { areas } from '../../conformance/areas.ts';
 import { traceWriter, type Verdicts } from '../../conformance/trace/write.ts';
@@ -69,6 +69,9 @@ export const recordCommand = async (name: string, options: RecordOptions): Promi
     }
     for (const t of judge.tallies.values()) if (t.kept > 0 && t.broken === 0) verdicts[t.id] = 'kept';
     writer.end(verdicts satisfies Verdicts);
+  } catch (error) {
+    if (isCutOff(error)) writer.write(error.played.lines);
+    throw error;
   } finally {
     writer.close();
     await target.close();

@@ -111,6 +111,23 @@ describe('the adapter is to blame', () => {
   });
 });
 
+describe('what was answered before the protocol was broken is kept', () => {
+  const answered = (target: ExecTarget, ...stimuli: Parameters<ExecTarget['applyAll']>[0]): AdapterError =>
+    blamed(() => target.applyAll(stimuli));
+  const status = '"saw":[{"saw":"virtio.status","value":7}]';
+  test('of stimuli that were given together', () => {
+    const error = answered(withMachine(reply(3, status), reply(4, status), 'read l; echo oops', 'sleep 1000'), read, read, read);
+    expect(error.answers).toEqual([{ saw: [{ saw: 'virtio.status', value: 7 }] }, { saw: [{ saw: 'virtio.status', value: 7 }] }]);
+    expect(error.message).toContain('asked for virtio.status.read, seq 5');
+  });
+  test('but for what is seen after memory, which is looked at too late', () => {
+    const raised = '"saw":[{"saw":"interrupt","from":"queue","queue":0}]';
+    const error = answered(withMachine(reply(3, status), reply(4, raised), 'read l; echo oops', 'sleep 1000'), read, read, read);
+    expect(error.answers).toHaveLength(1);
+    expect(error.message).toContain('seq 5');
+  });
+});
+
 describe('the target is to blame', () => {
   const gone: readonly (readonly [string, string, string])[] = [
     ['dies', 'read l; kill -ABRT $$', 'was ended by SIGABRT'],

@@ -4,6 +4,7 @@
 import type { Answer, Granted, Hello, MachineConfig, Target } from '../../../spec/units.ts';
 import type { Observation, Stimulus } from '../../../spec/vocabulary.ts';
 import { completed, untold } from '../../wire/lines.ts';
+import { isAdapterError } from './blame.ts';
 import { type Session, startSession, type Told } from './session.ts';
 import { type SharedMemory, shareMemory } from './shared-memory.ts';
 import { startWatchdog } from './watchdog.ts';
@@ -107,31 +108,50 @@ export const execTarget = (command: string, options: ExecOptions = {}): ExecTarg
     return { saw: told.saw };
   };
   /** Stimuli that may be on their way together; memory.write into the file is not among them. */
-  const batch = (live: Session, stimuli: readonly Stimulus[]): readonly Answer[] => {
-    const told = live.ask(stimuli.map((apply) => ({ apply })));
-    const answers: Answer[] = [];
+  const batch = (live: Session, stimuli: readonly Stimulus[], answers: Answer[]): void => {
+    const told: Told[] = [];
+    const heard: Answer[] = [];
     const look = shared;
-    for (const [i, one] of told.entries()) {
-      if (broken !== undefined) break;
-      answers.push(accept(live, stimuli[i] as Stimulus, one));
+    let failed: { readonly error: unknown } | undefined;
+    try {
+      live.ask(
+        stimuli.map((apply) => ({ apply })),
+        told,
+      );
+    } catch (error) {
+      failed = { error };
     }
-    return look === undefined || broken !== undefined ? answers : withMemory(answers, look.changes());
+    try {
+      for (const [i, one] of told.entries()) {
+        if (broken !== undefined) break;
+        heard.push(accept(live, stimuli[i] as Stimulus, one));
+      }
+    } catch (error) {
+      failed = { error }; // by an earlier line
+    }
+    if (failed !== undefined) {
+      // Memory may have changed by any stimulus that was sent: what is seen only after memory cannot be judged.
+      const telling = look === undefined ? -1 : heard.findIndex((answer) => 'saw' in answer && answer.saw.some(tells));
+      answers.push(...heard.slice(0, telling < 0 ? undefined : telling));
+      throw failed.error;
+    }
+    answers.push(...(look === undefined || broken !== undefined ? heard : withMemory(heard, look.changes())));
   };
   const store = (memory: SharedMemory, stimulus: Stimulus & { readonly do: 'memory.write' }): Answer =>
     memory.write(stimulus.at, stimulus.bytes) ? { saw: [] } : { unsupported: 'memory.write outside guest memory' };
   /** An error that is thrown leaves no child behind. */
-  const safely = <T>(body: () => T): T => {
+  const safely = <T>(body: () => T, answers?: readonly Answer[]): T => {
     try {
       return body();
     } catch (error) {
       stop();
       broken = 'the adapter broke the protocol';
-      throw error;
+      throw answers === undefined || !isAdapterError(error) ? error : Object.assign(error, { answers });
     }
   };
-  const applyAll = (stimuli: readonly Stimulus[]): readonly Answer[] =>
-    safely(() => {
-      const answers: Answer[] = [];
+  const applyAll = (stimuli: readonly Stimulus[]): readonly Answer[] => {
+    const answers: Answer[] = [];
+    return safely(() => {
       for (let i = 0; i < stimuli.length; ) {
         if (broken !== undefined || session === undefined) {
           if (answers.length === 0) answers.push({ broke: broken ?? 'the adapter was closed' });
@@ -151,10 +171,11 @@ export const execTarget = (command: string, options: ExecOptions = {}): ExecTarg
         };
         do i++;
         while (more());
-        answers.push(...batch(session, stimuli.slice(from, i)));
+        batch(session, stimuli.slice(from, i), answers);
       }
       return answers;
-    });
+    }, answers);
+  };
 
   const first = safely(start);
   return {

@@ -11,8 +11,8 @@ export type Told = Reply | { readonly gone: string };
 export interface Session {
   /** Path of the file that is guest memory, once it is made. */
   readonly memory: string;
-  /** Sends all lines, then reads as many replies; fewer when the child is gone. */
-  ask(verbs: readonly Verb[]): readonly Told[];
+  /** Sends all lines, then reads as many replies; fewer when the child is gone. `told`: they are put there one by one, also those before an error. */
+  ask(verbs: readonly Verb[], told?: Told[]): readonly Told[];
   /** Sends a line as it is, which should be answered under this seq. */
   askLine(line: string, seq: number): Told;
   /** The seq of the next line. */
@@ -37,13 +37,15 @@ const form = 'the form of every line is in conformance/wire/protocol.schema.json
 export const startSession = (command: string, watchdog: Watchdog, deadlineMs: number): Session => {
   const child: Child = startChild(command, watchdog, deadlineMs);
   let seq = 1;
-  const blame = (what: string, fix: string): AdapterError => {
+  const blamed = (what: string, fix: string): AdapterError => {
     child.close();
     return adapterError(`the adapter ${what}`, fix, child.stderr());
   };
-  const hear = (expected: number): Told => {
+  /** `asked`: what the line asked for, to be found again in the adapter. */
+  const hear = (expected: number, asked: string): Told => {
     const heard = child.receive();
     if ('gone' in heard) return heard;
+    const blame = (what: string, fix: string): AdapterError => blamed(`${what} (it was asked for ${asked}, seq ${expected})`, fix);
     if ('flood' in heard) throw blame(`sent ${heard.flood}`, 'end every reply with a newline');
     try {
       const reply = decodeReply(heard.line);
@@ -59,28 +61,27 @@ export const startSession = (command: string, watchdog: Watchdog, deadlineMs: nu
   };
   const send = (lines: string): void => {
     const early = child.unasked();
-    if (early !== undefined) throw blame(`sent a line that nobody asked for: ${JSON.stringify(early.slice(0, 60))}`, once);
+    if (early !== undefined) throw blamed(`sent a line that nobody asked for: ${JSON.stringify(early.slice(0, 60))}`, once);
     child.send(lines);
   };
   const hearFor = (verb: Verb, expected: number): Told => {
-    const told = hear(expected);
-    if ('gone' in told) return told;
     const asked = Object.keys(due).find((name) => name in verb) ?? 'bye';
+    const told = hear(expected, 'apply' in verb ? verb.apply.do : asked);
+    if ('gone' in told) return told;
     const got = Object.keys(told).find((name) => name !== 'seq') ?? 'nothing';
-    if ('error' in told) throw blame(`says that our ${asked} line is wrong: ${told.error}`, 'accept the lines of protocol 1');
+    if ('error' in told) throw blamed(`says that our ${asked} line is wrong: ${told.error}`, 'accept the lines of protocol 1');
     if (due[asked]?.includes(got)) return told;
-    throw blame(`answered ${asked} with "${got}"`, `answer it with ${due[asked]?.map((d) => `"${d}"`).join(' or ')}`);
+    throw blamed(`answered ${asked} with "${got}"`, `answer it with ${due[asked]?.map((d) => `"${d}"`).join(' or ')}`);
   };
   return {
     memory: child.memory,
     get next() {
       return seq;
     },
-    ask: (verbs) => {
+    ask: (verbs, told = []) => {
       const first = seq;
       seq += verbs.length;
       send(verbs.map((verb, i) => `${encodeRequest({ ...verb, seq: first + i })}\n`).join(''));
-      const told: Told[] = [];
       for (const [i, verb] of verbs.entries()) {
         const one = hearFor(verb, first + i);
         told.push(one);
@@ -91,7 +92,7 @@ export const startSession = (command: string, watchdog: Watchdog, deadlineMs: nu
     askLine: (line, expected) => {
       seq = Math.max(seq, expected + 1);
       send(`${line}\n`);
-      return hear(expected);
+      return hear(expected, 'an answer to a broken line');
     },
     stderr: child.stderr,
     bye: () => {
@@ -99,6 +100,6 @@ export const startSession = (command: string, watchdog: Watchdog, deadlineMs: nu
       return child.ended();
     },
     close: child.close,
-    blame,
+    blame: blamed,
   };
 };
