@@ -7,6 +7,7 @@ import { negotiation, type ReadingSeen, readingOf, readingSeen, smokeMachine } f
 import { failing, type Outcome, type Red, red, shown } from './claim.ts';
 
 const OK = 0;
+const SECTOR = 512;
 const capacityField: Stimulus = { do: 'virtio.config.read', at: 0, width: 8 };
 const asked = smokeMachine.virtio?.blk.sectors ?? 0;
 
@@ -39,6 +40,9 @@ export const capacity = (target: ExecTarget): Outcome => {
     'build the disk as large as virtio.blk.sectors of the reset line says, or grant what it is: {"granted":{"virtio":{"blk":{"sectors":N}}}}';
   const says = field(target);
   if (says !== undefined && says !== BigInt(sectors)) return red(`${whose}, and the configuration field capacity is ${says}`, fix);
+  // Single sectors of a disk with larger blocks may be refused.
+  if (blk.blockSize > SECTOR) return `${whose}; its blocks have ${blk.blockSize} bytes, so that no sector was read`;
+  if (sectors === 0) return red(`${whose}: a disk without sectors shows nothing`, fix);
   const last = readAt(target, sectors - 1);
   if ('red' in last) return last;
   if (last.usedIndex !== 1 || last.status !== OK)

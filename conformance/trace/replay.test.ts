@@ -77,3 +77,11 @@ test('machines that are refused are counted, and the others are run', async () =
   expect(replayed).toMatchObject({ machines: 20, unbuilt: 10, refused: 'not that one' });
   expect(replayed.stimuli).toBeGreaterThan(0);
 });
+test('a target that ends at reset did not refuse', async () => {
+  const inner = refTarget();
+  let n = 0;
+  const target: Target = { ...inner, reset: (machine) => (n++ === 3 ? { broke: 'exited with status 1' } : inner.reset(machine)) };
+  const replayed = await replayOn(target, file, createJudge(areas), 'granted');
+  expect(replayed).toMatchObject({ machines: 20, unbuilt: 1, died: 'exited with status 1' });
+  expect(replayed).not.toHaveProperty('refused');
+});

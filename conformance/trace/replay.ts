@@ -11,9 +11,12 @@ export interface Replayed {
   readonly findings: readonly Finding[];
   readonly stimuli: number;
   readonly machines: number;
-  /** Machines of the trace that the target would not build, and why the first of them; their stimuli were left out. */
+  /** Machines of the trace that there were not; their stimuli were left out. */
   readonly unbuilt: number;
+  /** Why the target would not build the first of those that it refused. */
   readonly refused?: string;
+  /** How it ended at the reset of another. */
+  readonly died?: string;
   /** In what the target's machines are not the recorded ones. */
   readonly otherwise: readonly string[];
   /** Why the trace ends early; what stands in it was run. */
@@ -40,6 +43,13 @@ const facts: readonly (readonly [name: string, of: (g: Granted) => string | numb
   ['queues', (g) => g.virtio?.queues],
   ['descriptors in a queue at most', (g) => g.virtio?.queueSizeMax],
   ['features offered', (g) => g.virtio && `0x${g.virtio.offer.toString(16)}`],
+  ['features of the processor', (g) => g.cpu && g.cpu.has.toSorted().join(' ')],
+  ['bits of a physical address', (g) => g.cpu?.physicalBits],
+  ['vendor of the processor', (g) => g.cpu?.vendor],
+  ['CAP_REG', (g) => g.vtd && `0x${g.vtd.cap.toString(16)}`],
+  ['ECAP_REG', (g) => g.vtd && `0x${g.vtd.ecap.toString(16)}`],
+  ['bits of a host address', (g) => g.vtd?.hostAddressWidth],
+  ['requesters', (g) => g.vtd && g.vtd.requesters.map((r) => `${r.kind} 0x${r.sourceId.toString(16)}`).join(', ')],
 ];
 const differences = (recorded: Granted, granted: Granted): readonly string[] =>
   facts.flatMap(([name, of]) => {
@@ -53,7 +63,7 @@ export const replayOn = async (target: Target, path: string, judge: Judge, build
   const findings: Finding[] = [];
   const otherwise = new Set<string>();
   const count = { stimuli: 0, machines: 0, unbuilt: 0 };
-  let refused: string | undefined;
+  const why: { refused?: string; died?: string } = {};
   let dead = false;
   let asked: MachineConfig | undefined; // until what was granted of it is read
   const grantedOf = async (machine: MachineConfig, recorded: Granted | undefined): Promise<Awaited<ReturnType<Target['reset']>>> => {
@@ -73,7 +83,8 @@ export const replayOn = async (target: Target, path: string, judge: Judge, build
       if (recorded !== undefined) for (const one of differences(recorded, granting.granted)) otherwise.add(one);
     } else {
       count.unbuilt++;
-      refused ??= 'unsupported' in granting ? granting.unsupported : granting.broke;
+      if ('unsupported' in granting) why.refused ??= granting.unsupported;
+      else why.died ??= granting.broke;
     }
   };
   const apply = async (stimulus: Stimulus): Promise<void> => {
@@ -88,7 +99,7 @@ export const replayOn = async (target: Target, path: string, judge: Judge, build
     findings,
     ...count,
     otherwise: [...otherwise],
-    ...(refused === undefined ? {} : { refused }),
+    ...why,
     ...(truncated === undefined ? {} : { truncated }),
   });
   try {

@@ -32,6 +32,7 @@ const duration = (text: string): number => {
   if (match === null) throw usage(`--for ${text}: write 60s, 2m or 1500ms`);
   return Number(match[1]) * ({ ms: 1, s: 1000, m: 60_000 }[match[2] ?? 's'] ?? 1000);
 };
+const isSystemError = (error: unknown): error is NodeJS.ErrnoException => error instanceof Error && 'code' in error && 'syscall' in error;
 const shardOf = (text: string): { index: number; of: number } => {
   const match = /^(\d+)\/(\d+)$/.exec(text);
   const [index, of] = [Number(match?.[1]), Number(match?.[2])];
@@ -122,7 +123,17 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
     await target.close();
   }
   const saved = new Map<Counterexample, string>();
-  for (const c of result.counterexamples) saved.set(c, saveCounterexample(options.save ?? 'traces/found', c, result.target));
+  const folder = options.save ?? 'traces/found';
+  for (const c of result.counterexamples)
+    try {
+      saved.set(c, saveCounterexample(folder, c, result.target));
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      // The report is worth more than the traces.
+      process.stderr.write(
+        `vmmc: traces cannot be written in ${folder} (${error.code}): ${c.signature} has none; name another folder by --save\n`,
+      );
+    }
   for (const { kind, file } of formats) {
     const text =
       kind === 'console'

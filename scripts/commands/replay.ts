@@ -26,7 +26,7 @@ const replayedOn = async (traces: readonly string[], on: string): Promise<number
   try {
     for (const path of traces) {
       const judge = createJudge(areas);
-      const { findings, stimuli, machines, unbuilt, refused, otherwise, truncated } = await replayOn(target, path, judge, 'granted');
+      const { findings, stimuli, machines, unbuilt, refused, died, otherwise, truncated } = await replayOn(target, path, judge, 'granted');
       const broken = firsts(findings);
       for (const f of broken) process.stdout.write(told(f));
       if (truncated !== undefined) process.stdout.write(`${truncated}\n`);
@@ -34,13 +34,14 @@ const replayedOn = async (traces: readonly string[], on: string): Promise<number
         process.stdout.write(
           `${path} on ${on}: could not be built as recorded, so that requests may mean something else: ${otherwise.join('; ')}\n`,
         );
-      if (refused !== undefined) {
-        const which = machines === 1 ? 'its machine' : `${unbuilt} of its ${machines} machines`;
-        process.stdout.write(`${path} on ${on}: not run, the target refuses ${which}: ${refused}\n`);
+      if (unbuilt > 0) {
+        const which = machines === 1 ? 'not run' : `${unbuilt} of its ${machines} machines not run`;
+        const why = [refused && `the target refuses: ${refused}`, died && `the target ended at reset: ${died}`].filter(Boolean).join('; ');
+        process.stdout.write(`${path} on ${on}: ${which}; ${why}\n`);
       }
       if (unbuilt < machines)
         process.stdout.write(`${path} on ${on}: ${stimuli} stimuli, ${keptBy(judge)} clauses kept, ${broken.length} broken\n`);
-      exit = worse(exit, broken.some((f) => counted(f.clause)) ? 1 : refused !== undefined || truncated !== undefined ? 2 : 0);
+      exit = worse(exit, broken.some((f) => counted(f.clause)) ? 1 : unbuilt > 0 || truncated !== undefined ? 2 : 0);
     }
   } finally {
     await target.close();

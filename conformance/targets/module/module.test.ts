@@ -45,6 +45,40 @@ test.each([
   const reset = async (): Promise<unknown> => target.reset({ memory: 4096, fill: 0, bus: 'none' });
   await expect(reset()).rejects.toMatchObject({ kind: 'adapter', message: expect.stringContaining(why) as string });
 });
+const thrown = (body: () => unknown): Promise<unknown> =>
+  (async () => body())().then(
+    () => 'nothing',
+    (error: unknown) => error,
+  );
+const machine = { memory: 4096, fill: 0, bus: 'none' } as const;
+test('what promises of other libraries, close() and sideBySide() come to is told too', async () => {
+  const file = written(
+    `const fails = (why) => ({ then: (_, no) => no(new Error(why)) });
+     export const target = () => ({ hello: ${hello}, reset: () => fails('no disk'), apply: () => ({ saw: [] }), sideBySide: () => fails('no lanes'), close: () => fails('stuck') });`,
+  );
+  const target = await moduleTarget(file);
+  expect(await thrown(() => target.reset(machine))).toMatchObject({
+    kind: 'adapter',
+    message: expect.stringContaining('no disk') as string,
+  });
+  expect(await thrown(() => target.sideBySide?.(machine, []))).toMatchObject({ kind: 'adapter' });
+  expect(await thrown(() => target.close())).toMatchObject({
+    kind: 'adapter',
+    message: expect.stringContaining('close() threw: stuck') as string,
+  });
+});
+test('but not what a program of ours throws inside sideBySide()', async () => {
+  const file = written(
+    `export const target = () => ({ hello: ${hello}, reset() {}, apply() {}, sideBySide: async (machine, courses) => { for (const c of courses) c({}).next(); }, close() {} });`,
+  );
+  const target = await moduleTarget(file);
+  const own = new TypeError('ours');
+  // oxlint-disable-next-line require-yield
+  const course = function* (): Generator<never, void, never> {
+    throw own;
+  };
+  expect(await thrown(() => target.sideBySide?.(machine, [course]))).toBe(own);
+});
 test('a target may be an object of a class', async () => {
   const file = written(
     `class T { hello = ${hello}; n = 7; reset() {} apply() { return { saw: [{ saw: 'virtio.status', value: this.n }] }; } close() {} } export const target = () => new T();`,

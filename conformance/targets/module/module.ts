@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Target } from '../../../spec/units.ts';
+import type { Course, Target } from '../../../spec/units.ts';
 
 /** A module that is no target: the adapter's mistake. */
 export interface ModuleError extends Error {
@@ -13,6 +13,9 @@ export interface ModuleError extends Error {
 const mistake = (message: string, cause?: unknown): ModuleError =>
   Object.assign(new Error(message, { cause }), { kind: 'adapter' as const });
 const said = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** Promises of other libraries too. */
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null;
 
 /** What is wrong with it, or undefined. */
@@ -32,19 +35,33 @@ const fault = (target: unknown): string | undefined => {
 
 /** The same target; what one of its verbs throws is told as the module's, and not as ours. */
 const blaming = (target: Target, file: string): Target => {
+  /** What programs of ours threw that a module runs side by side. */
+  const ours = new Set<unknown>();
+  const remembering = (course: Course): Course =>
+    function* (granted) {
+      try {
+        yield* course(granted);
+      } catch (error) {
+        ours.add(error);
+        throw error;
+      }
+    };
   const guarded = <A extends readonly unknown[], R>(name: string, verb: (...given: A) => R): ((...given: A) => R) => {
     const blame = (error: unknown): never => {
-      throw error instanceof Error && 'kind' in error ? error : mistake(`module:${file}: ${name}() threw: ${said(error)}`, error);
+      throw (error instanceof Error && 'kind' in error) || ours.has(error)
+        ? error
+        : mistake(`module:${file}: ${name}() threw: ${said(error)}`, error);
     };
     return (...given) => {
       try {
         const answer = verb.apply(target, given as unknown as A & unknown[]);
-        return answer instanceof Promise ? (answer.catch(blame) as R) : answer;
+        return isThenable(answer) ? (Promise.resolve(answer).catch(blame) as R) : answer;
       } catch (error) {
         return blame(error);
       }
     };
   };
+  const { sideBySide } = target;
   return {
     hello: target.hello,
     ...(target.prompt === undefined ? {} : { prompt: target.prompt }),
@@ -53,9 +70,10 @@ const blaming = (target: Target, file: string): Target => {
     apply: guarded('apply', target.apply),
     ...(target.applyAll === undefined ? {} : { applyAll: guarded('applyAll', target.applyAll) }),
     ...(target.runAll === undefined ? {} : { runAll: guarded('runAll', target.runAll) }),
-    // Programs of ours run inside it: what they throw is not the module's.
-    ...(target.sideBySide === undefined ? {} : { sideBySide: target.sideBySide.bind(target) }),
-    close: () => target.close(),
+    ...(sideBySide === undefined
+      ? {}
+      : { sideBySide: guarded('sideBySide', (machine, programs) => sideBySide.call(target, machine, programs.map(remembering))) }),
+    close: guarded('close', target.close),
   };
 };
 
