@@ -9,7 +9,7 @@ import type { SocketAddress } from '../host/unix-socket.ts';
 import { goneOf } from './connection.ts';
 import { type GuestMemory, guestMemory } from './guest-memory.ts';
 import { type Bells, type Link, openLink, type Ring } from './link.ts';
-import { configHeaderSize, configSizeMax, getConfig, setConfig } from './messages.ts';
+import { configIn, configSizeMax, getConfig, setConfig } from './messages.ts';
 import { type Settling, settle } from './settle.ts';
 import { still } from './stillness.ts';
 
@@ -32,6 +32,12 @@ export interface FrontEnd {
   readonly close: () => void;
 }
 
+/** A field of configuration space. */
+interface Field {
+  readonly at: number;
+  readonly width: number;
+}
+const overlap = (a: Field, b: Field): boolean => a.at < b.at + b.width && b.at < a.at + a.width;
 const DRIVER_OK = 4;
 /** VIRTIO 1.4, Block Device, Device configuration layout: the writeback field, the only one a driver writes. */
 const writeback = { at: 32, size: 33 };
@@ -52,8 +58,9 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   let busy = false; // something was kicked and nothing has settled since
   const unproved = new Set<number>(); // kicked, and not yet seen to have used all that was available: a ring error or a lost request may hide behind it
   let original: number | undefined; // the writeback field, once a program may have changed it
-  // Configuration that one message brought for several reads: what each of them may still take of it, in order.
-  let ahead: { readonly bytes: Buffer; readonly reads: Stimulus[] } | undefined;
+  // Configuration since whose reading nothing was said to the back end, and the fields that were taken of it: each once.
+  let ahead: { readonly bytes: Buffer; readonly taken: Field[] } | undefined;
+  let usual = 0; // bytes of it that programs read
   const rings = new Map<number, Ring>();
   const started = new Map<number, Bells>();
 
@@ -79,7 +86,11 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   };
   const start = function* (which: ReadonlyMap<number, Ring>): Waits<void> {
     const to = connected();
-    yield* to.stop([...which.keys()].filter((queue) => started.has(queue)));
+    ahead = undefined;
+    yield* to.stop(
+      [...which.keys()].filter((queue) => started.has(queue)),
+      0,
+    );
     to.start(accepted, which);
     for (const queue of which.keys()) {
       const bell = to.bells[queue];
@@ -104,8 +115,9 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     // PROTOCOL_F_RESET_DEVICE: a reset that has to cure is a new connection.
     const cure = unproved.size > 0;
     unproved.clear();
-    yield* connected().stop([...started.keys()]);
+    const bytes = yield* connected().stop([...started.keys()], original === undefined ? usual : 0);
     started.clear();
+    if (bytes !== undefined) ahead = { bytes, taken: [] };
     if (cure) drop();
     connected();
     yield* restore();
@@ -113,8 +125,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   const config = function* (size: number): Waits<Buffer | undefined> {
     const to = connected();
     if (!to.config || size > configSizeMax) return undefined;
-    const reply = yield* to.connection.ask('GET_CONFIG', getConfig(size));
-    return reply.length < configHeaderSize + size ? undefined : Buffer.from(reply.subarray(configHeaderSize, configHeaderSize + size));
+    return configIn(yield* to.connection.ask('GET_CONFIG', getConfig(size)), size);
   };
   /**
    * The bytes of a read, up to its last one. Reads in a row, of fields that have nothing in common, are one message: it brings
@@ -123,20 +134,23 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   const configFor = function* (stimuli: readonly Stimulus[], which: number): Waits<Buffer | undefined> {
     const s = stimuli[which];
     if (s?.do !== 'virtio.config.read') return undefined;
-    if (ahead !== undefined && ahead.reads.shift() === s) return ahead.bytes;
+    if (ahead !== undefined && s.at + s.width <= ahead.bytes.length && !ahead.taken.some((o) => overlap(o, s))) {
+      ahead.taken.push(s);
+      return ahead.bytes;
+    }
     ahead = undefined;
-    const together = [s];
+    const together: Field[] = [s];
     let size = s.at + s.width;
     for (let i = which + 1; ; i++) {
       const next = stimuli[i];
-      if (next?.do !== 'virtio.config.read' || next.at + next.width > configSizeMax) break;
-      if (together.some((o) => o.at < next.at + next.width && next.at < o.at + o.width)) break;
+      if (next?.do !== 'virtio.config.read' || next.at + next.width > configSizeMax || together.some((o) => overlap(o, next))) break;
       together.push(next);
       size = Math.max(size, next.at + next.width);
     }
     const bytes = yield* config(size);
     if (bytes === undefined) return size === s.at + s.width ? undefined : yield* config(s.at + s.width);
-    if (together.length > 1) ahead = { bytes, reads: together.slice(1) };
+    usual = Math.max(usual, size);
+    ahead = { bytes, taken: [s] };
     return bytes;
   };
   /** True once the process is seen dead; false once it is seen asleep, or was busy for a whole second. */
@@ -182,6 +196,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   const usedUp = (ring: Ring, wish: Settle): boolean =>
     wish.until?.some(({ at, value }) => at === ring.used + indexAt && value === held().word(ring.avail + indexAt)) === true;
   const settled = function* (wish: Settle): Waits<Answer> {
+    ahead = undefined;
     const called = new Set<number>();
     let by: Settled['by'] | 'ended';
     try {
@@ -212,6 +227,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
         const bell = started.get(s.queue);
         if (bell === undefined) return nothing;
         busy = true;
+        ahead = undefined;
         unproved.add(s.queue);
         bell.kick.signal();
         return nothing;
@@ -238,6 +254,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
       }
       case 'virtio.config.write':
         if (link === undefined) return nothing;
+        ahead = undefined;
         original ??= (yield* config(writeback.size))?.[writeback.at];
         link.connection.post([setConfig(s.at, s.bytes)]);
         yield* link.connection.roundTrip();

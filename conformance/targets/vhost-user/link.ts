@@ -10,6 +10,8 @@ import { type Connection, converse, type Post } from './connection.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import {
   bare,
+  configIn,
+  getConfig,
   memoryTable,
   u64,
   VHOST_F_LOG_ALL,
@@ -49,8 +51,9 @@ export interface Link {
   readonly bells: readonly Bells[];
   /** Accepts features and starts rings. The back end handles it before any message, and before any kick, that comes later. */
   readonly start: (accepted: bigint, rings: ReadonlyMap<number, Ring>) => void;
-  /** Stops rings and forgets their notifications; done when it returns. */
-  readonly stop: (queues: readonly number[]) => Waits<void>;
+  /** Stops rings and forgets their notifications; done when it returns. Where rings were stopped, and so many bytes of the configuration wanted, what the
+   *  back end answered when asked for them right after: in the same breath, because to be told of a message costs it as much as to handle it. */
+  readonly stop: (queues: readonly number[], config: number) => Waits<Buffer | undefined>;
   readonly close: () => void;
 }
 
@@ -78,7 +81,7 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
     for (let i = 0; i < queues; i++) bells.push({ kick: openEventFd(libc), call: openEventFd(libc) });
 
     /** Makes the queues silent: libvhost-user signals once when it is given the descriptor of calls, so give it and drain. */
-    const hush = function* (which: readonly number[], before: readonly Post[], replies: () => void): Waits<void> {
+    const hush = function* (which: readonly number[], before: readonly Post[], replies: () => void, after: readonly Buffer[]): Waits<void> {
       const posts: Post[] = [...before];
       // Descriptors travel with the first byte of what is sent at once: each needs a message of its own in front.
       let waiting: { readonly message: Buffer; readonly fd: number } | undefined;
@@ -88,8 +91,9 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
         if (waiting !== undefined) posts.push({ messages: [waiting.message], fds: [waiting.fd] });
         waiting = { message: u64('SET_VRING_CALL', BigInt(queue)), fd: bell.call.fd };
       }
-      if (waiting === undefined) posts.push({ messages: [bare('GET_FEATURES')], fds: [] });
-      else posts.push({ messages: [waiting.message, bare('GET_FEATURES')], fds: [waiting.fd] });
+      const last = [bare('GET_FEATURES'), ...after];
+      if (waiting === undefined) posts.push({ messages: last, fds: [] });
+      else posts.push({ messages: [waiting.message, ...last], fds: [waiting.fd] });
       connection.postAll(posts);
       yield* connection.arriving();
       replies();
@@ -99,7 +103,7 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
         bells[queue]?.call.take();
       }
     };
-    waited(hush([...bells.keys()], [], () => undefined));
+    waited(hush([...bells.keys()], [], () => undefined, []));
 
     // What the back end was told already and keeps: a message costs it some 10 µs.
     let told: bigint | undefined;
@@ -124,10 +128,12 @@ export const openLink = (libc: Libc, address: SocketAddress, memory: GuestMemory
       }
       if (posts.length > 0) connection.postAll(posts);
     };
-    const stop: Link['stop'] = function* (stopping) {
-      if (stopping.length === 0) return;
+    const stop: Link['stop'] = function* (stopping, config) {
+      if (stopping.length === 0) return undefined;
       const ask: Post = { messages: stopping.map((queue) => vringState('GET_VRING_BASE', queue, 0)), fds: [] };
-      yield* hush(stopping, [ask], () => stopping.forEach(() => connection.reply('GET_VRING_BASE')));
+      const wanted = config > 0 ? [getConfig(config)] : [];
+      yield* hush(stopping, [ask], () => stopping.forEach(() => connection.reply('GET_VRING_BASE')), wanted);
+      return config > 0 ? configIn(connection.reply('GET_CONFIG'), config) : undefined;
     };
     return {
       connection,

@@ -93,4 +93,7 @@ export const setConfig = (at: number, bytes: Uint8Array): Buffer => {
   return message('SET_CONFIG', payload);
 };
 /** Offset, size and flags precede the bytes in both directions. */
-export const configHeaderSize = 12;
+const configHeaderSize = 12;
+/** The bytes of an answer to GET_CONFIG, on their own; undefined where there are fewer. */
+export const configIn = (reply: Buffer, size: number): Buffer | undefined =>
+  reply.length < configHeaderSize + size ? undefined : Buffer.from(reply.subarray(configHeaderSize, configHeaderSize + size));
