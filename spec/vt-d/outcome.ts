@@ -93,10 +93,9 @@ export const many = 'which of many former translations is cached';
 const looksMost = 2048;
 /** Every version of the entry of `words` words at `at`, the present one first, or none where that is not known; undefined where no memory is. */
 export const look = (u: Unit, r: Result, at: bigint, words: number): readonly Version[] | undefined => {
-  const over = r.looks >= looksMost;
-  if (over) u.tables.cut = u.time;
-  const list = over ? many : versions(u.tables, u.memory, at, words);
+  const list = r.looks >= looksMost ? many : versions(u.tables, u.memory, at, words);
   if (typeof list === 'string') {
+    u.tables.cut = u.time;
     r.unknown ??= list;
     return [];
   }

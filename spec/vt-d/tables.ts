@@ -14,7 +14,7 @@ export interface Tables {
   readonly unsure: Set<number>;
   /** Everything cached at this time has been invalidated since. */
   floor: number;
-  /** When a walk last looked no further than it may: tables behind were not noted as read. */
+  /** When a walk last looked no further than it may, or than is known: tables behind were not noted as read. */
   cut: number;
   /** Memory was small enough to follow all of it from the first write on. */
   primed: boolean;
