@@ -21,6 +21,7 @@ import {
   results,
   vars,
 } from './map.ts';
+import { emitWayBack } from './escape.ts';
 import { EFER } from './launch.ts';
 import { emitGreet } from './serial.ts';
 import { emitWatchdog } from './watchdog.ts';
@@ -119,6 +120,7 @@ export const emitStartBody = (a: Assembler): void => {
   a.put(0x48, 0xc7, 0xc4);
   a.u32(agentStack);
   emitWatchdog(a);
+  emitWayBack(a);
   emitGreet(a);
   a.memory([0x80], 7, vars.stop + 1, { imm: [ends.shutdown] }); // cmp byte [stop+1], shutdown
   a.put(0x0f, 0x84);

@@ -5,6 +5,7 @@ import type { CpuMachine } from '../../spec/instructions/vocabulary.ts';
 import type { MachineConfig } from '../../spec/units.ts';
 import { assembler } from './assembler.ts';
 import { emitReset, emitStart, emitStartBody, emitUnpack, payloadAt, payloadCases, payloadMagic } from './entries.ts';
+import { emitExited } from './escape.ts';
 import { emitLand, emitLandings, stopStub } from './land.ts';
 import { emitLaunch } from './launch.ts';
 import { emitLoop } from './loop.ts';
@@ -20,6 +21,7 @@ export const agentBytes = (machine: MachineConfig): Uint8Array => {
   emitLaunch(a);
   emitLand(a);
   emitLoop(a);
+  emitExited(a);
   emitSend(a);
   const code = a.finish();
   if (agentCode + code.length > agentCodeEnd) throw new Error(`the agent has ${code.length} bytes of code: too many`);

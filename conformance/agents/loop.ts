@@ -143,9 +143,11 @@ export const emitLoop = (a: Assembler): void => {
   a.put(0x41, 0xff, 0xc4, 0x45, 0x39, 0xdc, 0x75); // inc r12d; cmp r12d, r11d; jne page
   a.rel8('page');
   // Dirty flags tell nothing where the program runs by other tables or without any.
-  a.memory([0x80], 7, vars.stop + 1, { imm: [ends.shutdown] });
-  a.put(0x0f, 0x84);
-  a.rel32('wide');
+  for (const end of [ends.shutdown, ends.exited]) {
+    a.memory([0x80], 7, vars.stop + 1, { imm: [end] });
+    a.put(0x0f, 0x84);
+    a.rel32('wide');
+  }
   a.memory([0xf6], 0, vars.thisCase + 8, { imm: [everywhere] });
   a.put(0x0f, 0x85);
   a.rel32('wide');

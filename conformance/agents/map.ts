@@ -56,6 +56,8 @@ export const controlAt = {
   watchdog: 0x2c,
 } as const;
 export const controlSize = 0x40;
+/** What a #VMEXIT takes for the host's state. */
+export const hostSave = 0x190000;
 export const magic = 0x564d4d43;
 /** The machine as it is before any case, and as it is before the case that runs. */
 export const pristine = 0x200000;
@@ -131,8 +133,8 @@ export const pageTable = 0xa000;
 export const everywhere = 2;
 /** Flag of a case: upper-level entries are the program's, but lead where all do; the paging structures are compared whole. */
 export const wholeTables = 4;
-/** High byte of how a case ended: an event, the last stop, a reset that followed shutdown, the watchdog. */
-export const ends = { event: 0, last: 1, shutdown: 2, late: 3 } as const;
+/** High byte of how a case ended: an event, the last stop, a reset that followed shutdown, the watchdog, a #VMEXIT of no guest. */
+export const ends = { event: 0, last: 1, shutdown: 2, late: 3, exited: 4 } as const;
 /** A result: header, state, then {at u32, 0 u32, bytes u64} for each 8 bytes that changed. */
 export const resultAt = { size: 0, stop: 4, index: 8 } as const;
 export const resultHeader = 16;

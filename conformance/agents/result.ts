@@ -136,6 +136,8 @@ const savedRip = (mode: CpuMachine['mode'], given: CpuState, stop: number, state
 /** Whether the event interrupted the agent itself: the state could not be loaded. */
 const inAgent = (linear: number): boolean => linear >= agentCode && linear < agentCodeEnd;
 
+/** Were the agent not where a #VMEXIT leads, the instruction would be taken again and again. */
+const exited = 'the machine hangs: a #VMEXIT, and no guest was entered';
 const [tssStack, tssStackEnd] = [0x3004, 0x300c];
 /** Whether the program moves the stack of CPL 0 by the TSS, and a far CALL or a gate may lead to a stop at CPL 1 or 2: the way from there to the agent is
  *  a fault that needs that stack. */
@@ -190,6 +192,7 @@ const decoded = (
     const halted = before[savedRip(mode, given.state, stop, state, after) - 1] === HLT;
     return { answer: { saw: [{ saw: 'cpu.stopped', by: halted ? 'halt' : 'limit', state: {} }] }, next: at + size };
   }
+  if (ended === ends.exited) return { answer: { broke: exited }, next: at + size };
   if (ended === ends.shutdown) {
     if (strands(given))
       return {

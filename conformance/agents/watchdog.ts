@@ -37,9 +37,9 @@ export const emitWatchdog = (a: Assembler): void => {
 const ownCount = 0xff;
 /** Counting starts anew, for the case that is launched or for the agent once it has landed. Clobbers RAX. The control word comes too: Bochs 2.7 keeps the output high, and so gives no
  *  further NMI, where a new count alone is written. */
-export const emitRearm = (a: Assembler, name: 'launch' | 'landed'): void => {
+export const emitRearm = (a: Assembler, name: 'launch' | 'landed' | 'exited'): void => {
   unlessWatched(a, `${name}Armed`);
-  if (name === 'landed') a.put(0xb0, ownCount); // mov al, imm8
+  if (name !== 'launch') a.put(0xb0, ownCount); // mov al, imm8
   a.put(0x88, 0xc4, 0xb0, oneShot, 0xe6, 0x43); // mov ah, al; mov al, oneShot; out 43H, al
   a.put(0x88, 0xe0, 0xe6, 0x40); // mov al, ah; out 40H, al
   a.label(`${name}Armed`);
