@@ -173,6 +173,7 @@ test.each([
     'virtio/indirect-mixed',
     /queue 0 head 0 is available: IN of 1 from sector 0, 512 bytes to the driver .*\n(.*\n)*.*queue 0 head 0 is used: length 513, status OK/,
   ],
+  ['virtio/no-interrupt', /queue 0: available idx from 0 to 1: a notification is owed/],
   ['vt-d/unmapped-fault', /requester 0: permitted: .*; was: /],
   ['instructions/div-by-zero', /DIV, \d+ bytes; permitted: #DE; was: #DE at/],
 ])('show tells what %s means in the words of its area', async (name, words) => {

@@ -7,6 +7,7 @@ import { initialSplit, type SplitGhost } from './ghost.ts';
 import { memoryClauses } from './memory.ts';
 import { notificationClauses } from './notification.ts';
 import { observeSplit } from './observe.ts';
+import { tell } from './tell.ts';
 import { usedClauses } from './used.ts';
 
 /** Which chain it is. */
@@ -41,4 +42,5 @@ export const split: Area<SplitGhost> = {
   clauses: [...usedClauses, ...memoryClauses, ...notificationClauses],
   duties: splitDuties,
   about,
+  tell,
 };
