@@ -234,7 +234,12 @@ test('check ends in the command which repeats a failure', async () => {
 test.each([
   ['check nosuch', 'no target is called nosuch; there are ref, '],
   ['check --area nosuch', 'no area is called nosuch; there are machine, '],
-  ['check --clause nosuch', 'no clause is called nosuch'],
+  ['check --clause nosuch', 'no clause is called nosuch; vmmc clauses prints all'],
+  ['check --clause virtio.blk.in.dat', '; there are virtio.blk.in.data'],
+  [
+    'check --clause virtio.mmio.id',
+    'there are virtio.mmio.id.magic, virtio.mmio.id.version, virtio.mmio.id.device: name one, or all of an area by --area',
+  ],
   ['check --runs x', '--runs x: must be a whole number'],
   ['check --report nosuch', 'no report is called nosuch'],
   ['check --for soon', '--for soon: write 60s'],

@@ -19,10 +19,28 @@ export const areasNamed = (prefixes: readonly string[] | undefined): readonly st
   for (const p of prefixes ?? []) if (!all.some((id) => within(id, [p]))) throw usage(`no area is called ${p}; there are ${some(all)}`);
   return prefixes ?? [];
 };
+/** Those that share most of the dotted words with it, from the front; none where not even the first is shared. */
+const nearest = (id: string, all: readonly string[]): readonly string[] => {
+  const words = id.split('.');
+  for (let n = words.length - 1; n > 0; n--) {
+    const like = all.filter((a) => a.startsWith(`${words.slice(0, n).join('.')}.`));
+    if (like.length > 0) return like;
+  }
+  return [];
+};
 export const clausesNamed = (ids: readonly string[] | undefined): readonly string[] => {
   const all = areas.flatMap((a) => a.clauses.map((c) => c.id));
-  for (const id of ids ?? [])
-    if (!all.includes(id)) throw usage(`no clause is called ${id}; vmmc clauses prints them: there are ${some(all)}`);
+  for (const id of ids ?? []) {
+    if (all.includes(id)) continue;
+    const below = all.filter((a) => a.startsWith(`${id}.`));
+    const near = nearest(id, all);
+    throw usage(
+      `no clause is called ${id}; ` +
+        (below.length > 0
+          ? `there are ${some(below)}: name one, or all of an area by --area`
+          : `vmmc clauses prints all ${all.length}${near.length === 0 ? '' : `; there are ${some(near)}`}`),
+    );
+  }
   return ids ?? [];
 };
 /** The areas of these clauses, of which programs are made where no area is named; `machine` is of all. */

@@ -86,11 +86,20 @@ const runnerOf = (model: string, folder: string): Runner => {
   };
 };
 
+/** The processors that this Bochs has; none where it does not list them. */
+const models = (): readonly string[] => {
+  const ran = spawnSync(binary, ['--help', 'cpu'], { encoding: 'latin1', timeout: 20_000, env: { ...process.env, TERM: 'xterm' } });
+  const listed = `${ran.stdout}\n${ran.stderr}`.split('Supported CPU models:')[1] ?? '';
+  return listed.split('\n').filter((line) => /^[a-z]\w+$/.test(line));
+};
+
 /** `model`: a processor of Bochs's (`bochs -help cpu` lists them). */
 export const bochsTarget = async (model: string = usualModel): Promise<Target> => {
   const version = versionOf();
   if (version === undefined) throw new Error(`${binary} is not installed; ${install}`);
   if (!/^\w+$/.test(model)) throw new Error(`${JSON.stringify(model)} is no name of a processor; write bochs:${usualModel}`);
+  const known = model === usualModel ? [] : models();
+  if (known.length > 0 && !known.includes(model)) throw new Error(`Bochs has no processor ${model}; it has ${known.join(', ')}`);
   const folder = workFolder('bochs');
   try {
     return await agentTarget({
