@@ -7,9 +7,11 @@ import { instructionFarFaults } from './instructions-far.ts';
 import { instructionTaskFaults } from './instructions-tasks.ts';
 import { instructionPagingFaults } from './instructions-paging.ts';
 import { instructionPrivilegeFaults } from './instructions-privilege.ts';
+import { instructionRegisterFaults } from './instructions-registers.ts';
 import { instructionResultFaults } from './instructions-results.ts';
 import { instructionSegmentsFaults } from './instructions-segments.ts';
 import { instructionIntegerFaults } from './instructions-integer.ts';
+import { instructionMoveFaults } from './instructions-moves.ts';
 import { instructionMonitorFaults } from './monitors.ts';
 import { instructionSystemFaults } from './instructions-system.ts';
 import { virtioBasicFaults } from './virtio-basic.ts';
@@ -47,6 +49,7 @@ export const faults: readonly Fault[] = [
   ...vtdRuleFaults,
   ...vtdEventFaults,
   ...instructionIntegerFaults,
+  ...instructionMoveFaults,
   ...instructionSystemFaults,
   ...instructionDeliveryFaults,
   ...instructionDebugFaults,
@@ -54,6 +57,7 @@ export const faults: readonly Fault[] = [
   ...instructionTaskFaults,
   ...instructionPagingFaults,
   ...instructionPrivilegeFaults,
+  ...instructionRegisterFaults,
   ...instructionSegmentsFaults,
   ...instructionResultFaults,
   ...instructionMonitorFaults,

@@ -1,0 +1,128 @@
+// Seeded faults of moves, exchanges, string instructions and BOUND: what they read, store and count, and in which order.
+// From the rule alone: no real bug of the lists stands for one of these.
+
+import type { Fault } from './fault.ts';
+
+export const instructionMoveFaults: readonly Fault[] = [
+  {
+    id: 'insn-movsx',
+    origin: 'rule',
+    file: 'processor/move.ts',
+    swap: ['set(c, lo, signed && lo < 0 ? -1 : 0);', 'set(c, lo, 0);'],
+    killedBy: 'instructions.move.registers',
+    story: 'MOVSX to 64 bits extends with zeros',
+  },
+  {
+    id: 'insn-cmov-high',
+    origin: 'rule',
+    file: 'processor/move.ts',
+    swap: ['        const kept = old(c);\n        set(c, kept, c.hi);', ''],
+    killedBy: 'instructions.move.registers',
+    story: 'CMOVcc that does not move leaves the high half',
+  },
+  {
+    id: 'insn-mov-stores',
+    origin: 'rule',
+    file: 'processor/operands.ts',
+    swap: ['  return (c, lo, hi) => write64(c, at(c), lo, hi);', '  return (c, lo) => write64(c, at(c), lo, lo >> 31);'],
+    killedBy: 'instructions.stack.stores',
+    story: '64-bit stores are of 32 bits, extended',
+  },
+  {
+    id: 'insn-xchg-stores',
+    origin: 'rule',
+    file: 'processor/arithmetic.ts',
+    swap: ['    p.store(c, at, bl, c.hi);\n    q.store(c, 0, al, ah);', '    q.store(c, 0, al, ah);'],
+    killedBy: 'instructions.move.stores',
+    story: 'XCHG stores nothing',
+  },
+  {
+    id: 'insn-string-df',
+    origin: 'rule',
+    file: 'processor/string.ts',
+    swap: ['(c.flags & DF) === 0 ? s.bytes : -s.bytes', 's.bytes'],
+    killedBy: 'instructions.string.registers',
+    story: 'DF is ignored',
+  },
+  {
+    id: 'insn-scas',
+    origin: 'rule',
+    file: 'processor/string.ts',
+    swap: [
+      '  compare(c, s.bytes, accumulator(c, s.bytes), c.r[1]!, bl, c.hi);',
+      '  compare(c, s.bytes, bl, c.hi, accumulator(c, s.bytes), c.r[1]!);',
+    ],
+    killedBy: 'instructions.string.flags',
+    story: 'SCAS subtracts the wrong way',
+  },
+  {
+    id: 'insn-rep-flags',
+    origin: 'rule',
+    file: 'processor/string.ts',
+    swap: ['(ending === 2 && c.z === 0)', 'false'],
+    killedBy: 'instructions.string.registers',
+    story: 'REPNE goes on at a match',
+  },
+  {
+    id: 'insn-rep-zero',
+    origin: 'rule',
+    file: 'processor/string.ts',
+    swap: ['      if (repeats && counter(c, s.asize)) nothing(c, insn, s);\n      else', ''],
+    killedBy: 'instructions.string.completes',
+    story: 'a repeat with count 0 does one iteration',
+  },
+  {
+    id: 'insn-movs-order',
+    origin: 'rule',
+    file: 'processor/string.ts',
+    swap: [
+      '  write(c, element(c, s, RDI, ES, WRITABLE), s.bytes, lo, hi);\n  advance(c, s, RSI);\n',
+      '  advance(c, s, RSI);\n  write(c, element(c, s, RDI, ES, WRITABLE), s.bytes, lo, hi);\n',
+    ],
+    killedBy: 'instructions.fault.registers',
+    story: 'MOVS moves rSI before its store faults',
+  },
+  {
+    id: 'insn-bound-lower',
+    origin: 'rule',
+    file: 'processor/decimal.ts',
+    swap: ['i < (lower << shift) >> shift || ', ''],
+    killedBy: 'instructions.branch.bound',
+    story: 'BOUND does not look at the lower bound',
+  },
+  {
+    id: 'insn-bound-upper',
+    origin: 'rule',
+    file: 'processor/decimal.ts',
+    swap: ['i > (upper << shift) >> shift', 'i >= (upper << shift) >> shift'],
+    killedBy: 'instructions.branch.completes',
+    story: 'BOUND excludes the upper bound',
+  },
+  {
+    id: 'insn-lahf',
+    origin: 'rule',
+    file: 'processor/move.ts',
+    swap: ['(statusFlags(c) & 0xd5) | 2', 'statusFlags(c) & 0xd5'],
+    killedBy: 'instructions.flag.registers',
+    story: 'LAHF gives bit 1 as 0',
+  },
+  {
+    id: 'insn-ins-stores',
+    origin: 'rule',
+    file: 'processor/string.ts',
+    swap: ['  write(c, at, s.bytes, value, 0);', '  write(c, at, 1, value, 0);'],
+    killedBy: 'instructions.io.stores',
+    story: 'INS stores one byte',
+  },
+  {
+    id: 'insn-multiply-completes',
+    origin: 'rule',
+    file: 'processor/multiply.ts',
+    swap: [
+      'if ((signed ? BigInt.asIntN(w, quotient) : BigInt.asUintN(w, quotient)) !== quotient)',
+      'if (BigInt.asIntN(w, quotient) !== quotient)',
+    ],
+    killedBy: 'instructions.multiply.completes',
+    story: 'DIV refuses quotients with the highest bit set',
+  },
+];
