@@ -4,8 +4,8 @@ import { Decoder, DecoderOptions, Formatter, FormatterSyntax } from 'iced-x86';
 import { describe, expect, test } from 'vitest';
 import { type Assembler, assembler, type Bits } from './assembler.ts';
 import { emitLand } from './land.ts';
-import { agentCode, compared } from './map.ts';
-import { emitSweep } from './sweep.ts';
+import { agentCode } from './map.ts';
+import { emitAnyDifference, emitDifference, emitMask, emitVectorsOff, vector, zmm } from './vectors.ts';
 
 const decoded = (bits: Bits, emit: (a: Assembler) => void, origin = 0x30000): readonly string[] => {
   const a = assembler(origin, 0x30000);
@@ -65,26 +65,48 @@ describe('the assembler', () => {
     );
     expect(lines.slice(0, 4)).toEqual(['mov [rel 38460h],ax', 'mov [rel 38208h],rcx', 'mov [rel 38210h],rdx', 'mov [rel 38218h],rbx']);
   });
-  test('the sweep compares 512 bytes a turn and leaves the SIMD state as after reset', () => {
+  test('the vector forms mean what they are called', () => {
     const lines = decoded(64, (a) => {
-      emitSweep(a);
-      a.label('compare');
-      a.label('scan');
+      vector(a, 'load', zmm.word, 0, { base: 6, at: 0x40 });
+      vector(a, 'store', zmm.word, 0, { base: 7, at: 0x6000 });
+      vector(a, 'loadBytes', zmm.word, 0, { base: 6, at: 0 }, { k: 1, zeroing: true });
+      vector(a, 'storeBytes', zmm.word, 0, { base: 7, at: 0x240000 }, { k: 1 });
+      vector(a, 'andNot', zmm.word, zmm.dirty, { base: 6, at: 0 });
+      vector(a, 'and', zmm.word, zmm.dirty, { base: 6, at: 0 });
+      vector(a, 'or', zmm.word, zmm.word, { base: 6, at: -64 });
+      vector(a, 'testWords', 1, zmm.dirty, { base: 6, at: 0 });
+      vector(a, 'testDoublewords', 1, zmm.dirty, { base: 6, at: 0 });
+      vector(a, 'spread', zmm.fill, 0, 0);
+      emitDifference(a, true, zmm.fill, { base: 6, at: 0 });
+      emitDifference(a, false, zmm.fill, { base: 6, at: 0x40 });
+      emitAnyDifference(a);
+      emitMask(a);
     });
-    const turn = lines.slice(lines.indexOf('mov r8d,180h') + 1, lines.indexOf('ret'));
-    expect(0x180 * 512).toBe(compared);
-    for (let i = 0; i < 8; i++) {
-      const at = ['', '+40h', '+80h', '+0C0h', '+100h', '+140h', '+180h', '+1C0h'][i];
-      expect(turn.slice(1 + 3 * i, 4 + 3 * i)).toEqual([
-        `vmovdqu64 zmm1,[rsi${at}]`,
-        `vpxorq zmm1,zmm1,[rdi${at}]`,
-        'vporq zmm0,zmm0,zmm1',
-      ]);
-    }
-    expect(turn.slice(25, 27)).toEqual(['vptestmq k1,zmm0,zmm0', 'kortestw k1,k1']);
-    expect(turn.slice(-9)).toEqual([
-      'vpxorq zmm0,zmm0,zmm0',
-      'vpxorq zmm1,zmm1,zmm1',
+    expect(lines).toEqual([
+      'vmovdqu64 zmm17,[rsi+40h]',
+      'vmovdqu64 [rdi+6000h],zmm17',
+      'vmovdqu8 zmm17{k1}{z},[rsi]',
+      'vmovdqu8 [rdi+240000h]{k1},zmm17',
+      'vpandnq zmm17,zmm19,[rsi]',
+      'vpandq zmm17,zmm19,[rsi]',
+      'vporq zmm17,zmm17,[rsi-40h]',
+      'vptestmq k1,zmm19,[rsi]',
+      'vptestmd k1,zmm19,[rsi]',
+      'vpbroadcastq zmm18,rax',
+      'vpxorq zmm16,zmm18,[rsi]',
+      'vpxorq zmm17,zmm18,[rsi+40h]',
+      'vporq zmm16,zmm16,zmm17',
+      'vptestmq k1,zmm16,zmm16',
+      'kortestw k1,k1',
+      'mov rax,0FFFFFFFFFFFFFFFFh',
+      'bzhi rax,rax,rcx',
+      'kmovq k1,rax',
+    ]);
+  });
+  test('a program finds the SIMD state and XCR0 as after reset', () => {
+    const lines = decoded(64, emitVectorsOff);
+    expect(lines.slice(2)).toEqual([
+      ...[16, 17, 18, 19].map((n) => `vpxorq zmm${n},zmm${n},zmm${n}`),
       'kxorw k1,k1,k1',
       'xor ecx,ecx',
       'xor edx,edx',

@@ -4,6 +4,7 @@
 import type { CpuMachine, CpuState } from '../../spec/instructions/vocabulary.ts';
 import type { MachineConfig } from '../../spec/units.ts';
 import type { Stimulus } from '../../spec/vocabulary.ts';
+import { furnishedPages } from './image.ts';
 import { giveBack, loanOf, type Patch } from './loan.ts';
 import { leadsPast, lookOf } from './look.ts';
 import { caseAt, caseHeader, compared, kinds, stateAt, stateSize, withMsrs } from './map.ts';
@@ -45,6 +46,18 @@ const encodeState = (view: DataView, from: number, state: CpuState): void => {
   view.setBigUint64(from + stateAt.idtrBase, state.idtr.base, true);
   view.setBigUint64(from + stateAt.fsBase, state.fs.base, true);
   view.setBigUint64(from + stateAt.gsBase, state.gs.base, true);
+};
+
+const furnished = new WeakMap<Uint8Array, bigint>();
+const furnishedBefore = (machine: MachineConfig, pristine: Uint8Array): bigint => {
+  let pages = furnished.get(pristine);
+  if (pages === undefined) furnished.set(pristine, (pages = furnishedPages(machine, pristine)));
+  return pages;
+};
+const patchedPages = (pages: bigint, patches: readonly Patch[]): bigint => {
+  let all = pages;
+  for (const { at, bytes } of patches) for (let page = at >> 12; page <= (at + bytes.length - 1) >> 12; page++) all |= 1n << BigInt(page);
+  return all;
 };
 
 /** `pristine`: the machine's memory below the agent, stops included. */
@@ -93,6 +106,7 @@ const encoded = (
     (otherBases || msrInstruction(memory.subarray(start, start + 64)) ? withMsrs : 0) | lookOf(machine, memory, patches),
     true,
   );
+  view.setBigUint64(caseAt.furnished, patchedPages(furnishedBefore(machine, pristine), patches), true);
   encodeState(view, caseHeader, state);
   let at = caseHeader + stateSize;
   for (const p of patches) {

@@ -24,6 +24,7 @@ import {
 import { emitWayBack } from './escape.ts';
 import { EFER } from './launch.ts';
 import { emitGreet } from './serial.ts';
+import { emitFindWay, emitVectorsOn } from './vectors.ts';
 import { emitWatchdog } from './watchdog.ts';
 
 /** Offsets in the payload: what the host put together. */
@@ -96,7 +97,7 @@ export const emitUnpack = (a: Assembler): void => {
   imm32(a, 1, EFER);
   imm32(a, 0, 0x100);
   a.put(0x31, 0xd2, 0x0f, 0x30);
-  imm32(a, 0, 0x80000031);
+  imm32(a, 0, 0x80050031);
   a.put(0x0f, 0x22, 0xc0);
   a.put(0xea);
   a.u32(agentCode + 0x60); // the agent's start, by its own 64-bit code segment
@@ -121,6 +122,8 @@ export const emitStartBody = (a: Assembler): void => {
   a.u32(agentStack);
   emitWatchdog(a);
   emitWayBack(a);
+  emitFindWay(a);
+  emitVectorsOn(a, 'start');
   emitGreet(a);
   a.memory([0x80], 7, vars.stop + 1, { imm: [ends.shutdown] }); // cmp byte [stop+1], shutdown
   a.put(0x0f, 0x84);

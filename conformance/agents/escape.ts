@@ -24,7 +24,7 @@ const fields: readonly (readonly [at: number, low: number, high: number])[] = [
   [0xd0, longMode | SVME, 0],
   [0x148, 0x220, 0],
   [0x150, ownPml4, 0],
-  [0x158, 0x80000031, 0],
+  [0x158, 0x80050031, 0],
   [0x160, 0x400, 0],
   [0x168, 0xffff0ff0, 0],
   [0x170, 2, 0],

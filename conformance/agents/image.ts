@@ -4,12 +4,13 @@
 import type { CpuMachine } from '../../spec/instructions/vocabulary.ts';
 import type { MachineConfig } from '../../spec/units.ts';
 import { assembler } from './assembler.ts';
+import { dirtyFlags, type EntryWidth } from './dirty.ts';
 import { emitReset, emitStart, emitStartBody, emitUnpack, payloadAt, payloadCases, payloadMagic } from './entries.ts';
 import { emitExited } from './escape.ts';
 import { emitLand, emitLandings, stopStub } from './land.ts';
 import { emitLaunch } from './launch.ts';
 import { emitLoop } from './loop.ts';
-import { agentCode, agentCodeEnd, compared, controlAt, magic, ownGdt, ownGdtLimit, ownStackSelector, pageTable, vars } from './map.ts';
+import { agentCode, agentCodeEnd, compared, controlAt, magic, ownGdt, ownGdtLimit, ownStackSelector, vars } from './map.ts';
 import { emitSend } from './serial.ts';
 
 /** The agent's 64 KiB at `agentCode`: code, variables, tables. */
@@ -20,7 +21,8 @@ export const agentBytes = (machine: MachineConfig): Uint8Array => {
   emitStartBody(a);
   emitLaunch(a);
   emitLand(a);
-  emitLoop(a);
+  const width = entryWidth(machine);
+  emitLoop(a, width);
   emitExited(a);
   emitSend(a);
   const code = a.finish();
@@ -47,6 +49,8 @@ export const agentBytes = (machine: MachineConfig): Uint8Array => {
   };
   tableRegister(vars.ownGdtr, ownGdt, ownGdtLimit);
   tableRegister(vars.ownIdtr, 0, 0);
+  put(vars.fillWord, BigInt(machine.fill) * 0x0101_0101_0101_0101n);
+  put(vars.dirtyFlags, dirtyFlags(width));
   return bytes;
 };
 
@@ -67,10 +71,17 @@ export const machineBytes = (machine: MachineConfig): Uint8Array => {
   return bytes;
 };
 
-/** The page table of the machine's first pages, as the agent is told: no entries where paging is off. */
-export const pageEntries = (machine: MachineConfig): { readonly width: number; readonly entries: number } => {
+/** Bytes of an entry of the machine's page table. */
+export const entryWidth = (machine: MachineConfig): EntryWidth => {
   const { paging } = machine.cpu as CpuMachine;
-  return paging === 'none' ? { width: 8, entries: 0 } : { width: paging === '32-bit' ? 4 : 8, entries: compared >> 12 };
+  return paging === 'none' ? undefined : paging === '32-bit' ? 4 : 8;
+};
+/** A bit for each page of the machine that holds something else than its fill byte. */
+export const furnishedPages = (machine: MachineConfig, bytes: Uint8Array): bigint => {
+  let pages = 0n;
+  for (let at = 0; at < compared; at += 0x1000)
+    if (bytes.subarray(at, at + 0x1000).some((byte) => byte !== machine.fill)) pages |= 1n << BigInt(at >> 12);
+  return pages;
 };
 
 export interface PayloadOptions {
@@ -87,13 +98,9 @@ export const payload = (machine: MachineConfig, cases: readonly Uint8Array[], op
   const bytes = new Uint8Array(payloadCases + size);
   const view = new DataView(bytes.buffer);
   view.setUint32(payloadAt.magic, payloadMagic, true);
-  const { width, entries } = pageEntries(machine);
   const control = (at: number, value: number): void => view.setUint32(payloadAt.control + at, value, true);
   control(controlAt.magic, magic);
   control(controlAt.cases, cases.length);
-  control(controlAt.pageTable, pageTable);
-  control(controlAt.entryWidth, width);
-  control(controlAt.pageEntries, entries);
   control(controlAt.casesAt, payloadCases);
   control(controlAt.serial, options.serial === true ? 1 : 0);
   control(controlAt.resume, options.resume === true ? 1 : 0);

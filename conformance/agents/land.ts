@@ -3,7 +3,7 @@
 
 import type { Assembler } from './assembler.ts';
 import { assembler } from './assembler.ts';
-import { EFER, msrs } from './launch.ts';
+import { EFER, msrs, resetDr7 } from './launch.ts';
 import { agentCode, agentStack, ownPml4, stateAt, stateOut, vars, withMsrs, ownGdt } from './map.ts';
 
 const at = (name: keyof typeof stateAt): number => stateOut + stateAt[name];
@@ -60,6 +60,15 @@ const fromControl = (a: Assembler, field: keyof typeof stateAt, opcode: number, 
   a.put(0x0f, opcode, modrm);
   a.memory([0x89], 0, at(field), { wide });
 };
+/** RAX = DR7: no breakpoint disturbs the agent. Writing is dear in emulators. */
+const quietDebug = (a: Assembler, wide: boolean): void => {
+  if (wide) a.put(0x48);
+  a.put(0x3d);
+  a.u32(resetDr7); // cmp eax or rax, imm32
+  a.put(0x74, 0x08, 0xb8); // je; mov eax, imm32
+  a.u32(resetDr7);
+  a.put(0x0f, 0x23, 0xf8); // mov dr7, rax
+};
 const selectors = [
   ['es', 0],
   ['cs', 1],
@@ -82,9 +91,7 @@ export const emitLand = (a: Assembler): void => {
   a.put(0x9c); // pushfq
   a.memory([0x8f], 0, at('rflags'));
   fromControl(a, 'dr7', 0x21, 0xf8, true);
-  a.put(0xb8);
-  a.u32(0x400);
-  a.put(0x0f, 0x23, 0xf8); // no breakpoint disturbs the agent
+  quietDebug(a, true);
   fromControl(a, 'dr6', 0x21, 0xf0, true);
   a.memory([0x0f, 0x01], 0, at('gdtrLimit')); // sgdt
   a.memory([0x0f, 0x01], 1, at('idtrLimit')); // sidt
@@ -113,7 +120,7 @@ export const emitLand = (a: Assembler): void => {
   a.u32(ownPml4);
   a.put(0x0f, 0x22, 0xd8);
   a.put(0xb8);
-  a.u32(0x80000031);
+  a.u32(0x80050031);
   a.put(0x0f, 0x22, 0xc0);
   a.memory([0x0f, 0x01], 2, vars.ownGdtr);
   a.memory([0x0f, 0x01], 3, vars.ownIdtr);
@@ -147,9 +154,7 @@ export const emitLand = (a: Assembler): void => {
   a.memory([0x0f, 0x00], 1, at('tr'));
   a.label('landLegacy');
   fromControl(a, 'dr7', 0x21, 0xf8, false);
-  a.put(0xb8);
-  a.u32(0x400);
-  a.put(0x0f, 0x23, 0xf8);
+  quietDebug(a, false);
   fromControl(a, 'dr6', 0x21, 0xf0, false);
   a.memory([0x0f, 0x01], 0, at('gdtrLimit'));
   a.memory([0x0f, 0x01], 1, at('idtrLimit'));
@@ -164,7 +169,7 @@ export const emitLand = (a: Assembler): void => {
   rdmsr(a, EFER, 'efer');
   // Paging off, then long mode on again. SDM volume 3, Initializing IA-32e Mode.
   a.put(0xb8);
-  a.u32(0x31);
+  a.u32(0x50031);
   a.put(0x0f, 0x22, 0xc0, 0xb8);
   a.u32(0x220);
   a.put(0x0f, 0x22, 0xe0, 0xb8);
@@ -181,7 +186,7 @@ export const emitLand = (a: Assembler): void => {
   a.put(0xb8);
   a.u32(0x40);
   a.put(0x0f, 0x00, 0xd8, 0xb8); // ltr ax
-  a.u32(0x80000031);
+  a.u32(0x80050031);
   a.put(0x0f, 0x22, 0xc0);
   a.put(0xea);
   a.abs32('land32to64');
@@ -228,9 +233,7 @@ export const emitLand = (a: Assembler): void => {
   a.put(0x66, 0xb8, 0x18, 0x00);
   for (const field of [0, 2, 3, 4, 5]) a.put(0x8e, 0xc0 | (field << 3));
   fromControl(a, 'dr7', 0x21, 0xf8, false);
-  a.put(0xb8);
-  a.u32(0x400);
-  a.put(0x0f, 0x23, 0xf8);
+  quietDebug(a, false);
   fromControl(a, 'dr6', 0x21, 0xf0, false);
   for (const [name, modrm] of [
     ['cr2', 0xd0],

@@ -19,6 +19,8 @@ export const msrs: readonly (readonly [number: number, field: keyof typeof state
   [0x176, 'sysenterEip'],
 ];
 export const EFER = 0xc0000080;
+/** DR7 after reset: nothing enabled. SDM volume 3, Debug Registers. */
+export const resetDr7 = 0x400;
 
 const wrmsr = (a: Assembler, number: number, field: keyof typeof stateAt): void => {
   a.put(0xb9);
@@ -31,6 +33,14 @@ const wrmsr = (a: Assembler, number: number, field: keyof typeof stateAt): void 
 const control = (a: Assembler, field: keyof typeof stateAt, opcode: number, modrm: number, wide: boolean): void => {
   a.memory([0x8b], 0, at(field), { wide });
   a.put(0x0f, opcode, modrm);
+};
+/** DR7 holds its value of after reset while the agent runs. */
+const debugControl = (a: Assembler, wide: boolean): void => {
+  a.memory([0x8b], 0, at('dr7'), { wide });
+  if (wide) a.put(0x48);
+  a.put(0x3d);
+  a.u32(resetDr7); // cmp eax or rax, imm32
+  a.put(0x74, 0x03, 0x0f, 0x23, 0xf8); // je; mov dr7, rax
 };
 /** The TSS descriptor in the agent's own table is made available again, then LTR and LLDT by it. */
 const taskAndLocal = (a: Assembler): void => {
@@ -90,9 +100,11 @@ export const emitLaunch = (a: Assembler): void => {
   a.bits(64);
   a.label('launch');
   a.put(0x89, 0xc6); // mov esi, eax
-  // The landing keeps registers in DR1 to DR3, and the case before may have written to any.
-  a.put(0x31, 0xc0);
-  for (let n = 0; n < 4; n++) a.put(0x0f, 0x23, 0xc0 | (n << 3)); // mov drn, rax
+  // The landing keeps registers in DR1 to DR3, and the case before may have written to any. Writing is dear in emulators, reading is not.
+  for (let n = 0; n < 4; n++) {
+    a.put(0x0f, 0x21, 0xc0 | (n << 3), 0x48, 0x85, 0xc0, 0x74, 0x05); // mov rax, drn; test rax, rax; jz
+    a.put(0x31, 0xc0, 0x0f, 0x23, 0xc0 | (n << 3)); // xor eax, eax; mov drn, rax
+  }
   loadMsrs(
     a,
     'system',
@@ -128,7 +140,7 @@ export const emitLaunch = (a: Assembler): void => {
   a.memory([0x0f, 0xb7], 0, at('cs'));
   a.put(0x50);
   a.memory([0xff], 6, at('rip'));
-  control(a, 'dr7', 0x23, 0xf8, true);
+  debugControl(a, true);
   for (const name of ['rcx', 'rdx', 'rbx', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15', 'rax'] as const)
     a.memory([0x8b], stateAt[name] >> 3, at(name), { wide: true });
   a.put(0x48, 0xcf); // iretq
@@ -172,7 +184,7 @@ export const emitLaunch = (a: Assembler): void => {
   a.memory([0x0f, 0xb7], 0, at('cs'));
   a.put(0x50);
   a.memory([0xff], 6, at('rip'));
-  control(a, 'dr7', 0x23, 0xf8, false);
+  debugControl(a, false);
   for (const name of ['rcx', 'rdx', 'rbx', 'rbp', 'rsi', 'rdi'] as const) a.memory([0x8b], stateAt[name] >> 3, at(name));
   // Outside virtual-8086 mode data segments are loaded now; EAX last, through SS, which is still the agent's.
   a.memory([0xf6], 0, at('rflags') + 2, { imm: [0x02] }); // test VM
@@ -190,7 +202,7 @@ export const emitLaunch = (a: Assembler): void => {
 
   // CPL 0 without a change of level: IRETD would not load ESP. LSS and a far jump change no flags.
   a.label('launchInner');
-  control(a, 'dr7', 0x23, 0xf8, false);
+  debugControl(a, false);
   a.memory([0x8b], 0, at('rip'));
   a.memory([0x89], 0, vars.enter);
   a.memory([0x8b], 0, at('cs'));

@@ -2,7 +2,7 @@
 // SDM volume 3, Paging: entries of 4-level, PAE and 32-bit paging; bit 0 present, bit 7 page size, address from bit 12.
 
 import type { MachineConfig } from '../../spec/units.ts';
-import { pageEntries } from './image.ts';
+import { entryWidth } from './image.ts';
 import type { Patch } from './loan.ts';
 import { compared, everywhere, pageTable, ramSize, wholeTables } from './map.ts';
 
@@ -24,7 +24,7 @@ const mapsOwn = (entry: bigint, at: number, width: number): boolean => {
 };
 /** Whether an edited entry maps, or takes for a table, what lies past the machine's memory: there the agent keeps its copies of that memory. */
 export const leadsPast = (machine: MachineConfig, memory: Uint8Array, patches: readonly Patch[]): boolean => {
-  const { width } = pageEntries(machine);
+  const width = entryWidth(machine) ?? 8;
   const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
   for (const p of patches) {
     if (!overlaps(p, tables, pageTable + 0x1000)) continue;
@@ -38,7 +38,7 @@ export const leadsPast = (machine: MachineConfig, memory: Uint8Array, patches: r
 };
 /** Flags of a case with these patches, which stand in `memory`. */
 export const lookOf = (machine: MachineConfig, memory: Uint8Array, patches: readonly Patch[]): number => {
-  const { width } = pageEntries(machine);
+  const width = entryWidth(machine) ?? 8;
   const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
   let flags = 0;
   for (const p of patches) {

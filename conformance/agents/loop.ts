@@ -1,8 +1,8 @@
 // The agent's loop: take a case, put its bytes in place, launch; when landed write down what changed and put it back.
-// A page is looked at only if its entry's dirty flag was set by the run; the flags are cleared before and made good after, so that comparing costs
-// what the program wrote, not what memory there is. Without page tables everything is compared.
+// A page is looked at only if its entry's dirty flag was set by the run. Without page tables everything is compared.
 
 import type { Assembler } from './assembler.ts';
+import { emitClearDirty, emitReadDirty, type EntryWidth } from './dirty.ts';
 import {
   agentStack,
   before,
@@ -12,7 +12,6 @@ import {
   controlAt,
   ends,
   everywhere,
-  pristine,
   resultAt,
   resultHeader,
   stateAt,
@@ -22,7 +21,9 @@ import {
   vars,
   wholeTables,
 } from './map.ts';
+import { emitPatch, emitUndo } from './patches.ts';
 import { emitSweep } from './sweep.ts';
+import { emitAnyDifference, emitCopy, emitDifference, emitVectorsOff, emitVectorsOn, unlessVectors, vector, zmm } from './vectors.ts';
 import { emitLateness, emitRearm } from './watchdog.ts';
 
 /** mov r64, [abs] and back, by register number. */
@@ -35,10 +36,32 @@ const imm32 = (a: Assembler, r: number, value: number): void => {
   a.u32(value);
 };
 
-/** Copies RCX bytes, a multiple of 8, RSI to RDI. */
-const copyWords = (a: Assembler): void => a.put(0x48, 0xc1, 0xe9, 0x03, 0xf3, 0x48, 0xa5);
+/** A state block from RSI to RDI, which both end behind it. With vectors up to 63 bytes more are written. */
+const emitCopyState = (a: Assembler, name: string): void => {
+  unlessVectors(a, `${name}Words`);
+  emitCopy(a, stateSize);
+  for (const r of [6, 7]) {
+    a.put(0x48, 0x81, 0xc0 | r);
+    a.u32(stateSize); // add r, size
+  }
+  a.put(0xeb);
+  a.rel8(`${name}Copied`);
+  a.label(`${name}Words`);
+  imm32(a, 1, stateSize >> 3);
+  a.put(0xf3, 0x48, 0xa5); // rep movsq
+  a.label(`${name}Copied`);
+};
+/** The page-table entries that lead to what programs use, with the entries of the page table itself. */
+const usedEntries = [
+  [0x6000, 0x6040],
+  [0x7000, 0x7040],
+  [0x8000, 0x8040],
+  [0x9000, 0x9040],
+  [0xa000, 0xa200],
+] as const;
 
-export const emitLoop = (a: Assembler): void => {
+/** `width` of a page-table entry of the machine. */
+export const emitLoop = (a: Assembler, width: EntryWidth): void => {
   a.bits(64);
   a.label('loop');
   load(a, 0, vars.casesLeft);
@@ -48,49 +71,21 @@ export const emitLoop = (a: Assembler): void => {
   a.memory([0x89], 0, control + controlAt.progress);
   // The case: header to thisCase.., state to the block.
   load(a, 6, vars.nextCase);
-  a.put(0x8b, 0x46, caseAt.kind); // mov eax, [rsi+kind]
-  a.memory([0x89], 0, vars.thisCase);
-  a.put(0x8b, 0x46, caseAt.patches);
-  a.memory([0x89], 0, vars.thisCase + 4);
-  a.put(0x8b, 0x46, caseAt.flags);
-  a.memory([0x89], 0, vars.thisCase + 8);
+  for (const [i, from] of [caseAt.kind, caseAt.patches, caseAt.flags].entries()) {
+    a.put(0x8b, 0x46, from); // mov eax, [rsi+from]
+    a.memory([0x89], 0, vars.thisCase + 4 * i);
+  }
+  a.put(0x48, 0x8b, 0x46, caseAt.furnished); // mov rax, [rsi+furnished]
+  store(a, 0, vars.furnished);
   a.put(0x48, 0x83, 0xc6, caseHeader); // add rsi, header
   imm32(a, 7, stateIn);
-  imm32(a, 1, stateSize);
-  copyWords(a);
-  // Patches: into memory and into what it is compared with. RSI stands at them.
+  emitCopyState(a, 'stateIn');
   store(a, 6, vars.patchesAt);
-  a.memory([0x8b], 2, vars.thisCase + 4); // edx = patches
-  a.label('patch');
-  a.put(0x85, 0xd2, 0x74); // test edx, edx; jz
-  a.rel8('patched');
-  a.put(0x8b, 0x3e, 0x8b, 0x4e, 0x04); // edi = [rsi]; ecx = [rsi+4]
-  a.put(0x48, 0x83, 0xc6, 0x08); // add rsi, 8
-  a.put(0x41, 0x89, 0xc8); // mov r8d, ecx
-  a.put(0x49, 0x89, 0xf1); // mov r9, rsi
-  a.put(0x41, 0x89, 0xfa); // mov r10d, edi
-  a.put(0xf3, 0xa4); // rep movsb
-  a.put(0x44, 0x89, 0xc1, 0x4c, 0x89, 0xce); // mov ecx, r8d; mov rsi, r9
-  a.put(0x49, 0x8d, 0xba);
-  a.u32(before); // lea rdi, [r10+before]
-  a.put(0xf3, 0xa4);
-  a.put(0x48, 0x83, 0xc6, 0x07, 0x48, 0x83, 0xe6, 0xf8); // align rsi to 8
-  a.put(0xff, 0xca, 0xeb); // dec edx; jmp patch
-  a.rel8('patch');
-  a.label('patched');
+  emitPatch(a);
   store(a, 6, vars.nextCase);
-  // Clear the dirty flags (bit 6) of the entries that have them.
-  load32(a, 1, control + controlAt.pageEntries);
-  load32(a, 7, control + controlAt.pageTable);
-  load32(a, 2, control + controlAt.entryWidth);
-  a.label('clear');
-  a.put(0x85, 0xc9, 0x74);
-  a.rel8('cleared');
-  a.put(0x80, 0x27, 0xbf); // and byte [rdi], ~40H
-  a.put(0x01, 0xd7, 0xff, 0xc9, 0xeb); // add edi, edx; dec ecx; jmp
-  a.rel8('clear');
-  a.label('cleared');
+  emitClearDirty(a, width);
   a.memory([0xc7], 0, vars.stop, { imm: [0, 0, 0, 0] });
+  emitVectorsOff(a);
   emitRearm(a, 'launch');
   a.memory([0x0f, 0xb6], 0, vars.thisCase); // movzx eax, byte [kind]
   a.put(0xe9);
@@ -106,84 +101,19 @@ export const emitLoop = (a: Assembler): void => {
   a.label('ownFlags');
   emitLateness(a);
   emitRearm(a, 'landed');
+  emitVectorsOn(a, 'landed');
   load(a, 15, vars.nextResult);
   a.put(0x49, 0x8d, 0x7f, resultHeader); // lea rdi, [r15+header]
   imm32(a, 6, stateOut);
-  imm32(a, 1, stateSize);
-  copyWords(a);
+  emitCopyState(a, 'stateOut');
   a.put(0x49, 0x89, 0xfe); // mov r14, rdi: where differences go
   load32(a, 0, vars.stop);
   a.put(0x41, 0x89, 0x47, resultAt.stop);
   load32(a, 0, vars.index);
   a.put(0x41, 0x89, 0x47, resultAt.index);
-  load32(a, 11, control + controlAt.pageEntries);
-  a.put(0x45, 0x85, 0xdb, 0x0f, 0x85); // test r11d, r11d; jnz pages
-  a.rel32('pages');
-  a.put(0xe8);
-  a.rel32('sweep');
-  a.put(0xe9);
-  a.rel32('scanned');
-  a.label('pages');
-  // R10 entry, R12 page number; the pages of dirty entries are scanned, then the entries made good, then the tables scanned.
-  load32(a, 10, control + controlAt.pageTable);
-  a.put(0x45, 0x31, 0xe4); // xor r12d, r12d
-  a.label('page');
-  a.put(0x41, 0xf6, 0x02, 0x40, 0x74); // test byte [r10], 40H; jz clean
-  a.rel8('clean');
-  a.put(0x45, 0x89, 0xe0, 0x41, 0xc1, 0xe0, 0x0c); // r8d = page << 12
-  a.put(0x45, 0x8d, 0x88);
-  a.u32(0x1000); // lea r9d, [r8+1000H]
-  a.put(0xe8);
-  a.rel32('scan');
-  a.label('clean');
-  a.put(0x41, 0x8a, 0x82);
-  a.u32(before); // mov al, [r10+before]
-  a.put(0x24, 0x40, 0x41, 0x08, 0x02); // and al, 40H; or [r10], al
-  a.memory([0x03], 2 + 8, control + controlAt.entryWidth); // add r10d, [width]
-  a.put(0x41, 0xff, 0xc4, 0x45, 0x39, 0xdc, 0x75); // inc r12d; cmp r12d, r11d; jne page
-  a.rel8('page');
-  // Dirty flags tell nothing where the program runs by other tables or without any.
-  for (const end of [ends.shutdown, ends.exited]) {
-    a.memory([0x80], 7, vars.stop + 1, { imm: [end] });
-    a.put(0x0f, 0x84);
-    a.rel32('wide');
-  }
-  a.memory([0xf6], 0, vars.thisCase + 8, { imm: [everywhere] });
-  a.put(0x0f, 0x85);
-  a.rel32('wide');
-  for (const field of ['cr0', 'cr3', 'cr4'] as const) {
-    load(a, 0, stateIn + stateAt[field]);
-    a.memory([0x3b], 0, stateOut + stateAt[field], { wide: true });
-    a.put(0x0f, 0x85);
-    a.rel32('wide');
-  }
-  const scan = (from: number, to: number): void => {
-    imm32(a, 8, from);
-    imm32(a, 9, to);
-    a.put(0xe8);
-    a.rel32('scan');
-  };
-  a.memory([0xf6], 0, vars.thisCase + 8, { imm: [wholeTables] });
-  a.put(0x74);
-  a.rel8('usedEntries');
-  scan(0x6000, 0xb000);
-  a.put(0xe9);
-  a.rel32('scanned');
-  a.label('usedEntries');
-  for (const [from, to] of [
-    [0x6000, 0x6040],
-    [0x7000, 0x7040],
-    [0x8000, 0x8040],
-    [0x9000, 0x9040],
-    [0xa000, 0xa200],
-  ] as const)
-    scan(from, to);
-  a.put(0xe9);
-  a.rel32('scanned');
-  a.label('wide');
-  a.put(0xe8);
-  a.rel32('sweep');
-  a.label('scanned');
+  if (width === undefined) a.put(0xe8);
+  if (width === undefined) a.rel32('sweep');
+  else emitComparePaged(a, width);
   // Undo the patches: RSI at them again, from the pristine copy.
   load(a, 6, vars.nextResult); // result size
   a.put(0x44, 0x89, 0xf0, 0x29, 0xf0, 0x89, 0x06); // eax = r14 - rsi; [rsi] = eax
@@ -227,28 +157,7 @@ export const emitLoop = (a: Assembler): void => {
 
   emitSweep(a);
 
-  // The patches of the case that ran stand before nextCase: walk them again from thisPatches.
-  a.label('undo');
-  load(a, 6, vars.patchesAt);
-  a.memory([0x8b], 2, vars.thisCase + 4);
-  a.label('undoNext');
-  a.put(0x85, 0xd2, 0x74);
-  a.rel8('undone');
-  a.put(0x8b, 0x3e, 0x44, 0x8b, 0x46, 0x04); // edi = [rsi]; r8d = [rsi+4]
-  a.put(0x48, 0x83, 0xc6, 0x08, 0x49, 0x89, 0xf1, 0x41, 0x89, 0xfa); // add rsi, 8; r9 = rsi; r10d = edi
-  a.put(0x49, 0x8d, 0xb2);
-  a.u32(pristine); // lea rsi, [r10+pristine]
-  a.put(0x44, 0x89, 0xc1, 0xf3, 0xa4); // ecx = r8d; rep movsb
-  a.put(0x49, 0x8d, 0xb2);
-  a.u32(pristine);
-  a.put(0x49, 0x8d, 0xba);
-  a.u32(before);
-  a.put(0x44, 0x89, 0xc1, 0xf3, 0xa4);
-  a.put(0x4b, 0x8d, 0x74, 0x01, 0x07, 0x48, 0x83, 0xe6, 0xf8); // lea rsi, [r9+r8+7]; and rsi, ~7
-  a.put(0xff, 0xca, 0xeb);
-  a.rel8('undoNext');
-  a.label('undone');
-  a.put(0xc3);
+  emitUndo(a);
 
   a.label('done');
   load(a, 0, vars.nextResult);
@@ -262,4 +171,64 @@ export const emitLoop = (a: Assembler): void => {
   a.put(0x66, 0x87, 0xdb, 0xff, 0xc9, 0x75); // xchg bx, bx; dec ecx; jnz
   a.rel8('break');
   a.put(0xfa, 0xf4, 0xeb, 0xfc);
+};
+
+/** What a program with page tables wrote: R12 page number, R13 the pages that are left. */
+const emitComparePaged = (a: Assembler, width: 4 | 8): void => {
+  emitReadDirty(a, width);
+  a.label('dirtyNext');
+  a.put(0x4d, 0x0f, 0xbc, 0xe5, 0x0f, 0x84); // bsf r12, r13; jz
+  a.rel32('dirtyDone');
+  a.put(0x4d, 0x0f, 0xb3, 0xe5, 0xe8); // btr r13, r12; call
+  a.rel32('comparePage');
+  a.put(0xe9);
+  a.rel32('dirtyNext');
+  a.label('dirtyDone');
+  // Dirty flags tell nothing where the program runs by other tables or without any.
+  for (const end of [ends.shutdown, ends.exited]) {
+    a.memory([0x80], 7, vars.stop + 1, { imm: [end] });
+    a.put(0x0f, 0x84);
+    a.rel32('wide');
+  }
+  a.memory([0xf6], 0, vars.thisCase + 8, { imm: [everywhere] });
+  a.put(0x0f, 0x85);
+  a.rel32('wide');
+  for (const field of ['cr0', 'cr3', 'cr4'] as const) {
+    load(a, 0, stateIn + stateAt[field]);
+    a.memory([0x3b], 0, stateOut + stateAt[field], { wide: true });
+    a.put(0x0f, 0x85);
+    a.rel32('wide');
+  }
+  const scan = (from: number, to: number): void => {
+    imm32(a, 8, from);
+    imm32(a, 9, to);
+    a.put(0xe8);
+    a.rel32('scan');
+  };
+  a.memory([0xf6], 0, vars.thisCase + 8, { imm: [wholeTables] });
+  a.put(0x74);
+  a.rel8('usedEntries');
+  scan(0x6000, 0xb000);
+  a.put(0xe9);
+  a.rel32('scanned');
+  a.label('usedEntries');
+  unlessVectors(a, 'usedWords');
+  a.put(0x31, 0xf6, 0xbf); // xor esi, esi; mov edi, before
+  a.u32(before);
+  for (const [from, to] of usedEntries)
+    for (let at: number = from; at < to; at += 64) {
+      vector(a, 'load', zmm.word, 0, { base: 6, at });
+      emitDifference(a, at === usedEntries[0][0], zmm.word, { base: 7, at });
+    }
+  emitAnyDifference(a);
+  a.put(0x0f, 0x84);
+  a.rel32('scanned');
+  a.label('usedWords');
+  for (const [from, to] of usedEntries) scan(from, to);
+  a.put(0xe9);
+  a.rel32('scanned');
+  a.label('wide');
+  a.put(0xe8);
+  a.rel32('sweep');
+  a.label('scanned');
 };

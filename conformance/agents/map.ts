@@ -22,7 +22,16 @@ export const vars = {
   /** Kind, patches, flags of the case that runs; three words. */
   thisCase: 0x38468,
   patchesAt: 0x38478,
+  /** How memory is compared, as in `ways`. */
+  way: 0x38480,
+  /** A bit for each page that may hold something else than the fill byte before the case that runs. */
+  furnished: 0x38488,
+  /** The fill byte, eight times, and the dirty flags of the page-table entries that a quadword holds. */
+  fillWord: 0x38490,
+  dirtyFlags: 0x38498,
 } as const;
+/** By repeated CMPSQ, by AVX-512, or word by word. */
+export const ways = { repeated: 0, vectors: 1, unrolled: 2 } as const;
 export const ownGdt = 0x38800;
 export const ownGdtLimit = 0x15f;
 /** In it: the agent's stack, with a base of the case's. */
@@ -38,10 +47,6 @@ export const control = 0x180000;
 export const controlAt = {
   magic: 0x00,
   cases: 0x04,
-  /** The page table of the machine's first pages: address, bytes an entry, entries; 0 entries: compare everything. */
-  pageTable: 0x08,
-  entryWidth: 0x0c,
-  pageEntries: 0x10,
   /** Where the cases begin. */
   casesAt: 0x14,
   /** 1: send results over the serial port when done. */
@@ -121,8 +126,8 @@ export const stateAt = {
 export const stateSize = 0x158;
 
 /** A case: header, state, patches of {at u32, length u32, bytes padded to 8}. */
-export const caseAt = { size: 0, kind: 4, patches: 8, flags: 12 } as const;
-export const caseHeader = 16;
+export const caseAt = { size: 0, kind: 4, patches: 8, flags: 12, furnished: 16 } as const;
+export const caseHeader = 24;
 /** How to reach the mode: IA-32e; legacy protected at an outer level or virtual-8086; protected at CPL 0; real-address. */
 export const kinds = { ia32e: 0, outer: 1, inner: 2, real: 3 } as const;
 /** Flag of a case: MSRs beside EFER are loaded and read. */

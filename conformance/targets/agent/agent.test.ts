@@ -166,6 +166,63 @@ describe.skipIf(!installed['qemu-tcg'])('a MOV to CR4 with a reserved bit, at wh
   );
 });
 
+describe.each(['ref-rom', 'bochs', 'qemu-tcg'])('%s, where a program writes', (name) => {
+  const modes = ['real', 'prot32', 'long64', 'compat'] as const;
+  test.skipIf(installed[name] === false).each(modes)('tells that and nothing else, of any page: %s', { timeout: 60_000 }, async (mode) => {
+    const machine = machines.find((m) => m.cpu?.mode === mode) as MachineConfig;
+    const target = await connect(name);
+    const state = startState(machine, 0);
+    // MOV [moffs], EAX by 32-bit addresses. Furnished pages, pages that only hold the fill byte, one whose bytes the case itself puts, the page table.
+    const wide = mode === 'real' ? [0x66] : mode === 'long64' ? [0x67] : [];
+    const value = [0xcc, 0xcc, 0xcc, 0x5a];
+    const write = (at: number, ...bytes: readonly number[]): Stimulus => ({
+      do: 'memory.write',
+      at: BigInt(at) as Gpa,
+      bytes: Uint8Array.from(bytes),
+    });
+    const offset = (at: number): readonly number[] => {
+      const to = mode === 'real' ? at - Number(state.ds.base) : at;
+      return mode === 'real' ? [to, to >> 8] : [to, to >> 8, to >> 16, to >> 24];
+    };
+    const run = (at: number, ...before: readonly Stimulus[]): readonly Stimulus[] => [
+      ...before,
+      write(code, ...wide, 0xa3, ...offset(at), 0xcc),
+      { do: 'cpu.run', state: { ...state, rax: 0x5acc_ccccn }, limit: 10 },
+    ];
+    const places =
+      mode === 'real' ? [0x14000, 0x17ffc, 0x1c004, 0x14fff] : [0x3ff0, 0xa01c, 0xa1f8, 0x14000, 0x17ffc, 0x1c004, 0x14fff, 0x2fffc];
+    const ran = await target.runAll?.(machine, [
+      ...places.map((at) => run(at)),
+      run(0x14800, write(0x14800, 1, 2, 3, 4)),
+      run(0x14800, write(0x14800, ...value)),
+      run(0x14800, write(0x14790, ...new Uint8Array(200))),
+      run(0x14800),
+    ]);
+    await target.close();
+    if (ran === undefined || !('answers' in ran)) throw new Error(`not run: ${JSON.stringify(ran)}`);
+    const seen = ran.answers.map((answers) => {
+      const last = answers.at(-1);
+      if (last === undefined || !('saw' in last)) return last;
+      expect(stopOf(answers)).toEqual(['stop', 3]);
+      const changed = last.saw.find((o) => o.saw === 'memory.changed');
+      const writes = changed?.saw === 'memory.changed' ? changed.writes : [];
+      // The frame of the breakpoint stands on the stack, apart from all this.
+      return writes
+        .filter((w) => w.at < state.rsp - 0x40n || w.at > state.rsp)
+        .filter((w) => mode !== 'real' || w.at < 0x17f00n || w.at >= 0x17ff8n)
+        .map((w) => [Number(w.at), ...w.bytes]);
+    });
+    const told = (at: number): unknown => [[at + 3, 0x5a]];
+    expect(seen.slice(places.length)).toEqual([[[0x14800, ...value]], [], [[0x14800, ...value]], told(0x14800)]);
+    for (const [i, at] of places.entries()) {
+      // Entries differ from the fill byte, and those that the run itself uses may be marked.
+      if (at >= 0xa000 && at < 0xb000)
+        expect(new Set((seen[i] as number[][]).map(([place = 0]) => place & ~7))).toEqual(new Set([at & ~7]));
+      else expect(seen[i]).toEqual(told(at));
+    }
+  });
+});
+
 describe.each(['bochs', 'qemu-tcg'])('%s, after a case that its watchdog ends', (name) => {
   const real = machines.find((m) => m.cpu?.mode === 'real') as MachineConfig;
   test.runIf(installed[name]).each([
