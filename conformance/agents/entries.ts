@@ -5,7 +5,6 @@
 import type { Assembler } from './assembler.ts';
 import {
   agentCode,
-  agentCodeEnd,
   agentStack,
   before,
   compared,
@@ -28,7 +27,13 @@ import { emitFindWay, emitVectorsOn } from './vectors.ts';
 import { emitWatchdog } from './watchdog.ts';
 
 /** Offsets in the payload: what the host put together. */
-export const payloadAt = { magic: 0, agentSize: 4, control: 0x40, agent: 0x1000, image: 0x11000 } as const;
+export const payloadAt = {
+  magic: 0,
+  /** Of its code, in words of 4 bytes. */ agentSize: 4,
+  control: 0x40,
+  agent: 0x1000,
+  image: 0x11000,
+} as const;
 /** The cases follow the image. */
 export const payloadCases: number = payloadAt.image + compared;
 
@@ -148,17 +153,22 @@ const emitResume = (a: Assembler): void => {
   a.rel8('firstReset');
   a.put(0xfa, 0xf4, 0xeb, 0xfc);
   a.label('firstReset');
-  // Code and tables anew, variables as they were.
-  for (const [from, size] of [
-    [agentCode, agentCodeEnd - agentCode],
-    [ownGdt, ownGdtLimit + 1],
-  ] as const) {
+  // Code and tables anew, variables as they were; code only if it was changed, since a translator would translate all of it again.
+  const from = (address: number, size: () => void): void => {
     a.put(0x8d, 0xb5);
-    a.u32(payloadAt.agent + from - agentCode); // lea esi, [ebp+from]
-    imm32(a, 7, from);
-    imm32(a, 1, size >> 2);
-    a.put(0xf3, 0xa5);
-  }
+    a.u32(payloadAt.agent + address - agentCode); // lea esi, [ebp+from]
+    imm32(a, 7, address);
+    size();
+  };
+  const codeSize = (): void => a.put(0x8b, 0x4d, payloadAt.agentSize); // mov ecx, [ebp+agentSize]
+  from(agentCode, codeSize);
+  a.put(0xf3, 0xa7, 0x74); // repe cmpsd; je
+  a.rel8('codeStands');
+  from(agentCode, codeSize);
+  a.put(0xf3, 0xa5); // rep movsd
+  a.label('codeStands');
+  from(ownGdt, () => imm32(a, 1, (ownGdtLimit + 1) >> 2));
+  a.put(0xf3, 0xa5);
   a.memory([0xc7], 0, vars.stop, { imm: le32(ends.shutdown << 8) });
   a.put(0xe9);
   a.rel32('enterLong');

@@ -13,8 +13,8 @@ import { emitLoop } from './loop.ts';
 import { agentCode, agentCodeEnd, compared, controlAt, magic, ownGdt, ownGdtLimit, ownStackSelector, vars } from './map.ts';
 import { emitSend } from './serial.ts';
 
-/** The agent's 64 KiB at `agentCode`: code, variables, tables. */
-export const agentBytes = (machine: MachineConfig): Uint8Array => {
+/** The agent's 64 KiB at `agentCode`: code, variables, tables; and bytes of code. */
+export const agentBytes = (machine: MachineConfig): { readonly bytes: Uint8Array; readonly code: number } => {
   const a = assembler(agentCode, agentCode);
   emitLandings(a);
   emitStart(a);
@@ -51,7 +51,7 @@ export const agentBytes = (machine: MachineConfig): Uint8Array => {
   tableRegister(vars.ownIdtr, 0, 0);
   put(vars.fillWord, BigInt(machine.fill) * 0x0101_0101_0101_0101n);
   put(vars.dirtyFlags, dirtyFlags(width));
-  return bytes;
+  return { bytes, code: code.length };
 };
 
 const imageBytes = (machine: MachineConfig): Uint8Array => {
@@ -105,7 +105,9 @@ export const payload = (machine: MachineConfig, cases: readonly Uint8Array[], op
   control(controlAt.serial, options.serial === true ? 1 : 0);
   control(controlAt.resume, options.resume === true ? 1 : 0);
   control(controlAt.watchdog, options.watchdog ?? 0);
-  bytes.set(agentBytes(machine), payloadAt.agent);
+  const agent = agentBytes(machine);
+  bytes.set(agent.bytes, payloadAt.agent);
+  view.setUint32(payloadAt.agentSize, (agent.code + 3) >> 2, true);
   bytes.set(machineBytes(machine), payloadAt.image);
   let at = payloadCases;
   for (const c of cases) {

@@ -21,6 +21,7 @@ import {
   vars,
   wholeTables,
 } from './map.ts';
+import { EFER } from './launch.ts';
 import { emitPatch, emitUndo } from './patches.ts';
 import { emitSweep } from './sweep.ts';
 import { emitAnyDifference, emitCopy, emitDifference, emitVectorsOff, emitVectorsOn, unlessVectors, vector, zmm } from './vectors.ts';
@@ -36,6 +37,33 @@ const imm32 = (a: Assembler, r: number, value: number): void => {
   a.u32(value);
 };
 
+/**
+ * IRET at CPL 0 loads neither VIF nor VIP in QEMU (helper_ret_protected of target/i386/tcg/seg_helper.c masks them): what a return to virtual-8086 mode
+ * has set would stay. SYSCALL clears what IA32_FMASK says. SDM volume 2, SYSCALL; the MSRs that it needs are loaded for each case that uses them.
+ */
+const emitClearVirtual = (a: Assembler): void => {
+  const [VIF, VIP] = [1 << 19, 1 << 20];
+  a.put(0x9c, 0xf7, 0x04, 0x24); // pushfq; test dword [rsp], imm32
+  a.u32(VIF | VIP);
+  a.put(0x58, 0x0f, 0x84); // pop rax; jz
+  a.rel32('virtualClear');
+  const wrmsr = (number: number, low: () => void, high = 0): void => {
+    imm32(a, 1, number);
+    low();
+    imm32(a, 2, high);
+    a.put(0x0f, 0x30);
+  };
+  imm32(a, 1, EFER);
+  a.put(0x0f, 0x32, 0x0c, 0x01, 0x0f, 0x30); // rdmsr; or al, SCE; wrmsr
+  wrmsr(0xc0000081, () => imm32(a, 0, 0), 0x10); // STAR: CS = 10H, SS = 18H
+  wrmsr(0xc0000084, () => imm32(a, 0, VIF | VIP));
+  wrmsr(0xc0000082, () => {
+    a.put(0x8d, 0x05);
+    a.rel32('virtualClear'); // lea eax, [virtualClear]
+  });
+  a.put(0x0f, 0x05); // syscall
+  a.label('virtualClear');
+};
 /** A state block from RSI to RDI, which both end behind it. With vectors up to 63 bytes more are written. */
 const emitCopyState = (a: Assembler, name: string): void => {
   unlessVectors(a, `${name}Words`);
@@ -99,6 +127,7 @@ export const emitLoop = (a: Assembler, width: EntryWidth): void => {
   a.rel32('ownFlags');
   a.put(0x50, 0x48, 0xcf); // push ss, rax, 2, cs; lea rax, [ownFlags]; push rax; iretq
   a.label('ownFlags');
+  emitClearVirtual(a);
   emitLateness(a);
   emitRearm(a, 'landed');
   emitVectorsOn(a, 'landed');

@@ -21,8 +21,6 @@ export interface Runner {
   /** Bytes of cases that fit one start. */
   readonly room: number;
   readonly run: (machine: MachineConfig, cases: readonly Uint8Array[]) => Promise<Ran>;
-  /** Whether what was seen of a case shows that it left something behind that the agent cannot take back: those after it are run in a fresh machine. */
-  readonly lasts?: (machine: MachineConfig, seen: Answer) => boolean;
 }
 
 const done = { saw: [] } as const;
@@ -70,17 +68,10 @@ const runQueue = async (runner: Runner, machine: MachineConfig, all: readonly Ag
     }
     const finished = Math.min(ran.finished ?? 0, count);
     let at = 0;
-    let clean = 0;
     for (const { given, index } of ran.results === undefined ? [] : chunk.slice(0, finished)) {
       const decoded = decodeResult(machine, given, ran.results!, at);
       at = decoded.next;
       answers[index] = decoded.answer;
-      clean++;
-      if (runner.lasts?.(machine, decoded.answer) === true) break;
-    }
-    if (ran.results !== undefined && clean < finished) {
-      queue = queue.slice(clean);
-      continue;
     }
     const blamed = finished < count && ran.ended !== 'lines';
     if (blamed) answers[chunk[finished]!.index] = ending(ran.ended);

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Answer, MachineConfig, Target } from '../../../spec/units.ts';
+import type { MachineConfig, Target } from '../../../spec/units.ts';
 import { rom, romRoom } from '../../agents/image.ts';
 import { control, controlAt, controlSize, magic, ramSize, results } from '../../agents/map.ts';
 import type { Ran, Runner } from '../agent/batch.ts';
@@ -64,18 +64,8 @@ const progressOf = (file: string): number => {
   }
   return said.readUInt32LE(controlAt.magic) === magic ? said.readUInt32LE(controlAt.progress) : -1;
 };
-const VIF_VIP = (1n << 19n) | (1n << 20n);
-/**
- * IRET at CPL 0 loads neither VIF nor VIP in QEMU (helper_ret_protected of target/i386/tcg/seg_helper.c masks them): what a return to virtual-8086 mode
- * has set stays until the next such return, which on machines of that mode every case begins with.
- */
-const lastingFlags = (machine: MachineConfig, seen: Answer): boolean =>
-  machine.cpu?.mode !== 'v86' &&
-  'saw' in seen &&
-  seen.saw.some((o) => o.saw === 'cpu.stopped' && ((o.state.rflags ?? 0n) & VIF_VIP) !== 0n);
 const runnerOf = (binary: string, folder: string): Runner => ({
   room: romRoom,
-  lasts: lastingFlags,
   run: async (machine: MachineConfig, cases) => {
     const at = (name: string): string => join(folder, name);
     writeFileSync(at('run.rom'), rom(machine, cases));
