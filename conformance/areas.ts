@@ -10,6 +10,7 @@ import { pci } from '../spec/virtio/pci/index.ts';
 import { split } from '../spec/virtio/split/index.ts';
 import { vtd } from '../spec/vt-d/index.ts';
 import { monitorSuite } from './instructions/monitor-suite.ts';
+import { courseSuite } from './instructions/course-suite.ts';
 import { instructionsSuite } from './instructions/suite.ts';
 import type { Choice, Suite } from './program.ts';
 import { blkSuite } from './virtio/blk.ts';
@@ -38,6 +39,7 @@ export const suites: readonly Suite[] = [
   suite(mmioSuite),
   suite(instructionsSuite),
   suite(monitorSuite),
+  suite(courseSuite),
   suite(vtdSuite),
   suite(vtdSweepSuite),
 ];

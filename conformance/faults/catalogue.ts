@@ -1,6 +1,7 @@
 // The registration of fault tables: one line each.
 
 import type { Fault } from './fault.ts';
+import { instructionCourseFaults } from './instructions-courses.ts';
 import { instructionDebugFaults } from './instructions-debug.ts';
 import { instructionDeliveryFaults } from './instructions-delivery.ts';
 import { instructionFarFaults } from './instructions-far.ts';
@@ -61,4 +62,5 @@ export const faults: readonly Fault[] = [
   ...instructionSegmentsFaults,
   ...instructionResultFaults,
   ...instructionMonitorFaults,
+  ...instructionCourseFaults,
 ];

@@ -1,8 +1,9 @@
 // Decides whether a fault is noticed: plays the suites of its clause's area on the faulty reference until the clause objects.
 // Programs are those of `check`: same seed, same blocks, machines in turn; budgets are counts, never time.
 
-import { areas, suitesFor } from '../areas.ts';
+import { areas, suitesFor, within } from '../areas.ts';
 import { createJudge } from '../judge.ts';
+import type { Suite } from '../program.ts';
 import { play } from '../run.ts';
 import { programsOf } from '../sample.ts';
 import { targetOver } from '../targets/ref/ref.ts';
@@ -47,7 +48,9 @@ export const row = async (fault: Fault): Promise<Row> => {
     byOwnClause: killedBy === fault.killedBy,
     programs,
   });
-  for (const suite of suitesFor([areaOf(fault)])) {
+  // The suite that the clause is of comes first, by the longer name.
+  const near = ({ id }: Suite): number => (within(fault.killedBy, [id]) ? id.length : 0);
+  for (const suite of suitesFor([areaOf(fault)]).toSorted((a, b) => near(b) - near(a))) {
     const target = targetOver(reference, `fault:${fault.id}`);
     const machines = [...suite.machines];
     const judge = createJudge(areas);

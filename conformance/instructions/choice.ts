@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { drawn, forms } from '../../spec/instructions/index.ts';
 import type { Choice } from '../program.ts';
 import { loadable, oddSelectors, operands, places } from './edges.ts';
-import { focused, focusedLate, focusedLater, focusedLast } from './focus.ts';
+import { focused, focusedLate, focusedLater, focusedLast, focusedSwitches } from './focus.ts';
 
 /** One edit: `kind` names it, the numbers say which and how. */
 export interface Tweak {
@@ -55,7 +55,9 @@ type LateKind =
   | 'new-task'
   | 'odd-task'
   | 'own-task'
-  | 'task-gate';
+  | 'task-gate'
+  | 'task-flags'
+  | 'third-task';
 export type TweakKind = (typeof tweakKinds)[number] | LateKind;
 
 export interface Case extends Choice {
@@ -130,5 +132,7 @@ export const oneCase: Arbitrary<readonly Case[]> = only(caseOf);
 export const oneLateCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedLate(fields)));
 /** The same, of the last ones. */
 export const oneLastCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedLast(fields)));
+/** The same, of those on what new tasks start with. */
+export const oneSwitchCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedSwitches(fields)));
 /** The same, of the later ones. */
 export const oneLaterCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedLater(fields)));

@@ -6,6 +6,7 @@ import { type Fields, over } from './recipe.ts';
 import { executionRecipes } from './recipes-execution.ts';
 import { lateRecipes } from './recipes-late.ts';
 import { laterRecipes } from './recipes-later.ts';
+import { switchRecipes } from './recipes-switches.ts';
 import { taskRecipes } from './recipes-tasks.ts';
 import { transferRecipes } from './recipes-transfers.ts';
 
@@ -18,3 +19,5 @@ export const focusedLate = (fields: Fields): Weighted => over(lateRecipes, field
 export const focusedLater = (fields: Fields): Weighted => over(laterRecipes, fields);
 /** Drawn by themselves after those. */
 export const focusedLast = (fields: Fields): Weighted => over(taskRecipes, fields);
+/** Drawn by themselves after those. */
+export const focusedSwitches = (fields: Fields): Weighted => over(switchRecipes, fields);

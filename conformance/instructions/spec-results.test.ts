@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { instructions } from '../../spec/instructions/index.ts';
 import { completes, faults } from './spec-answers.ts';
 import { type Setting, tell } from './spec-history.ts';
+import { courses } from './spec-courses.ts';
 import { results } from './spec-results.ts';
 import { systemResults } from './spec-results-system.ts';
 import { taskResults } from './spec-results-tasks.ts';
@@ -33,7 +34,7 @@ const simple: readonly (readonly [topic: string, setting: Setting, code: string]
   ['call', sys, '0f05'],
   ['cache', user, '90'],
 ];
-const rows: readonly Row[] = [...results, ...systemResults, ...taskResults, ...stays];
+const rows: readonly Row[] = [...results, ...systemResults, ...taskResults, ...stays, ...courses];
 const told = new Set([...rows.map((r) => r.clause), ...simple.map(([topic]) => `${topic}.completes`)].map((c) => `instructions.${c}`));
 describe('results and what stays', () => {
   test.each(rows)('$clause', ({ clause, setting = user, code, change = {}, patches = [], good, spoil, run = {} }) => {
@@ -58,8 +59,8 @@ describe('results and what stays', () => {
     expect(findings).toEqual([]);
     expect(unknown).toEqual(['instructions.priority.permitted']);
   });
-  test('a longer program is judged only by what holds of any', () => {
-    const { findings, kept, unknown } = tell(user, '9090', {}, (b) => faults(user, b, 6));
+  test('a longer program that cannot be followed is judged only by what holds of any', () => {
+    const { findings, kept, unknown } = tell(user, '90d9c0', {}, (b) => faults(user, b, 6));
     expect([findings, unknown]).toEqual([[], []]);
     expect(kept.filter((id) => id !== 'machine.alive')).toEqual(['instructions.memory.contained']);
   });

@@ -88,8 +88,8 @@ export const stays: readonly Row[] = [
   },
   {
     clause: 'memory.contained',
-    code: '9090',
-    good: (b, g) => ends(2, { writes: [[d, 0n, 1]] })(b, g),
+    code: '90d9c0',
+    good: (b, g) => ends(3, { writes: [[d, 0n, 1]] })(b, g),
     spoil: also(at.pages.userReadOnly, 0n),
   },
 ];

@@ -4,7 +4,7 @@ import { type Form, forms } from '../../spec/instructions/index.ts';
 import type { CpuFeature, CpuMachine } from '../../spec/instructions/vocabulary.ts';
 import type { Granted, MachineConfig } from '../../spec/units.ts';
 import type { Player, Suite } from '../program.ts';
-import { type Case, oneCase, oneLastCase, oneLateCase, oneLaterCase, type Tweak } from './choice.ts';
+import { type Case, oneCase, oneLastCase, oneLateCase, oneLaterCase, oneSwitchCase, type Tweak } from './choice.ts';
 import { type Desk, deskOf, put, stimuliOf } from './desk.ts';
 import { latePlaces, places } from './edges.ts';
 import { encode } from './encode.ts';
@@ -103,12 +103,14 @@ const shape = (c: Case, machine: MachineConfig): string => {
   return words.join(' ');
 };
 
-/** After so many blocks come two of late recipes for each machine, one of those that came later still, and one of the last; then it begins anew. */
+/** After so many blocks come two of late recipes for each machine, one of those that came later still, one of those about tasks, and one of what new tasks start with; then it begins anew. */
 const blockSize = 512;
 const plainBlocks = 47;
 const lateBlocks = 2 * machines.length;
 const laterBlocks = machines.length;
-const rounds = plainBlocks + lateBlocks + laterBlocks + machines.length;
+const taskBlocks = machines.length;
+const switchBlocks = machines.length;
+const rounds = plainBlocks + lateBlocks + laterBlocks + taskBlocks + switchBlocks;
 const choicesOf = (block: number, machine: MachineConfig): typeof oneCase => {
   const n = block % rounds;
   if (n < plainBlocks) return oneCase;
@@ -116,7 +118,8 @@ const choicesOf = (block: number, machine: MachineConfig): typeof oneCase => {
   // The last ones are about tasks, which not every mode has.
   const mode = machine.cpu?.mode;
   const tasks = mode === 'prot32' || mode === 'prot16' || mode === 'v86';
-  return n < plainBlocks + lateBlocks + laterBlocks || !tasks ? oneLaterCase : oneLastCase;
+  if (n < plainBlocks + lateBlocks + laterBlocks || !tasks) return oneLaterCase;
+  return n < plainBlocks + lateBlocks + laterBlocks + taskBlocks ? oneLastCase : oneSwitchCase;
 };
 
 export const instructionsSuite: Suite<Case> = {

@@ -149,6 +149,80 @@ const taskGate = (d: Desk, a: number, b: number): void => {
   const access = b === 15 ? 0x65 : b === 8 ? 0x85 : 0xe5;
   put(d, at.idt + vector * 8, Uint8Array.of(0xcc, 0xcc, to & 0xff, to >> 8, 0xcc, access, 0xcc, 0xcc));
 };
+const VM = 0x20000;
+const TF = 0x100;
+const virtualImages = [0x202, 0x3202, 0x2, 0x7202, 0x243202, 0x80202, 0x13ed7, 0x40002] as const;
+/** The second TSS starts its task in virtual-8086 mode, in code: no agent can go on at a stop there. */
+const toVirtual = (d: Desk, b: number): void => {
+  const paragraph = (n: number): number => pick([0x1000, 0x1400, 0x1111, 0x1234, 0xffff, 0], n);
+  putWord(d, at.tss2 + wide.ip, 0x200n, 4);
+  putWord(d, at.tss2 + wide.flags, BigInt(VM | pick(virtualImages, b)), 4);
+  putWord(d, at.tss2 + wide.registers + 16, pick([0x7ff0n, 0x1_7ff0n, 0x8000n], b), 4);
+  const list = [paragraph(b), 0x1000, pick([0x1000, 0x1100], b), paragraph(b + 1), paragraph(b + 2), paragraph(b + 3)];
+  for (const [n, value] of list.entries()) putWord(d, at.tss2 + wide.selectors + 4 * n, BigInt(value), 2);
+};
+/** What the task of the second TSS starts with: the debug trap flag, TF before an INT3 or a NOP, virtual-8086 mode, an instruction pointer past its code,
+ *  a stack without room. */
+const taskFlags = (d: Desk, a: number, b: number): void => {
+  if (d.mode === 'real' || d.long) return;
+  const isWide = (byteAt(d, at.gdt + selectors.otherTss + 5) & 8) !== 0;
+  const flagsAt = at.tss2 + (isWide ? wide : narrow).flags;
+  const what = pick(
+    [
+      ['trap'],
+      ['step'],
+      ['step', 'nop'],
+      ['virtual'],
+      ['virtual', 'trap'],
+      ['step', 'trap'],
+      ['past'],
+      ['virtual', 'step', 'nop'],
+    ] as const,
+    a,
+  ) as readonly string[];
+  if (what.includes('virtual') && isWide) toVirtual(d, b);
+  // A TSS of 16 bits has no such flag, whatever stands there.
+  if (what.includes('trap')) putWord(d, at.tss2 + 0x64, 1n, 2);
+  if (what.includes('step')) put(d, flagsAt + 1, Uint8Array.of(byteAt(d, flagsAt + 1) | (TF >> 8)));
+  if (what.includes('nop')) put(d, at.code + 0x200, Uint8Array.of(0x90));
+  if (what.includes('full')) {
+    // No room for an error code: its last byte would lie past the end of a stack of 64 KBytes.
+    const rpl = byteAt(d, at.tss2 + (isWide ? wide : narrow).selectors + (isWide ? 4 : 2)) & 3;
+    const l = isWide ? wide : narrow;
+    putWord(d, at.tss2 + l.registers + 4 * l.word, 1n, l.word);
+    if (rpl === 0 || rpl === 3)
+      putWord(d, at.tss2 + l.selectors + 2 * l.word, BigInt(rpl === 0 ? selectors.kernelData16 : selectors.userData16 | 3), 2);
+  }
+  if (what.includes('past') && isWide) {
+    const rpl = (byteAt(d, at.tss2 + wide.selectors + 4) & 3) === 0 ? 0 : 3;
+    const [code, stack] = rpl === 0 ? [selectors.kernelCode16, selectors.kernelData] : [selectors.userCode16 | 3, selectors.userData | 3];
+    putWord(d, at.tss2 + wide.selectors + 4, BigInt(code), 2);
+    putWord(d, at.tss2 + wide.selectors + 8, BigInt(stack), 2);
+    putWord(d, at.tss2 + wide.ip, pick([0x10000n, 0xffff_ffffn], b), 4);
+  }
+};
+/** A third task, of supervisor code at a stop of its own, that handles what a new task's segments run into. */
+const thirdTask = (d: Desk, a: number, b: number): void => {
+  if (d.mode === 'real' || d.long) return;
+  const tss3 = at.tss2 + 0x100;
+  // The entry behind that of the second TSS: the half of it that IA-32e mode would have.
+  const selector = selectors.otherTss + 8;
+  const bytes = new Uint8Array(wide.limit + 1);
+  const view = new DataView(bytes.buffer);
+  layInnerStacks(view, 4);
+  view.setUint32(0x1c, Number(d.s.cr3), true);
+  view.setUint32(wide.ip, firstStop + at.stops.stride, true);
+  view.setUint32(wide.flags, pick([0x2, 0x8d7, 0x3002], b), true);
+  for (let n = 0; n < 8; n++) view.setUint32(wide.registers + 4 * n, n === 4 ? at.stackTops.ring0 - 0x600 : 0x3010_2030 + n, true);
+  const names = [selectors.kernelData, selectors.kernelCode32, selectors.kernelData, selectors.userData, 0, selectors.kernelData];
+  for (const [n, value] of names.entries()) view.setUint16(wide.selectors + 4 * n, value, true);
+  view.setUint16(wide.ldt, selectors.ldt, true);
+  view.setUint16(0x66, 0x68, true);
+  put(d, tss3, bytes);
+  put(d, at.gdt + selector, Uint8Array.of(wide.limit, 0, tss3 & 0xff, tss3 >> 8, 0, 0x89, 0, 0));
+  for (const vector of pick([[8, 10, 11, 12, 13], [10, 11, 12], [8]], a))
+    put(d, at.idt + vector * 8, Uint8Array.of(0, 0, selector & 0xff, selector >> 8, 0, 0x85, 0, 0));
+};
 /** Applied before operands are laid out. */
 export const taskState = (d: Desk, kind: TweakKind, a: number, b: number): void => {
   switch (kind) {
@@ -160,6 +234,12 @@ export const taskState = (d: Desk, kind: TweakKind, a: number, b: number): void 
       return;
     case 'own-task':
       ownTask(d);
+      return;
+    case 'task-flags':
+      taskFlags(d, a, b);
+      return;
+    case 'third-task':
+      thirdTask(d, a, b);
       return;
     case 'task-gate':
       taskGate(d, a, b);

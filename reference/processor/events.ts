@@ -225,6 +225,7 @@ export const exception = (c: Cpu, vector: number, error: number, source: Source,
       rf = !both;
     }
   }
+  c.moved = false;
   c.shutdown = true;
   c.attention = 1;
 };

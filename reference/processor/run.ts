@@ -57,7 +57,8 @@ const boundary = (c: Cpu): End | undefined => {
     else c.apic?.accept();
     c.halted = false;
     exception(c, vector, -1, 'external', false);
-    return again(c);
+    // A task with the debug trap flag may have been gone to: its #DB comes before all else.
+    return c.debug !== 0 ? boundary(c) : again(c);
   }
   if (c.halted) {
     const wakes = (c.flags & IF) !== 0 && c.apic !== undefined ? c.apic.deadline() : -1;

@@ -5,7 +5,8 @@ import { cr4 } from './bits.ts';
 import type { CpuState } from './vocabulary.ts';
 import { in64, leave, low, undecided, type Work } from './work.ts';
 
-/** Bits of DR6 and DR7. General detect: any access to a debug register is #DB. */
+/** Bits of DR6 and DR7. Task switch, single step, and general detect: any access to a debug register is #DB. */
+export const BT: number = 1 << 15;
 export const BS: number = 1 << 14;
 export const BD: number = 1 << 13;
 export const GD: number = 1 << 13;

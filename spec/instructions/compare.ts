@@ -5,6 +5,7 @@ import type { Memory } from '../clause.ts';
 import { bigOf, flag, gpr, hex, low, segments, statusFlags } from './bits.ts';
 import type { Difference, Ending, FrameWord, InstructionsGhost, Kind } from './ghost.ts';
 import { asForetold, generalAsForetold, segmentsAsForetold, systemAsForetold } from './same.ts';
+import { tablesOf } from './tables.ts';
 import type { CpuState, SeenSegment, SeenState, Segment, TableRegister } from './vocabulary.ts';
 
 /** Selector apart, what a segment register holds; AVL counts, undefined bits of the access rights do not. */
@@ -62,15 +63,17 @@ const compareFlags = (g: InstructionsGhost, e: Ending, saw: bigint, rest: Kind, 
   const status = statusFlags | flag.DF;
   const mnemonic = g.expected.instruction?.form.mnemonic;
   const silent = !e.fault && (mnemonic === 'POPF' || mnemonic === 'IRET');
-  const others = differs & ~e.flagsWritten;
-  if ((differs & e.flagsWritten) !== 0) say('flags', differs & e.flagsWritten);
+  // The flags of a task that an event has led to are not the instruction's.
+  const written = e.switched && e.frame?.task !== true ? 0 : e.flagsWritten;
+  const others = differs & ~written;
+  if ((differs & written) !== 0) say('flags', differs & written);
   if ((others & flag.RF) !== 0) say(rest, others);
   else if (others !== 0) say(silent && rest !== 'handler' ? 'flags.silent' : (others & status) !== 0 ? 'flags.kept' : rest, others);
 };
 
 const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: CpuState, memory: Memory, add: Add): void => {
   const delivered = e.frame !== undefined;
-  const task = e.frame?.task === true;
+  const task = e.switched;
   const image = e.frame?.words.get('rflags')?.at;
   // Where the frame was seen, its image tells of the instruction, and the running flags of delivery alone.
   const told = image !== undefined && memory.known(image, e.frame?.size ?? 2);
@@ -115,7 +118,7 @@ const systemFields = (e: Ending, state: SeenState, before: CpuState, add: Add): 
     const saw = state[name];
     if (saw === undefined || saw === e.s[name]) continue;
     if (((e.s[name] ^ saw) & ~(e.open.get(name) ?? 0n)) === 0n) continue;
-    if (e.frame?.task === true && e.s[name] !== e.completed[name]) add('task', name, e.s[name], saw);
+    if (e.switched && e.s[name] !== e.completed[name]) add('task', name, e.s[name], saw);
     else add(e.s[name] === before[name] ? 'system.kept' : 'system', name, e.s[name], saw);
   }
 };
@@ -124,7 +127,7 @@ const systemRegisters = (e: Ending, state: SeenState, before: CpuState, add: Add
   for (const name of asForetold(e.s.ldtr, state.ldtr) && asForetold(e.s.tr, state.tr) ? [] : (['ldtr', 'tr'] as const)) {
     const saw = state[name];
     if (saw === undefined) continue;
-    const switched = e.frame?.task === true && !sameSegment(e.s[name], e.completed[name]);
+    const switched = e.switched && !sameSegment(e.s[name], e.completed[name]);
     segmentDiffers(e, name, e.s[name], saw, add, switched ? 'task' : sameSegment(e.s[name], before[name]) ? 'system.kept' : 'system');
   }
   tableDiffers('gdtr', e.s.gdtr, state.gdtr, before.gdtr, add);
@@ -192,7 +195,7 @@ const bytes = (g: InstructionsGhost, e: Ending, before: CpuState, memory: Memory
   const paging = (low(before.cr0) & 0x80000000) !== 0;
   const wide = (low(before.cr4) & 0x20) !== 0 ? 8 : 4;
   let found: ReadonlySet<number> | undefined;
-  const inTable = (where: number): boolean => (found ??= tables(before, memory)).has(where >> 12);
+  const inTable = (where: number): boolean => (found ??= tablesOf(before, memory)).has(where >> 12);
   // Words of a frame lie in one piece, or are among the stores.
   const starts: number[] = [];
   if (e.frame !== undefined && g.written.length > 0) for (const { at } of e.frame.words.values()) starts.push(at);
@@ -209,26 +212,6 @@ const bytes = (g: InstructionsGhost, e: Ending, before: CpuState, memory: Memory
       add('stray', `byte ${hex(where)}`, 'unchanged', saw);
     }
   }
-};
-/** Pages with paging-structure entries: that of CR3, and those that present entries above the last level lead to. */
-const tables = (before: CpuState, memory: Memory): ReadonlySet<number> => {
-  const wide = (low(before.cr4) & 0x20) !== 0;
-  const levels = !wide ? 2 : (before.efer & 0x400n) === 0n ? 3 : (low(before.cr4) & 0x1000) === 0 ? 4 : 5;
-  const found = new Set<number>();
-  let pages = [Number((before.cr3 >> 12n) & 0xfffffn)];
-  for (let level = levels; level > 0; level--) {
-    const next: number[] = [];
-    for (const page of pages) {
-      found.add(page);
-      if (level === 1) continue;
-      for (let at = page << 12; at < (page + 1) << 12; at += wide ? 8 : 4) {
-        const entry = BigInt((wide ? memory.u64(at) : memory.u32(at)) ?? 0);
-        if ((entry & 0x81n) === 1n) next.push(Number((entry >> 12n) & 0xfffffn));
-      }
-    }
-    pages = [...new Set(next)].filter((page) => !found.has(page));
-  }
-  return found;
 };
 const ports = (g: InstructionsGhost, e: Ending, add: Add): void => {
   const show = (list: InstructionsGhost['ports']): string =>

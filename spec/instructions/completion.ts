@@ -1,7 +1,7 @@
 // What follows an instruction that completed: RF, single-step trap, a pending interrupt, the step limit, and the INT3 that ends the program.
 // Intel SDM volume 3, Single-Step Exception Condition; Priority Among Concurrent Events; Masking Exceptions and Interrupts When Switching Stacks.
 
-import { BS, codeBreakpoints, setStatus } from './breakpoints.ts';
+import { BS, BT, codeBreakpoints, setStatus } from './breakpoints.ts';
 import { copyOf, type Draft } from './copy.ts';
 import { flag, gpr, numberOf, ones, bigOf } from './bits.ts';
 import { arrivalOf, arrive, endingOf, type Told } from './event.ts';
@@ -12,6 +12,9 @@ import type { CpuStimulus } from './vocabulary.ts';
 import { codeSize, flagsOf, isRaised, leave, undecided, type Work } from './work.ts';
 
 const INT3 = 0xcc;
+const NOP = 0x90;
+/** Why nothing is said of how the run ends by its first instruction alone. */
+export const goesOnStill = 'the program goes on';
 /** Which bytes a bit string is read from, and whether ARPL writes what it does not change, is open. */
 const unwatched = new Set(['BT', 'BTS', 'BTR', 'BTC', 'ARPL', 'INT', 'INT3', 'INTO', 'INT1', 'BOUND', 'HLT']);
 const systemCalls = new Set(['SYSCALL', 'SYSRET', 'SYSENTER', 'SYSEXIT']);
@@ -59,6 +62,13 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false, trouble = 0
     return arrive(w, arrivalOf(bad.vector, s.rip, flagsOf(s), { error: bad.error, open: flag.RF }), told(bad.rule, completed));
   }
   if (mnemonic !== 'IRET' && mnemonic !== 'SYSRET') s.rflags &= ~BigInt(flag.RF);
+  if (w.taskTrap) {
+    // Whether the single-step trap of the old task comes with it is as open as whether it comes at all.
+    if ((flagsOf(before) & flag.TF) !== 0) undecided('single-stepping into a task with the debug trap flag');
+    const completed = copyOf(s);
+    setStatus(w, BT, 0);
+    return arrive(w, arrivalOf(1, s.rip, flagsOf(s)), told('debug.task', completed));
+  }
   if (s.shadow === before.shadow && mnemonic !== 'STI' && !loadsSs(w)) s.shadow = 'none';
   const stepping = (flagsOf(before) & flag.TF) !== 0 && !stepsPerhaps(w);
   if (stepping && systemCalls.has(mnemonic)) {
@@ -96,6 +106,16 @@ const loadsSs = (w: Work): boolean => {
   return mnemonic === 'POPSS' || (mnemonic === 'MOV' && w.i.form.operands[0]?.at === 'S' && (w.i.reg & 7) === 2);
 };
 
+/** A task starts with TF set: its first instruction, a NOP, is followed by the trap. SDM volume 3, Single-Step Exception Condition. */
+const steppedOver = (w: Work): Ending => {
+  const { s } = w;
+  s.rip += 1n;
+  s.rflags &= ~BigInt(flag.RF);
+  s.shadow = 'none';
+  const completed = copyOf(s);
+  setStatus(w, BS, 0);
+  return arrive(w, arrivalOf(1, s.rip, flagsOf(s)), { rule: 'step.trap', fault: false, completed, perhaps: noBytes });
+};
 /** The next instruction: INT3, a stop, or a fault of fetching it. */
 const goesOn = (w: Work): Ending => {
   const { s, cpu } = w;
@@ -131,7 +151,8 @@ const goesOn = (w: Work): Ending => {
     });
   }
   if (stop) return endingOf(w, told, 'end', 'complete', undefined, past / stride);
-  if (next !== INT3) undecided('the program goes on');
+  if (next === NOP && (flagsOf(s) & flag.TF) !== 0 && s.tr !== w.before.tr && w.watch === undefined) return steppedOver(w);
+  if (next !== INT3) undecided(goesOnStill);
   w.after = s.rip;
   return arrive(w, arrivalOf(3, s.rip + 1n, flagsOf(s) & ~flag.RF, { software: true, open: flagsOf(s) & flag.RF }), told);
 };

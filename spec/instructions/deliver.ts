@@ -22,6 +22,7 @@ import {
   own,
   protectedMode,
   raise,
+  raiseAll,
   ss,
   stackSize,
   undecided,
@@ -155,25 +156,32 @@ const deliverTask = (w: Work, e: Occurrence, selector: number, ext: number): Fra
   if ((e.software || e.instruction) && (flagsOf(w.before) & flag.TF) !== 0) undecided('single-stepping into a task');
   if ((low(s.dr7) & GD) !== 0) undecided('general detection over a task switch');
   const code = s.cs.selector;
+  const openFlags = w.open.get('rflags') ?? 0n;
   const saved = switchTask(w, selector, 'gate', { rip: e.rip, flags: e.flags, open: e.open, ext });
-  if (w.troubles.length > 0) undecided('a task that handles an event, and whose segments cannot be loaded');
+  w.gates++;
+  // A fault in delivering the event, in the new task: as the pages of the exceptions say of EXT and of double faults.
+  if (w.troubles.length > 0) raiseAll(w.troubles);
+  if (w.taskTrap && e.abort) undecided('a double fault that leads to a task with the debug trap flag');
   const { word, next } = saved;
   const words = new Map<FrameWord, Word>();
   const loose = (bits: bigint): bigint => (e.abort ? ones(word) : bits & ones(word));
   words.set('rip', { at: saved.rip, value: e.rip & ones(word), loose: loose(0n) });
-  words.set('rflags', { at: saved.rflags, value: BigInt(e.flags) & ones(word), loose: loose(BigInt(e.open)) });
+  words.set('rflags', { at: saved.rflags, value: BigInt(e.flags) & ones(word), loose: loose(BigInt(e.open) | openFlags) });
   words.set('cs', { at: saved.cs, value: bigOf(code), loose: loose(~0xffffn) });
-  for (const { at } of words.values()) for (let k = 0; k < word; k++) own(w.stores).delete(at + k);
+  // Where #DB follows at once the frame is that of #DB, and these are stores like the others.
+  if (!w.taskTrap) for (const { at } of words.values()) for (let k = 0; k < word; k++) own(w.stores).delete(at + k);
   if (e.error !== undefined) {
     if (pointerOpen(w)) undecided('a stack pointer that is not defined');
     const sp = (s.rsp - bigOf(next)) & ones(stackSize(s));
-    // No room for it is a fault of the new task, or of the event: nothing is told.
-    if (faultsOf(() => place(w, linearOf(w, 2, sp, next, 'write'), next, { write: true }, 1)).length > 0)
+    const full = faultsOf(() => place(w, linearOf(w, 2, sp, next, 'write'), next, { write: true }, 1));
+    // #SS, in the new task, while a fault is delivered that makes it a double fault. Whether EXT is set where it does not, the editions differ.
+    if (full.length > 0 && (e.vector === 17 || w.taskTrap || full.some((f) => f.vector !== 12)))
       undecided('an error code that the stack of a task has no room for');
+    if (full.length > 0) raise({ vector: 12, error: ext, rule: 'deliver.stack' });
     const places = place(w, linearOf(w, 2, sp, next, 'write'), next, { write: true }, 1);
     const error = e.error === 'any' ? 0n : bigOf(e.error);
     const free = e.error === 'any' ? ones(next) : 0n;
-    if (next === word && places.length === 2) {
+    if (!w.taskTrap && next === word && places.length === 2) {
       ofStops(w, places[0] as number, next);
       words.set('error', { at: places[0] as number, value: error, loose: free });
     } else {
@@ -202,7 +210,10 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
   const barred = gateFault(w, e, gate, task || type === 14 || type === 15 || (!long && (type === 6 || type === 7)));
   if (barred !== undefined) raise(barred);
   const selector = low(gate >> 16n) & 0xffff;
-  if (task) return deliverTask(w, e, selector, ext);
+  if (task) {
+    if (w.taskTrap) undecided('the debug trap flag where #DB leads to a task');
+    return deliverTask(w, e, selector, ext);
+  }
   let offset = (gate & 0xffffn) | (type >= 14 ? (gate >> 32n) & 0xffff0000n : 0n);
   if (long) offset |= (readTable(w, at + 8n, 8) & 0xffffffffn) << 32n;
   if (isNull(selector)) gp('deliver.code', ext);
@@ -212,6 +223,8 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
   const d = found as Descriptor;
   const level = cpl(s);
   const inner = !isConforming(d) && d.dpl < level;
+  // Its registers need not be good for anything, so that a handler on that stack, or one that is not reached, tells nothing.
+  if (!inner && !long && w.open.has('ss.access')) undecided('the stack of a task whose segments cannot be loaded');
   const size = long ? 8 : type >= 14 ? 4 : 2;
   const newLevel = inner ? d.dpl : level;
 

@@ -2,7 +2,7 @@
 // Intel SDM volume 3, Interrupt 8—Double Fault Exception; Instruction-Breakpoint Exception Condition (RF in the image); Error Code.
 
 import { flag } from './bits.ts';
-import { GD } from './breakpoints.ts';
+import { BT, GD, setStatus } from './breakpoints.ts';
 import { deliver } from './deliver.ts';
 import { reach } from './fetch.ts';
 import type { Ending, Frame } from './ghost.ts';
@@ -66,6 +66,7 @@ export const endingOf = (w: Work, told: Told, by: Ending['by'], rule: string, ev
   flagsWritten: w.flagsWritten,
   ports: w.ports,
   frame,
+  switched: w.gates > 0,
 });
 /** The stop at which the handler starts: the guest may have loaded another IDT, or edited its gates. */
 const stopAt = ({ s, cpu }: Work): number => {
@@ -89,6 +90,7 @@ const startable = (w: Work): void => {
 export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
   let now = a;
   let { rule } = told;
+  let trapped = w.taskTrap;
   for (let depth = 0; depth < 4; depth++) {
     const { rip, flags } = now;
     if (!w.system) {
@@ -99,16 +101,27 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
     if (now.cr2 !== undefined) w.s.cr2 = now.cr2;
     // DR6 after faults other than #DB stays; TR and CPL decide the stack.
     let frame: Frame;
+    const { gates } = w;
     try {
       frame = deliver(w, now);
     } catch (thrown) {
       if (!isRaised(thrown)) throw thrown;
-      if (thrown.faults.length > 1) undecided('several faults of one delivery');
       const next = thrown.faults[0] as Fault;
       if (depth === 0) rule = next.rule;
       const combined = combine(now, next.vector);
+      // Which of several faults of a new task's segments comes tells nothing where each is a double fault.
+      if (thrown.faults.length > 1 && (combined === 'serial' || thrown.faults.some((f) => combine(now, f.vector) !== combined)))
+        undecided('several faults of one delivery');
       if (combined === 'shutdown') return endingOf(w, told, 'shutdown', rule);
       const fault = (flagsOf(w.s) & ~flag.RF) | flag.RF;
+      if (w.gates > gates) {
+        // The task gate has been gone through: the fault stands before the first instruction of the new task.
+        now =
+          combined === 'double'
+            ? arrivalOf(8, w.s.rip, flagsOf(w.s), { error: 0, cr2: next.cr2, abort: true })
+            : arrivalOf(next.vector, w.s.rip, flagsOf(w.s), { error: next.error, cr2: next.cr2, open: flag.RF });
+        continue;
+      }
       now =
         combined === 'double'
           ? arrivalOf(8, rip, flags, { error: 0, cr2: next.cr2, abort: true })
@@ -123,6 +136,14 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
                 open: (now.open & flag.RF) | (now.external || (!now.software && !now.instruction && (flags & flag.RF) === 0) ? flag.RF : 0),
               },
             );
+      continue;
+    }
+    if (w.taskTrap && !trapped) {
+      // Before the first instruction of the task that the event has led to. SDM volume 3, Task-Switch Exception Condition.
+      trapped = true;
+      rule = 'debug.task';
+      setStatus(w, BT, 0);
+      now = arrivalOf(1, w.s.rip, flagsOf(w.s));
       continue;
     }
     // The handler of a debug exception may use the debug registers. SDM volume 3, Debug Control Register (DR7).

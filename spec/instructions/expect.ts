@@ -5,7 +5,8 @@ import { copyOf } from './copy.ts';
 import type { Memory } from '../clause.ts';
 import type { Granted } from '../units.ts';
 import { flag } from './bits.ts';
-import { complete, trapsPerhaps } from './completion.ts';
+import { complete, goesOnStill, trapsPerhaps } from './completion.ts';
+import { type Foretell, follow } from './course.ts';
 import { decode, type Instruction } from './decode.ts';
 import { arrivalOf, arrive } from './event.ts';
 import { fetcher } from './fetch.ts';
@@ -16,6 +17,7 @@ import { codeBreakpoints, setStatus, watchOf } from './breakpoints.ts';
 import { bothPending } from './virtual-interrupts.ts';
 import type { CpuFeature, CpuState, CpuStimulus, GrantedCpu } from './vocabulary.ts';
 import {
+  anew,
   begin,
   codeSize,
   type Fault,
@@ -50,7 +52,7 @@ const restarted = (w: Work): Work['s'] => {
 };
 /** How the run ends when the instruction faults: over the state as it was, or as a repeated string instruction had brought it. */
 const faulting = (w: Work, fault: Fault): Ending => {
-  const fresh = begin(w.before, w.memory, w.granted, w.cpu);
+  const fresh = anew(w);
   fresh.i = w.i;
   if (w.around.size > 0) fresh.around = new Map(w.around);
   if (w.progress) {
@@ -60,6 +62,9 @@ const faulting = (w: Work, fault: Fault): Ending => {
     fresh.highest = w.highest;
     fresh.ports = w.ports;
   }
+  // Of what it had stored before it faulted nothing is said: not of a byte that an earlier instruction stored to either.
+  for (const [at, value] of w.stores)
+    if (w.carried?.stores.has(at) && w.carried.stores.get(at) !== value) fresh.loose = own(fresh.loose).set(at, 0xff);
   // DR6 and CR2 apart, a fault changes nothing before delivery.
   const asItWas = !w.progress && fault.debug === undefined;
   const keepsRf = fault.trap === true || fault.rule === 'debug.code';
@@ -91,14 +96,26 @@ const overwritten = ({ before, i, stores }: Work): boolean => {
 };
 /** The instruction completed once more, for another of its endings. */
 const repeated = (w: Work): Work => {
-  const again = begin(w.before, w.memory, w.granted, w.cpu);
+  const again = anew(w);
   again.i = w.i;
   meaningOf(w.i.form)(again);
   return again;
 };
-/** Asked before the run: memory is as the instruction finds it. */
+/** Asked before the run: memory is as the first instruction finds it. */
 export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, granted: Granted, cpu: GrantedCpu): Expectation => {
-  const w = begin(state, memory, granted, cpu);
+  const first = one(begin(state, memory, granted, cpu), run);
+  if (first.goesOn === undefined) return first;
+  try {
+    const course = follow(first.goesOn, run, one);
+    return course === undefined ? first : { ...first, course };
+  } catch (thrown) {
+    if (!isUndecided(thrown)) throw thrown;
+    return first;
+  }
+};
+/** One instruction. */
+const one: Foretell = (w, run) => {
+  const { before: state } = w;
   let instruction: Instruction | undefined;
   try {
     let faults: readonly Fault[] = [];
@@ -153,6 +170,9 @@ export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, grante
     return { instruction, endings, completes: refused.length === 0 };
   } catch (thrown) {
     if (!isUndecided(thrown)) throw thrown;
-    return unknown(thrown.undecided, instruction, thrown.loud === true);
+    const nothing = unknown(thrown.undecided, instruction, thrown.loud === true);
+    // Where it may also end here, two things would be followed.
+    const alone = w.also.length === 0 && w.troubles.length === 0 && !(thrown.undecided === goesOnStill && trapsPerhaps(w));
+    return thrown.undecided === goesOnStill && alone ? { ...nothing, goesOn: w } : nothing;
   }
 };

@@ -33,6 +33,8 @@ export interface Ending {
   readonly flagsWritten: number;
   readonly ports: Work['ports'];
   readonly frame: Frame | undefined;
+  /** A task gate has been gone through, whatever was delivered after it. */
+  readonly switched: boolean;
 }
 /** Where delivery put the frame: its words by name, and their size. */
 export interface Frame {
@@ -48,6 +50,11 @@ export interface Word {
   readonly loose: bigint;
 }
 export type FrameWord = 'error' | 'rip' | 'cs' | 'rflags' | 'rsp' | 'ss' | 'es' | 'ds' | 'fs' | 'gs';
+/** Several instructions in a row: what they were, and the permitted ways for the run to end after the last of them. */
+export interface Course {
+  readonly instructions: readonly Instruction[];
+  readonly endings: readonly Ending[];
+}
 export interface Expectation {
   readonly instruction: Instruction | undefined;
   readonly endings: readonly Ending[];
@@ -56,6 +63,8 @@ export interface Expectation {
   readonly loud?: boolean;
   /** The instruction must complete. */
   readonly completes: boolean;
+  /** Where the run goes on behind its first instruction and it is known how; nothing is then said of that one alone. */
+  readonly course?: Course;
 }
 /** What a difference is about: a register that the instruction writes, or leaves; the flags; the frame; … */
 export type Kind =
@@ -130,6 +139,9 @@ export interface InstructionsGhost {
   /** The permitted ending that was seen, and where what was seen differs from it. */
   met: Ending | undefined;
   differences: readonly Difference[];
+  /** The same of several instructions in a row. */
+  courseMet: Ending | undefined;
+  courseDifferences: readonly Difference[];
   changes: Changes;
   /** The run starts at CPL 3. */
   userStart: boolean;
@@ -158,6 +170,8 @@ export const initial = (granted: Granted): InstructionsGhost => ({
   exception: undefined,
   met: undefined,
   differences: [],
+  courseMet: undefined,
+  courseDifferences: [],
   changes: noChanges,
   userStart: false,
   last: undefined,

@@ -68,24 +68,39 @@ const saved = (
   return told;
 };
 
+const nothingMet = { met: undefined, differences: [] };
+/** The permitted ending from which what was seen differs least. */
+const closest = (
+  endings: readonly Ending[],
+  event: EventOf<'cpu.stopped'>,
+  g: InstructionsGhost,
+  m: Moment<InstructionsGhost>,
+  before: CpuState,
+): { readonly met: Ending | undefined; readonly differences: InstructionsGhost['differences'] } => {
+  let best: ReturnType<typeof closest> = nothingMet;
+  for (const e of endings) {
+    if (!matches(e, event, g, m)) continue;
+    const found = differences(g, e, event.state, before, m.memory, m.granted.offers.includes('cpu.port'));
+    if (best.met === undefined || found.length < best.differences.length) best = { met: e, differences: found };
+    if (found.length === 0) break;
+  }
+  return best;
+};
 const stopped = (g: InstructionsGhost, event: EventOf<'cpu.stopped'>, m: Moment<InstructionsGhost>): readonly Event[] => {
   const before = g.state;
   g.last = event.state;
   if (before === undefined) return none;
-  const { endings } = g.expected;
-  g.met = undefined;
-  g.differences = [];
-  for (const e of endings) {
-    if (!matches(e, event, g, m)) continue;
-    const found = differences(g, e, event.state, before, m.memory, m.granted.offers.includes('cpu.port'));
-    if (g.met === undefined || found.length < g.differences.length) {
-      g.met = e;
-      g.differences = found;
-    }
-    if (found.length === 0) break;
+  const { course } = g.expected;
+  const found = closest(course?.endings ?? g.expected.endings, event, g, m, before);
+  if (course === undefined) {
+    g.met = found.met;
+    g.differences = found.differences;
+  } else {
+    g.courseMet = found.met;
+    g.courseDifferences = found.differences;
   }
   g.changes = g.met === undefined ? noChanges : changesOf(g.met, before, g.expected.instruction);
-  const near = g.met ?? endings.find((e) => e.by === 'event' && e.stop === event.stop);
+  const near = found.met ?? (course?.endings ?? g.expected.endings).find((e) => e.by === 'event' && e.stop === event.stop);
   const isEvent = g.exception !== undefined || (event.by === 'stop' && near?.by !== 'end');
   const vector = g.exception?.vector ?? near?.vector ?? event.stop;
   const told = isEvent ? saved(g, event, m, near) : {};
@@ -108,6 +123,8 @@ const started = (g: InstructionsGhost, m: Moment<InstructionsGhost>, event: Even
   g.exception = undefined;
   g.met = undefined;
   g.differences = [];
+  g.courseMet = undefined;
+  g.courseDifferences = [];
   g.changes = noChanges;
   g.userStart = g.state !== undefined && cpl(g.state) === 3;
   g.expected = g.state === undefined ? nothing : expect(event, g.state, m.memory, m.granted, g.cpu);

@@ -20,7 +20,7 @@ import {
   unusable,
 } from './descriptors.ts';
 import type { Segment } from './vocabulary.ts';
-import { cpl, type Fault, leave, own, undecided, type Work } from './work.ts';
+import { cpl, type Fault, leave, own, undecided, v86, type Work } from './work.ts';
 
 type Name = (typeof segments)[number];
 /** What is wrong with a segment of the new task, as vectors: which of several is reported is the model's own. */
@@ -62,10 +62,22 @@ const unknown = (w: Work, name: Name | 'ldtr'): void => {
   leave(w, `${name}.limit`);
 };
 
+/** In virtual-8086 mode a selector is a paragraph, and nothing of it can be wrong. SDM volume 3, Entering Virtual-8086 Mode; Segment Descriptors there. */
+const loadParagraphs = (w: Work, selectors: readonly number[]): void => {
+  for (const [n, name] of segments.entries()) {
+    const selector = selectors[n] as number;
+    w.s[name] = { selector, base: BigInt(selector) << 4n, limit: 0xffff, access: 0xf3 };
+  }
+};
 /** Sets the segment registers of the new task; `count`: how many of them its TSS has. What is wrong stands in `w.troubles`. */
 export const loadSegments = (w: Work, selectors: readonly number[], ldt: number, count: number, ext: number): void => {
   const { s } = w;
   const bad = localTable(w, ldt, ext);
+  if (v86(s)) {
+    if (bad !== undefined) undecided('a task in virtual-8086 mode whose LDT cannot be loaded');
+    loadParagraphs(w, selectors);
+    return;
+  }
   if (bad !== undefined && selectors.some((n) => (n & 4) !== 0)) undecided('a task whose segments lie in an LDT that cannot be loaded');
   const code = selectors[1] as number;
   const level = rplOf(code);
@@ -98,10 +110,9 @@ export const loadSegments = (w: Work, selectors: readonly number[], ldt: number,
   w.troubles = faults;
   if (faults.length > 0) {
     unknown(w, 'ldtr');
-    // The registers need not be good for anything, so that a handler on the running stack, or one that is not reached, tells nothing.
-    if (level === 0) undecided('a task of CPL 0 whose segments cannot be loaded');
+    // Both are due before the first instruction.
+    if (w.taskTrap) undecided('a task with the debug trap flag whose segments cannot be loaded');
     return;
   }
-  if (s.rip > BigInt(s.cs.limit)) undecided('a task that starts past its code segment');
   if (cpl(s) !== level) undecided('a task whose stack and code differ in level');
 };

@@ -100,6 +100,13 @@ const fieldsOf = (w: Work, l: Layout, how: How, left: Left): readonly Field[] =>
   return list;
 };
 
+/** A task that could not be loaded is left again: what was open of its registers stands, open, in its TSS. */
+const forget = (w: Work): void => {
+  const open = own(w.open);
+  for (const name of gpr) open.delete(name);
+  for (const name of [...segments, 'ldtr']) for (const part of ['selector', 'access', 'base', 'limit']) open.delete(`${name}.${part}`);
+  open.delete('rflags');
+};
 /** The task of `selector` in place of the running one. */
 export const switchTask = (w: Work, selector: number, how: How, left: Left): Saved => {
   const { s } = w;
@@ -114,8 +121,7 @@ export const switchTask = (w: Work, selector: number, how: How, left: Left): Sav
   const read = (offset: number, size: number): bigint => readTable(w, linear(base, offset), size);
   const image = low(read(l.flags, l.word));
   const trapped = l.word === 4 && (read(TRAP, 2) & 1n) !== 0n;
-  if (trapped) undecided('the debug trap flag of a TSS');
-  if ((image & (flag.VM | flag.RF | flag.TF)) !== 0) undecided('a task in virtual-8086 mode, or one that is traced');
+  if ((image & flag.RF) !== 0) undecided('a task whose first instruction no breakpoint stops');
   const registers = Array.from({ length: 8 }, (_, n) => read(l.registers + l.word * n, l.word));
   const selectors = segments.map((_, n) => (n < l.count ? Number(read(l.selectors + l.word * n, 2)) : 0));
   const [eip, ldt] = [read(l.ip, l.word), Number(read(l.ldt, 2))];
@@ -140,6 +146,9 @@ export const switchTask = (w: Work, selector: number, how: How, left: Left): Sav
   if (how !== 'iret') setType(w, now, now.type | 2, how);
 
   // The new task.
+  if (how === 'gate' && w.troubles.length > 0) forget(w);
+  w.troubles = [];
+  w.taskTrap = trapped;
   s.tr = { selector, base, limit: limitOf(d.raw), access: d.access | 2 };
   s.cr0 |= BigInt(cr0.TS);
   s.dr7 &= ~LOCAL;
@@ -160,6 +169,11 @@ export const switchTask = (w: Work, selector: number, how: How, left: Left): Sav
   w.moved = true;
   w.walks.clear();
   loadSegments(w, selectors, ldt, l.count, left.ext);
+  // #GP is of the new task: what follows the switch on the pages of CALL, JMP and INT n, and what its first instruction runs into.
+  if (w.troubles.length === 0 && eip > BigInt(s.cs.limit)) {
+    if (how === 'gate' || trapped || v86(s)) undecided('a task that starts past its code segment');
+    w.troubles = [{ vector: 13, error: 0, rule: 'far.offset' }];
+  }
   const at = (n: number): number => (fields[n] as Field).places[0] as number;
   return { rip: at(0), rflags: at(1), cs: at(10 + (before.word === 4 ? 2 : 1)), word: before.word, next: l.word };
 };

@@ -38,6 +38,15 @@ export interface Arriving {
   /** INT1, no software interrupt: what its delivery runs into is a fault of the instruction all the same. */
   readonly instruction?: true;
 }
+/** What the instructions before this one in the same run have done beside the state. */
+export interface Carried {
+  readonly stores: ReadonlyMap<number, number>;
+  readonly lowest: number;
+  readonly highest: number;
+  readonly marks: Work['marks'];
+  readonly around: Work['around'];
+  readonly ports: Work['ports'];
+}
 export interface Work {
   readonly before: CpuState;
   s: Draft;
@@ -83,9 +92,15 @@ export interface Work {
   event: Arriving | undefined;
   /** Faults that a new task's segments cause, any of which may be reported in it. */
   troubles: readonly Fault[];
+  /** How many tasks an event has gone to through a task gate. */
+  gates: number;
+  /** The new task's TSS has the debug trap flag set, and #DB has not come yet. */
+  taskTrap: boolean;
   readonly walks: Map<number, number>;
   /** Breakpoints that are enabled. */
   watch: Watch | undefined;
+  /** Of the first instruction of a run there is nothing. */
+  carried: Carried | undefined;
 }
 
 export { low };
@@ -195,9 +210,25 @@ export const begin = (before: CpuState, memory: Memory, granted: Granted, cpu: G
   halted: false,
   event: undefined,
   troubles: [],
+  gates: 0,
+  taskTrap: false,
   walks: new Map(),
   watch: undefined,
+  carried: undefined,
 });
+/** The same instruction from its beginning: nothing of it is foretold, but what those before it did. */
+export const anew = (w: Work): Work => startedAfter(begin(w.before, w.memory, w.granted, w.cpu), w.carried);
+export const startedAfter = (w: Work, carried: Carried | undefined): Work => {
+  if (carried === undefined) return w;
+  w.carried = carried;
+  if (carried.stores.size > 0) w.stores = new Map(carried.stores);
+  if (carried.marks.size > 0) w.marks = new Map(carried.marks);
+  if (carried.around.size > 0) w.around = new Map(carried.around);
+  w.lowest = carried.lowest;
+  w.highest = carried.highest;
+  w.ports = [...carried.ports];
+  return w;
+};
 /** Leaves bits of a register, or of a part of a segment, unjudged. */
 export const leave = (w: Work, what: string, bits: bigint = ones(8)): void => {
   const open = own(w.open);

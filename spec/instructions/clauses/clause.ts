@@ -8,7 +8,7 @@ import type { Capability } from '../../units.ts';
 import type { EventOf } from '../../vocabulary.ts';
 import { flag, hex, statusFlags } from '../bits.ts';
 import type { Topic } from '../forms/index.ts';
-import type { Ending, InstructionsGhost, Kind } from '../ghost.ts';
+import type { Difference, Ending, InstructionsGhost, Kind } from '../ghost.ts';
 
 type Outcome = EventOf<'cpu.outcome'>;
 export type Seen = Moment<InstructionsGhost, Outcome>;
@@ -48,20 +48,19 @@ export const seen = (o: Outcome): string =>
 
 const nameOf = (vector: number | undefined): string => names[vector ?? -1] ?? 'an interrupt';
 /** What happened in place of what was permitted, in fixed words: so that a known difference of one kind hides no other. */
-const kindOf = (m: Seen): string => {
-  const { endings } = m.before.expected;
-  const { event: o } = m;
+const kindOf = (o: Outcome, endings: readonly Ending[]): string => {
   if (o.by === 'event' && endings.some((e) => e.vector === o.vector)) return o.error === 0 ? 'error code 0' : 'error code';
   const expected = [...new Set(endings.map((e) => (e.by === 'event' ? nameOf(e.vector) : e.by)))].join(' or ');
   const ends = o.by === 'end' || o.by === 'halt' || o.by === 'limit' || (o.by === 'event' && (o.vector === 3 || o.vector === 1));
   if (ends && endings.every((e) => e.fault && e.by === 'event')) return 'no fault';
   return `${o.by === 'event' ? nameOf(o.vector) : o.by} for ${expected}`;
 };
-export const missed = (m: Seen): Objection => ({
-  kind: kindOf(m),
-  expected: m.before.expected.endings.map(described).join(' or '),
-  saw: seen(m.event),
+export const missedOf = (o: Outcome, endings: readonly Ending[]): Objection => ({
+  kind: kindOf(o, endings),
+  expected: endings.map(described).join(' or '),
+  saw: seen(o),
 });
+export const missed = (m: Seen): Objection => missedOf(m.event, m.before.expected.endings);
 export const judgeEnd = (m: Seen): Judged => m.before.met !== undefined || missed(m);
 
 /** All permitted endings come of this rule. */
@@ -124,8 +123,8 @@ const flagNames = (bits: number): string =>
     ...Object.entries(flag).flatMap(([name, mask]) => ((bits & mask & ~statusFlags) === 0 ? [] : [name])),
   ].join(' ');
 /** Nothing of these kinds differs from the ending that was met. */
-export const without = (m: Seen, kinds: readonly Kind[]): Judged => {
-  for (const d of m.before.differences)
+export const without = (differences: readonly Difference[], kinds: readonly Kind[]): Judged => {
+  for (const d of differences)
     if (kinds.includes(d.kind))
       return {
         kind: d.as ?? (d.what.startsWith('byte') ? 'bytes' : d.bits === undefined ? d.what : `${d.what} ${flagNames(d.bits)}`),

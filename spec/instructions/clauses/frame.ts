@@ -28,7 +28,7 @@ const of = (
     needs: ['cpu.system'],
     harm: 'wrong-data',
     when,
-    holds: (m) => without(m, kinds),
+    holds: (m) => without(m.before.differences, kinds),
   });
 export const frameClauses: readonly Clause<InstructionsGhost>[] = [
   of(
@@ -79,12 +79,12 @@ export const frameClauses: readonly Clause<InstructionsGhost>[] = [
     'deliver.task',
     'an event through a task gate saves the old task in its TSS, stays linked to it and busy, and starts the new one from its TSS, with NT and CR0.TS set',
     ['task'],
-    (m) => m.before.met?.frame?.task === true,
+    (m) => m.before.met?.switched === true,
     sdm('Volume 3, Task Management, Task Switching; Interrupt and Exception Handling, Interrupt Tasks'),
   ),
   of(
     'step.dr6',
-    'DR6 says why: BS after a single-step trap, B0 to B3 for the breakpoints that were met, BD for a debug register that was accessed',
+    'DR6 says why: BS after a single-step trap, BT after a switch to a task with the debug trap flag, B0 to B3 for the breakpoints that were met, BD for a debug register that was accessed',
     ['dr6'],
     (m) => (m.before.met?.rule === 'step.trap' || m.before.met?.rule.startsWith('debug.') === true) && m.event.state.dr6 !== undefined,
     sdm('Volume 3, Debug, Debug Status Register (DR6)'),

@@ -39,7 +39,7 @@ export const pageClauses: readonly Clause<InstructionsGhost>[] = [
     needs,
     harm: 'wrong-data',
     when: ({ before, event }) => before.met?.vector === 14 && event.state.cr2 !== undefined,
-    holds: (m) => without(m, ['cr2']),
+    holds: (m) => without(m.before.differences, ['cr2']),
   }),
   clause({
     id: 'instructions.page.accessed',
@@ -54,6 +54,6 @@ export const pageClauses: readonly Clause<InstructionsGhost>[] = [
       if (before.met !== undefined) for (const mark of before.met.marks.values()) if (mark === 'accessed') return true;
       return false;
     },
-    holds: (m) => without(m, ['accessed']),
+    holds: (m) => without(m.before.differences, ['accessed']),
   }),
 ];

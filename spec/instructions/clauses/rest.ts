@@ -30,7 +30,7 @@ const keeps = (
     ...(options.needs === undefined ? {} : { needs: options.needs }),
     harm: options.harm ?? 'wrong-data',
     when,
-    holds: (m): Judged => without(m, kinds),
+    holds: (m): Judged => without(m.before.differences, kinds),
   });
 export const restClauses: readonly Clause<InstructionsGhost>[] = [
   keeps('unchanged.registers', 'general registers that an instruction does not write stay', done, ['kept']),

@@ -178,7 +178,7 @@ const partClause = (t: TopicText, part: Part): Clause<InstructionsGhost> => {
     ...(needs === undefined ? {} : { needs }),
     harm: harmOf[part] ?? 'wrong-data',
     when: (m) => completed(m, t.topic) && m.before.changes[changed],
-    holds: (m) => without(m, kinds),
+    holds: (m) => without(m.before.differences, kinds),
   });
   return noted(ofTopic, t.topic, made);
 };

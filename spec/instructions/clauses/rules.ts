@@ -245,6 +245,11 @@ const rules: readonly RuleText[] = [
     says: 'with DR7.GD set, MOV of a debug register is #DB before it',
   },
   {
+    rule: 'debug.task',
+    cite: sdm('Volume 3, Debug, Task-Switch Exception Condition'),
+    says: 'a switch to a task whose TSS has the debug trap flag set is followed by #DB before its first instruction',
+  },
+  {
     rule: 'step.trap',
     cite: sdm('Volume 3, Debug, Single-Step Exception Condition'),
     says: 'with TF set before it, an instruction is followed by #DB, but not MOV or POP to SS',

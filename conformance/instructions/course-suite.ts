@@ -1,0 +1,48 @@
+// The suite of short programs: 5 to 50 pieces in a row, run in one go. What an implementation keeps from one instruction to the next, such as flags
+// that it works out late, decoded code or translations, shows nowhere else.
+
+import type { CpuMachine } from '../../spec/instructions/vocabulary.ts';
+import type { Granted, MachineConfig } from '../../spec/units.ts';
+import type { Player, Suite } from '../program.ts';
+import { type CourseChoice, courseOf, type Start } from './course-choice.ts';
+import { formOf, layOutCourse, startCourse } from './course-lay.ts';
+import { type Desk, deskOf, stimuliOf } from './desk.ts';
+import { levelsOf, startState } from './state.ts';
+import { limit, machines } from './suite.ts';
+
+const deskFor = (choices: readonly CourseChoice[], granted: Granted, machine: MachineConfig): Desk => {
+  const start = choices.find((c): c is Start => c.op === 'start');
+  const levels = levelsOf((machine.cpu as CpuMachine).mode);
+  const cpl = levels[levels.length - 1 - ((start?.level ?? 0) % levels.length)] ?? 0;
+  const d = deskOf(machine, granted, startState(machine, cpl), cpl);
+  startCourse(d, start);
+  layOutCourse(d, choices);
+  return d;
+};
+function* play(choices: readonly CourseChoice[], granted: Granted, machine: MachineConfig): Player<CourseChoice> {
+  const d = deskFor(choices, granted, machine);
+  for (const [i, plan] of choices.entries()) yield { plan, do: i === choices.length - 1 ? stimuliOf(d, limit) : [] };
+}
+const lower = (c: CourseChoice): readonly CourseChoice[] => {
+  const simpler: CourseChoice[] = [];
+  for (const [key, value] of Object.entries(c))
+    if (typeof value === 'number' && value > 0 && key !== 'form') simpler.push({ ...c, [key]: 0 });
+  if (c.op === 'instruction' && c.memory) simpler.push({ ...c, memory: false });
+  return simpler;
+};
+const shape = (c: CourseChoice, { cpu }: MachineConfig): string => {
+  if (c.op === 'start') return 'init';
+  return c.op === 'loop' || c.op === 'call' ? c.op.toUpperCase() : formOf((cpu as CpuMachine).mode, c).mnemonic;
+};
+export const courseSuite: Suite<CourseChoice> = {
+  id: 'instructions.course',
+  needs: ['cpu', 'memory.seen'],
+  machines,
+  choices: courseOf,
+  play,
+  shape,
+  simpler: lower,
+  oblivious: true,
+  block: 64,
+  runs: 2 * 64 * machines.length,
+};

@@ -1,0 +1,27 @@
+// Where the paging structures of a state stand.
+// Intel SDM volume 3, Paging: Hierarchical Paging Structures.
+
+import type { Memory } from '../clause.ts';
+import { low } from './bits.ts';
+import type { CpuState } from './vocabulary.ts';
+
+/** Pages with paging-structure entries: that of CR3, and those that present entries above the last level lead to. */
+export const tablesOf = (before: CpuState, memory: Memory): ReadonlySet<number> => {
+  const wide = (low(before.cr4) & 0x20) !== 0;
+  const levels = !wide ? 2 : (before.efer & 0x400n) === 0n ? 3 : (low(before.cr4) & 0x1000) === 0 ? 4 : 5;
+  const found = new Set<number>();
+  let pages = [Number((before.cr3 >> 12n) & 0xfffffn)];
+  for (let level = levels; level > 0; level--) {
+    const next: number[] = [];
+    for (const page of pages) {
+      found.add(page);
+      if (level === 1) continue;
+      for (let at = page << 12; at < (page + 1) << 12; at += wide ? 8 : 4) {
+        const entry = BigInt((wide ? memory.u64(at) : memory.u32(at)) ?? 0);
+        if ((entry & 0x81n) === 1n) next.push(Number((entry >> 12n) & 0xfffffn));
+      }
+    }
+    pages = [...new Set(next)].filter((page) => !found.has(page));
+  }
+  return found;
+};
