@@ -190,7 +190,7 @@ const debugRows: readonly {
   },
 ];
 /** Rules that are told elsewhere: traps and interrupts, delivery that ends in #DF, and faults of a new task. */
-const elsewhere = new Set(['step.trap', 'interrupt.taken', 'deliver.stack', 'task.segments']);
+const elsewhere = new Set(['debug.task', 'step.trap', 'interrupt.taken', 'deliver.stack', 'task.segments']);
 
 describe('rules that demand a fault', () => {
   test.each(rows.map((r) => ({ rule: r[0], row: r })))('$rule', ({ row }) => {

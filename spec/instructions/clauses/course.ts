@@ -30,7 +30,11 @@ const same = (
     ...(options.needs === undefined ? {} : { needs: options.needs }),
     harm: options.harm ?? 'wrong-data',
     when: (m) => ended(m, when),
-    holds: (m): Judged => without(m.before.courseDifferences, kinds),
+    holds: (m): Judged => {
+      const judged = without(m.before.courseDifferences, kinds);
+      // Which register shows it depends on the instructions that follow the wrong one.
+      return name === 'registers' && judged !== true && 'kind' in judged ? { ...judged, kind: 'register' } : judged;
+    },
   });
 const seen: readonly Capability[] = ['memory.seen'];
 const own: readonly Capability[] = ['cpu.system'];
