@@ -3,6 +3,7 @@
 
 import { forms } from '../../spec/instructions/index.ts';
 import { type Case, type Tweak } from '../instructions/choice.ts';
+import { type CourseChoice, type Single, straight } from '../instructions/course-choice.ts';
 import { machines } from '../instructions/suite.ts';
 import type { Story } from './story.ts';
 
@@ -47,7 +48,14 @@ const story = (name: string, says: string, mode: string, choice: Case, about: re
   choices: [choice],
 });
 
-export const instructionStories: readonly Story<Case>[] = [
+/** A piece of a short program. Throws where there is no such form. */
+const single = (id: string, more: Partial<Single> = {}): Single => {
+  const form = straight.filter((f) => f.modes === 'all' || f.modes === 'only64' || f.modes === 'protected').findIndex((f) => f.id === id);
+  if (form < 0) throw new Error(`no form is called ${id}`);
+  return { op: 'instruction', form, size: 0, reg: 0, rm: 0, memory: false, slot: 32, imm: 0, prefix: 0, ...more };
+};
+
+export const instructionStories: readonly (Story<Case> | Story<CourseChoice>)[] = [
   story(
     'sgdt',
     'SGDT in ring 3 stores the real GDTR: a monitor that keeps its own table is seen',
@@ -90,4 +98,18 @@ export const instructionStories: readonly Story<Case>[] = [
     insn('MOV Gv,Ev', { memory: true, place: 18 }),
     ['instructions.operand.canonical'],
   ),
+  {
+    name: 'instructions/three-in-a-row',
+    says: 'what one instruction leaves in flags and memory the next ones find: an addition, a store, an addition with carry',
+    about: ['instructions.course.registers', 'instructions.course.flags', 'instructions.course.stores'],
+    target: 'ref',
+    suite: 'instructions.course',
+    machine: on('long64'),
+    choices: [
+      { op: 'start', level: 0, values: 4, flags: 0 },
+      single('ADD Gv,Ev', { reg: 0, rm: 1 }),
+      single('MOV Ev,Gv', { memory: true }),
+      single('ADC Gv,Ev', { reg: 2, memory: true }),
+    ],
+  },
 ];

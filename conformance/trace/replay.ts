@@ -43,7 +43,6 @@ const facts: readonly (readonly [name: string, of: (g: Granted) => string | numb
   ['queues', (g) => g.virtio?.queues],
   ['descriptors in a queue at most', (g) => g.virtio?.queueSizeMax],
   ['features offered', (g) => g.virtio && `0x${g.virtio.offer.toString(16)}`],
-  ['features of the processor', (g) => g.cpu && g.cpu.has.toSorted().join(' ')],
   ['bits of a physical address', (g) => g.cpu?.physicalBits],
   ['vendor of the processor', (g) => g.cpu?.vendor],
   ['CAP_REG', (g) => g.vtd && `0x${g.vtd.cap.toString(16)}`],
@@ -51,11 +50,24 @@ const facts: readonly (readonly [name: string, of: (g: Granted) => string | numb
   ['bits of a host address', (g) => g.vtd?.hostAddressWidth],
   ['requesters', (g) => g.vtd && g.vtd.requesters.map((r) => `${r.kind} 0x${r.sourceId.toString(16)}`).join(', ')],
 ];
+/** Of some forty features only those that differ. */
+const features = (then: readonly string[] | undefined, now: readonly string[] | undefined): readonly string[] => {
+  if (then === undefined || now === undefined) return [];
+  const lacks = then.filter((f) => !now.includes(f));
+  const more = now.filter((f) => !then.includes(f));
+  return [
+    ...(lacks.length === 0 ? [] : [`the processor lacks ${lacks.join(', ')}`]),
+    ...(more.length === 0 ? [] : [`the processor has ${more.join(', ')} besides`]),
+  ];
+};
 const differences = (recorded: Granted, granted: Granted): readonly string[] =>
-  facts.flatMap(([name, of]) => {
-    const [then, now] = [of(recorded), of(granted)];
-    return then === undefined || now === undefined || then === now ? [] : [`${name}: ${now}, recorded with ${then}`];
-  });
+  [
+    ...facts.flatMap(([name, of]) => {
+      const [then, now] = [of(recorded), of(granted)];
+      return then === undefined || now === undefined || then === now ? [] : [`${name}: ${now}, recorded with ${then}`];
+    }),
+    ...features(recorded.cpu?.has, granted.cpu?.has),
+  ];
 
 /** `path`: a trace, plain or gzip. `build`: the machine that was asked for (the same target grants the same again), or the one that was granted.
  *  Stimuli after a death are left out until the next reset of the trace. Throws TraceError for anything but a missing end. */
