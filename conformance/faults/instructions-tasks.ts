@@ -43,7 +43,7 @@ export const instructionTaskFaults: readonly Fault[] = [
     id: 'insn-task-error-size',
     origin: 'rule',
     file: 'processor/task.ts',
-    swap: ['push(c, event.error, 0, l.word === 4 ? 32 : 16);', 'push(c, event.error, 0, 32);'],
+    swap: ['pushError(c, event, l.word === 4 ? 32 : 16);', 'pushError(c, event, 32);'],
     killedBy: 'instructions.deliver.task',
     story: 'a task with a TSS of 16 bits gets an error code of 32',
   },

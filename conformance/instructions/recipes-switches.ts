@@ -1,6 +1,7 @@
 // Recipes in blocks behind those of tasks: what a new task starts with — the debug trap flag, TF, virtual-8086 mode, segments that cannot be loaded —
 // where an instruction goes to it, and where an event does through a gate of the IDT.
 
+import fc from 'fast-check';
 import { at, below, called, edits, type Entry, far, KERNEL, named, topics, tweak, undisturbed, USER, within } from './recipe.ts';
 
 /** Of 32 and of 16 bits, of any level. */
@@ -56,6 +57,20 @@ export const switchRecipes: readonly Entry[] = [
     3,
   ],
   [called('HLT', 'CLTS'), { ...byEvent, level: within(USER, 1), tweaks: edits(gateOf(3), userTask, begins(FULL)) }, 3],
+  [called('INT'), { ...byEvent, imm: 2, tweaks: edits(gateOf(0), inCode32, begins(PAST), open) }, 2],
+  [called('UD2'), { ...byEvent, tweaks: edits(gateOf(2), inCode32, begins(PAST)) }, 2],
+  [
+    called('MOV', 'ADD', 'CMP'),
+    {
+      ...byEvent,
+      level: USER,
+      size: 0,
+      memory: true,
+      place: at('unaligned'),
+      tweaks: fc.oneof(edits(tweak('flag', 3), gateOf(12), userTask, odd), edits(tweak('flag', 3), gateOf(12), userTask, begins(FULL))),
+    },
+    6,
+  ],
   [called('DIV'), { ...byEvent, value: 1, tweaks: edits(gateOf(8), userTask, odd) }, 2],
   [topics('alu', 'move'), { ...undisturbed, memory: false, tweaks: edits(gateOf(4), atStop, begins(TRAP), tweak('interrupt', 0)) }, 3],
   [topics('alu', 'move'), { ...undisturbed, memory: false, tweaks: edits(gateOf(4), userTask, odd, tweak('interrupt', 0)) }, 4],

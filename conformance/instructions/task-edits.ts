@@ -132,7 +132,7 @@ const ownTask = (d: Desk): void => {
 /** A task gate in the IDT, open to ring 3 unless `b` says otherwise. */
 const taskGate = (d: Desk, a: number, b: number): void => {
   if (d.mode === 'real' || d.long) return;
-  const vector = pick([0x21, 3, 6, 13, 0x20, 8, 14, 4, 0, 0x80, 1, 12], a);
+  const vector = pick([0x21, 3, 6, 13, 0x20, 8, 14, 4, 0, 0x80, 1, 12, 17], a);
   const to = pick(
     [
       ...new Array<number>(9).fill(selectors.otherTss),

@@ -23,7 +23,7 @@ import {
   lookUp,
   typeOf,
 } from './descriptor.ts';
-import { gp, raise } from './fault.ts';
+import { gp, isFault, raise } from './fault.ts';
 import { readFlags, writeFlags } from './flags.ts';
 import { loadParagraph, setSeg, settle, settleSegments } from './mode.ts';
 import { flushTlb, loadPdptes } from './paging.ts';
@@ -115,13 +115,22 @@ export const switchTask = (c: Cpu, selector: number, how: How, event?: TaskEvent
   c.ipHi = 0;
   load(c, selectors, ldt, event?.ext ?? 0);
   // SDM volume 2, INT n (Operation, TASK-GATE): the error code, then the instruction pointer.
-  if (event !== undefined && event.error >= 0) push(c, event.error, 0, l.word === 4 ? 32 : 16);
+  if (event !== undefined && event.error >= 0) pushError(c, event, l.word === 4 ? 32 : 16);
   if (ip >>> 0 > c.seg[CS].limit) gp(event?.ext ?? 0);
   if (debugs) c.debug |= DR6_BT;
   c.moved = false;
   c.attention = 1;
 };
 
+/** Where the stack has no room: #SS(EXT). */
+const pushError = (c: Cpu, { error, ext }: TaskEvent, size: 16 | 32): void => {
+  try {
+    push(c, error, 0, size);
+  } catch (thrown) {
+    if (isFault(thrown) && thrown.vector === SS_FAULT) thrown.error = ext;
+    throw thrown;
+  }
+};
 /** Segment registers of the new task: first the selectors, then one after the other what they name. */
 const load = (c: Cpu, selectors: readonly number[], ldt: number, ext: number): void => {
   for (let i = 0; i < 6; i++) {

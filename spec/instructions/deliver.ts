@@ -160,6 +160,12 @@ const deliverTask = (w: Work, e: Occurrence, selector: number, ext: number): Fra
   const saved = switchTask(w, selector, 'gate', { rip: e.rip, flags: e.flags, open: e.open, ext });
   w.gates++;
   // A fault in delivering the event, in the new task: as the pages of the exceptions say of EXT and of double faults.
+  // RF of the image is told where the program is interrupted by this event alone.
+  if (saved.word === 4 && (w.troubles.length > 0 || w.taskTrap))
+    w.loose = own(w.loose).set(saved.rflags + 2, 1 | (w.loose.get(saved.rflags + 2) ?? 0));
+  // The error code is pushed after the segments are loaded, and before the instruction pointer is tested.
+  if (e.error !== undefined && w.troubles[0]?.rule === 'far.offset')
+    undecided('an error code for a task that starts past its code segment');
   if (w.troubles.length > 0) raiseAll(w.troubles);
   if (w.taskTrap && e.abort) undecided('a double fault that leads to a task with the debug trap flag');
   const { word, next } = saved;
@@ -174,8 +180,8 @@ const deliverTask = (w: Work, e: Occurrence, selector: number, ext: number): Fra
     if (pointerOpen(w)) undecided('a stack pointer that is not defined');
     const sp = (s.rsp - bigOf(next)) & ones(stackSize(s));
     const full = faultsOf(() => place(w, linearOf(w, 2, sp, next, 'write'), next, { write: true }, 1));
-    // #SS, in the new task, while a fault is delivered that makes it a double fault. Whether EXT is set where it does not, the editions differ.
-    if (full.length > 0 && (e.vector === 17 || w.taskTrap || full.some((f) => f.vector !== 12)))
+    // #SS(EXT) of the new task, which most faults with an error code make a double fault.
+    if (full.length > 0 && (w.taskTrap || full.some((f) => f.vector !== 12)))
       undecided('an error code that the stack of a task has no room for');
     if (full.length > 0) raise({ vector: 12, error: ext, rule: 'deliver.stack' });
     const places = place(w, linearOf(w, 2, sp, next, 'write'), next, { write: true }, 1);

@@ -171,8 +171,8 @@ export const switchTask = (w: Work, selector: number, how: How, left: Left): Sav
   loadSegments(w, selectors, ldt, l.count, left.ext);
   // #GP is of the new task: what follows the switch on the pages of CALL, JMP and INT n, and what its first instruction runs into.
   if (w.troubles.length === 0 && eip > BigInt(s.cs.limit)) {
-    if (how === 'gate' || trapped || v86(s)) undecided('a task that starts past its code segment');
-    w.troubles = [{ vector: 13, error: 0, rule: 'far.offset' }];
+    if (trapped || v86(s)) undecided('a task that starts past its code segment');
+    w.troubles = [{ vector: 13, error: left.ext, rule: 'far.offset' }];
   }
   const at = (n: number): number => (fields[n] as Field).places[0] as number;
   return { rip: at(0), rflags: at(1), cs: at(10 + (before.word === 4 ? 2 : 1)), word: before.word, next: l.word };
