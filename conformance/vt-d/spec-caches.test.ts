@@ -154,6 +154,28 @@ test('setting the root pointer drops everything where the unit says so', () => {
   expect(run(CAP).findings).toEqual([]);
   expect(run(CAP | (1n << 63n)).findings).toEqual(['vt-d.cache.root-pointer']);
 });
+test('what a root table led to that many others replaced may be cached until it is invalidated', () => {
+  const b = bench();
+  legacyOn(b);
+  b.dmaWrite(0x1000, 'completed', 0x10000);
+  b.settle();
+  other(b);
+  b.words(0x11000 + 0x100, 0xc001n, 0x302n);
+  for (let n = 0; n < 9; n++) {
+    b.words(0x12000 + 0x1000 * n, 0x11001n, 0n);
+    b.write(0x20, 0x12000 + 0x1000 * n, 8);
+    b.command(0xc0000000, 0xc0000000);
+  }
+  for (const at of [0x10000, 0x30000]) b.dmaWrite(0x1000, 'completed', at);
+  b.settle();
+  expect(b.news()).toEqual([]);
+  ccmd(b, g1, 1n);
+  iotlb(b, 1n << 60n, 1n);
+  b.dmaWrite(0x1000, 'completed', 0x30000);
+  expect(b.news()).toEqual([]);
+  b.dmaWrite(0x1000, 'completed', 0x10000);
+  expect(b.news()).toEqual(['vt-d.walk.address']);
+});
 test('faults: overflow, collapse, index, FPD', () => {
   const b = bench();
   legacyOn(b);

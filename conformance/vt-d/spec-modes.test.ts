@@ -74,6 +74,47 @@ test('accessed and dirty flags', () => {
   b.see({ saw: 'memory.changed', writes: [{ at: BigInt(TABLE) as never, bytes: Uint8Array.of(0x2f) }] });
   expect(b.news()).toEqual(['vt-d.isolation.memory']);
 });
+const QUEUE = 0xe000;
+const submit = (b: Bench, ...descriptors: readonly bigint[]): void => {
+  b.words(QUEUE, ...descriptors.flatMap((d) => [d, 0n, 0n, 0n]));
+  b.write(0x90, QUEUE | 0x800, 8);
+  b.write(0x88, 0, 8);
+  b.command(0x84000000, 0xc4000000);
+  b.write(0x88, descriptors.length * 32, 8);
+  b.settle();
+};
+test('a PASID-table entry reached through an old context entry is cached until the PASID cache is invalidated', () => {
+  const deviceOf10 = 0x10_0000_0031n;
+  const passed = (...drops: readonly bigint[]): Bench => {
+    const b = bench(CAP, ECAP_FULL);
+    // Pass-through, domain 1.
+    scalableOn(b, (x) => x.words(PASIDS, 0x109n, 1n, 0n));
+    b.dmaWrite(0x10000, 'completed', 0x10000);
+    b.settle();
+    b.words(CONTEXT + 0x200, 0x1000009n);
+    submit(b, ...drops);
+    return b;
+  };
+  for (const drops of [
+    [deviceOf10, 0x10022n],
+    [deviceOf10, 0x20007n, 0x10022n],
+    [deviceOf10, 0x1_0001_0017n, 0x10022n],
+    [deviceOf10, 0x10007n],
+    [0x10007n, 0x10022n],
+  ])
+    for (const outcome of ['completed', 'blocked'] as const) {
+      const b = passed(...drops);
+      b.dmaWrite(0x10000, outcome, outcome === 'completed' ? 0x10000 : undefined);
+      expect(b.findings).toEqual([]);
+    }
+  for (const drop of [0x10007n, 0x17n | (1n << 16n), 0x37n]) {
+    const b = passed(deviceOf10, drop, 0x10022n);
+    b.dmaWrite(0x10000, 'blocked');
+    expect(b.news()).toEqual([]);
+    b.dmaWrite(0x10000, 'completed', 0x10000);
+    expect(new Set(b.news())).toEqual(new Set(['vt-d.cache.context-device']));
+  }
+});
 const IRT = 0xb000;
 const interruptTable = (b: Bench): void => {
   b.words(IRT + 16, 0x00000500_00410001n, 0x40010n);
@@ -134,6 +175,39 @@ test.each(refusals)('an interrupt is blocked: %s', (slug, address, data, reason)
   arrive(b, 0x41);
   b.settle();
   expect(b.news()).toEqual([`vt-d.interrupt.${slug}`]);
+});
+test('entries of a table that many others replaced may be cached until they are invalidated', () => {
+  const b = bench();
+  interruptsOn(b);
+  send(b, handle(1));
+  arrive(b, 0x41);
+  b.settle();
+  for (let n = 0; n < 5; n++) {
+    const at = 0x10000 + 0x1000 * n;
+    b.words(at + 16, 0x00000500_00550001n, 0x40010n);
+    b.write(0xb8, BigInt(at) | 3n, 8);
+    b.command(0x03000000, 0x03000000);
+  }
+  for (const vector of [0x41, 0x55]) {
+    send(b, handle(1));
+    arrive(b, vector);
+    b.settle();
+  }
+  expect(b.news()).toEqual([]);
+  b.words(QUEUE, 4n, 0n);
+  b.write(0x90, QUEUE, 8);
+  b.command(0x06000000, 0x07000000);
+  b.write(0x88, 16, 8);
+  b.settle();
+  b.read(0x34, 0);
+  send(b, handle(1));
+  arrive(b, 0x55);
+  b.settle();
+  expect(b.news()).toEqual([]);
+  send(b, handle(1));
+  arrive(b, 0x41);
+  b.settle();
+  expect(b.news()).toEqual(['vt-d.interrupt.fields']);
 });
 test('a posted interrupt sets its bit and notifies once', () => {
   const b = bench(CAP | (1n << 59n));

@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest';
 import type { Bench } from './spec-bench.ts';
-import { bench, L1, legacyOn } from './spec-bench.ts';
+import { bench, CAP, ECAP, L1, legacyOn } from './spec-bench.ts';
 
 const QUEUE = 0x8000;
 const STATUS = 0x9000;
@@ -92,6 +92,30 @@ const finishedError = (b: Bench, code: number): void => {
   b.read(0x80, 16, 8);
   b.read(0xb0, code, 8);
 };
+test('reserved bits in a type that the unit lacks are told as the one or the other', () => {
+  const told = (ecap: bigint, descriptor: bigint, code: number): readonly string[] => {
+    slot = 0;
+    const b = bench(CAP, ecap);
+    legacyOn(b);
+    qi(b);
+    submit(b, [descriptor, 0n]);
+    b.settle();
+    b.read(0x34, 0x10);
+    b.read(0x80, 0, 8);
+    b.read(0xb0, code, 8);
+    return b.news();
+  };
+  // Device-TLB and interrupt-entry-cache invalidations with bit 8 set; DT and IR are bits 2 and 3 of ECAP_REG.
+  for (const [descriptor, capability] of [
+    [0x103n, 4n],
+    [0x104n, 8n],
+  ] as const) {
+    for (const code of [0, 3, 4]) expect(told(ECAP & ~capability, descriptor, code)).toEqual([]);
+    expect(told(ECAP & ~capability, descriptor, 5)).toEqual(['vt-d.queue.error-info']);
+    expect(told(ECAP, descriptor, 4)).toEqual([]);
+    expect(told(ECAP, descriptor, 3)).toEqual(['vt-d.queue.error-info']);
+  }
+});
 test('a completion event waits for its mask', () => {
   slot = 0;
   const b = bench();

@@ -6,7 +6,7 @@ import type { Event } from '../vocabulary.ts';
 import type { Invalidation } from './caches.ts';
 import { pointerSet } from './caches.ts';
 import { indexReset } from './faults.ts';
-import type { VtdGhost } from './ghost.ts';
+import type { Pointer, VtdGhost } from './ghost.ts';
 import { CFIS, IRES, IRTPS, QIES, RTPS, TES, status, stored64 } from './ghost.ts';
 import { CCMD, IRTA, RTADDR, bit, field, mask } from './layout.ts';
 import { complete, derivedOf, enable } from './queue.ts';
@@ -33,6 +33,18 @@ export const offered = (g: VtdGhost): number => {
 export const requested = (g: VtdGhost, value: number): number => ((((value ^ g.gsts) & persistent) | (value & once)) & offered(g)) >>> 0;
 const single = (bits: number): boolean => bits !== 0 && (bits & (bits - 1)) === 0;
 
+/** Former pointers are kept, the latest first; `lost`: when the last one was replaced that there was no room for. */
+const replaced = (
+  olds: readonly Pointer[],
+  value: bigint,
+  time: number,
+  any: boolean,
+  most: number,
+): { readonly kept: Pointer[]; readonly lost: number } => {
+  // Before the first pointer there was none. What was read through one that is set again counts as read through it now.
+  const former = any ? olds.map((r) => (r.until === Infinity ? { ...r, until: time } : r)).filter((r) => r.value !== value) : [];
+  return { kept: [{ value, until: Infinity }, ...former.slice(0, most - 1)], lost: former[most - 1]?.until ?? -1 };
+};
 export const commandWritten = (g: VtdGhost, memory: Memory, value: number): void => {
   const bits = requested(g, value);
   if (!single(bits)) return;
@@ -40,13 +52,14 @@ export const commandWritten = (g: VtdGhost, memory: Memory, value: number): void
   const set = (value & bits) !== 0;
   g.command = { bit: n, set, settled: false };
   if (n === RTPS) {
-    // Before the first pointer there was none.
-    const olds = status(g, RTPS) ? g.roots.map((r) => (r.until === Infinity ? { ...r, until: g.time } : r)) : [];
-    g.roots = [{ value: stored64(g, RTADDR), until: Infinity }, ...olds].slice(0, 8);
+    const { kept, lost } = replaced(g.roots, stored64(g, RTADDR), g.time, status(g, RTPS), 8);
+    g.roots = kept;
+    g.tables.cut = Math.max(g.tables.cut, lost);
     if (g.a.esrtps) pointerSet(g.caches, 'root', g.time);
   } else if (n === IRTPS) {
-    const olds = status(g, IRTPS) ? g.interruptTables.map((r) => (r.until === Infinity ? { ...r, until: g.time } : r)) : [];
-    g.interruptTables = [{ value: stored64(g, IRTA), until: Infinity }, ...olds].slice(0, 4);
+    const { kept, lost } = replaced(g.interruptTables, stored64(g, IRTA), g.time, status(g, IRTPS), 4);
+    g.interruptTables = kept;
+    g.interruptTablesLost = Math.max(g.interruptTablesLost, lost);
     if (g.a.esirtps) pointerSet(g.caches, 'interrupt', g.time);
   } else if (n === QIES) {
     if (set) enable(g, memory);

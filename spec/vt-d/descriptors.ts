@@ -24,6 +24,8 @@ const TYPE = 3;
 const RESERVED = 4;
 const unclear = (why: string): Descriptor => ({ is: 'unclear', why });
 const reserved: Descriptor = { is: 'error', rule: 'vt-d.queue.reserved', codes: [0, RESERVED] };
+/** Reserved bits in a type that the unit does not have: which of the two is looked at first is not said. */
+const reservedOrType: Descriptor = { is: 'error', rule: 'vt-d.queue.reserved', codes: [0, TYPE, RESERVED] };
 /** A granularity or a mask value that the type does not have: told as a reserved field, or as a type. */
 const grain: Descriptor = { is: 'error', rule: 'vt-d.queue.granularity', codes: [0, TYPE, RESERVED] };
 const type: Descriptor = { is: 'error', rule: 'vt-d.queue.type', codes: [0, TYPE, RESERVED] };
@@ -121,6 +123,9 @@ const pasidCache = (lo: bigint): Descriptor => {
   return g === 3 ? { is: 'invalidate', what: { what: 'pasid', grain: 'global' } } : grain;
 };
 
+/** Types that go with a capability. */
+const offered = (a: Abilities, kind: number): boolean => (kind === 3 || kind === 8 ? a.dt : kind === 4 ? a.ir : kind === 9 ? a.prs : true);
+
 /** Reads one descriptor; `scalable`: the table translation mode is scalable. */
 export const descriptor = (a: Abilities, words: readonly bigint[], scalable: boolean): Descriptor => {
   const [lo = 0n, hi = 0n, x2 = 0n, x3 = 0n] = words;
@@ -132,11 +137,12 @@ export const descriptor = (a: Abilities, words: readonly bigint[], scalable: boo
   if (kind >= 6 && !scalable) return unclear('a descriptor of scalable mode in legacy mode');
   const bits = RESERVED_BITS[kind];
   if (bits !== undefined) {
+    const wrong = offered(a, kind) ? reserved : reservedOrType;
     // A page group response once had private data there.
-    if ((lo & bits[0]) !== 0n || (wide && kind !== 9 && (x2 !== 0n || x3 !== 0n))) return reserved;
+    if ((lo & bits[0]) !== 0n || (wide && kind !== 9 && (x2 !== 0n || x3 !== 0n))) return wrong;
     if ((hi & bits[1]) !== 0n) {
       // What an address field holds where no address is used is checked by some and ignored by others.
-      return (kind === 2 || kind === 6) && field(lo, 5, 4) !== 3 ? unclear('reserved bits beside an unused address') : reserved;
+      return (kind === 2 || kind === 6) && field(lo, 5, 4) !== 3 ? unclear('reserved bits beside an unused address') : wrong;
     }
   }
   switch (kind) {

@@ -81,6 +81,8 @@ export interface VtdGhost {
   readonly domains: Map<number, Map<string, number>>;
   roots: Pointer[];
   interruptTables: Pointer[];
+  /** When the last former interrupt table was replaced that is no longer among them: what was read from it is not known. */
+  interruptTablesLost: number;
   faults: FaultState[];
   /** Why the fault records are not known. */
   faultsUnknown: string | undefined;
@@ -161,6 +163,7 @@ export const initial = (granted: Granted): VtdGhost => {
     domains: new Map(),
     roots: [{ value: 0n, until: Infinity }],
     interruptTables: [{ value: 0n, until: Infinity }],
+    interruptTablesLost: -1,
     faults: firstFaults(a.records),
     faultsUnknown: undefined,
     suppressed: undefined,

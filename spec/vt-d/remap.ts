@@ -187,8 +187,9 @@ const lookUp = (g: VtdGhost, memory: Memory, q: InterruptRequest, o: Outcomes): 
   o.index = index;
   // The text adds the two without a width: a sum past 16 bits may also wrap.
   if (index > 0xffff) o.unknown ??= 'whether an index past 16 bits wraps';
+  const since = interruptSince(g.caches, index);
+  if (g.interruptTablesLost > since.time) o.unknown ??= 'which of many former interrupt tables an entry was cached from';
   for (const p of g.interruptTables) {
-    const since = interruptSince(g.caches, index);
     const pointer = p.until > since.time ? undefined : since.kind;
     if (index >= 2 << field(p.value, 3, 0)) {
       o.refusals.push({ reason: 0x21, fpd: false, rule: p.until === Infinity ? undefined : 'not-cached' });

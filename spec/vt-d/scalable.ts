@@ -18,11 +18,13 @@ const dead = (path: readonly Step[], combined: Since): Kind | undefined => {
   }
   return undefined;
 };
+const earlier = (a: Since, b: Since): Since => (b.time < a.time ? b : a);
 
 /** From the PASID directory on. */
 const byPasid = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[], fpd: boolean, r: Result): void => {
-  const above = dead(path, u.caches.iotlb.all);
   const { a } = u;
+  // What is refused on the way is cached in caching mode only; then the PASID cache may hold it too.
+  const above = dead(path, a.cachingMode ? earlier(u.caches.pasid.all, u.caches.iotlb.all) : u.caches.iotlb.all);
   const [lo = 0n, hi = 0n] = c;
   const rid = q.pasid === undefined;
   const pasid = q.pasid ?? (a.rps ? field(hi, 19, 0) : 0);
@@ -52,7 +54,9 @@ const byPasid = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[
         const combined =
           pgtt === 1 || pgtt === 3 ? piotlbSince(u.caches, domain, pasid, q.at, true) : iotlbSince(u.caches, domain, q.at, true);
         const pFaulty = gone ?? killedFault(u, p, since);
-        const killer = dead([...path, [d.until, u.caches.pasid.all], [p.until, since]], combined);
+        // A PASID-table entry found through an old root, context or directory entry stays in the PASID cache until that is invalidated:
+        // after a change of a context entry software invalidates both (Guidance to Software for Invalidations; also Linux pasid.c).
+        const killer = dead([...path, [d.until, u.caches.pasid.all], [p.until, since]], earlier(since, combined));
         if (!bit(q0, 0)) {
           // Which domain its absence was cached under is not said: an invalidation of one may miss it.
           block(r, [0x59], silentHere, gone ?? killedFault(u, p, u.caches.pasid.all));
