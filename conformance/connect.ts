@@ -40,9 +40,9 @@ const needed = (rest: string, what: string, example: string): string => {
 
 export const kinds: readonly Kind[] = [
   {
-    usage: 'ref',
-    matches: (n) => n === 'ref',
-    open: async () => (await import('./targets/ref/ref.ts')).refTarget(),
+    usage: 'ref[:DISK]',
+    matches: named('ref'),
+    open: async (rest) => (await import('./targets/ref/ref.ts')).refTarget(rest === '' ? undefined : rest),
     probe: () => ({ available: true, detail: 'in process' }),
   },
   {

@@ -5,6 +5,10 @@ import { createMachine, refusal } from '../../../reference/machine.ts';
 import type { Answer, Capability, Granted, MachineConfig, Target } from '../../../spec/units.ts';
 import type { Stimulus } from '../../../spec/vocabulary.ts';
 import { type Attached, attach, rawBus } from './attached.ts';
+import { fileMedium, type Medium } from './file-disk.ts';
+
+/** Bytes. VIRTIO 1.4, Block Device, Device Operation. */
+const SECTOR = 512;
 
 const everywhere: readonly Capability[] = [
   'memory.order',
@@ -69,12 +73,13 @@ interface Built {
   readonly machine: Attached;
 }
 
-const build = (reference: Reference, config: MachineConfig): Built | { readonly unsupported: string } => {
+const build = (reference: Reference, config: MachineConfig, medium: Medium | undefined): Built | { readonly unsupported: string } => {
   const { bus, virtio } = config;
   if (bus === 'vhost-user') return { unsupported: 'no vhost-user socket: the reference is driven over bus none, mmio or pci' };
   const unsupported = reference.refusal(config);
   if (unsupported !== undefined) return { unsupported };
-  const bare = reference.createMachine(config);
+  const options = medium === undefined || virtio === undefined ? {} : { disk: medium.disk(virtio.blk.sectors * SECTOR) };
+  const bare = reference.createMachine(config, options);
   // Without a virtio device there is no control plane to lift: the machine's own stimuli are its interface.
   const machine = attach(bare, virtio === undefined ? 'none' : bus);
   // What stands on the bus is not what a driver looks for: it is judged as far as the bus shows it.
@@ -87,8 +92,10 @@ const build = (reference: Reference, config: MachineConfig): Built | { readonly 
   return { config, granted: { ...bare.granted, offers: [...everywhere, ...disk, ...onBus[bus]] }, machine };
 };
 
-export const refTarget = (): RefTarget => targetOver({ createMachine, refusal }, 'ref');
-export const targetOver = (reference: Reference, name: string): RefTarget => {
+/** `file`: where the block device's medium stands; absent: in memory. */
+export const refTarget = (file?: string): RefTarget =>
+  targetOver({ createMachine, refusal }, 'ref', file === undefined ? undefined : fileMedium(file));
+export const targetOver = (reference: Reference, name: string, medium?: Medium): RefTarget => {
   let built: Built | undefined;
   const apply = (stimulus: Stimulus): Answer => built?.machine.apply(stimulus) ?? { broke: 'no machine: reset comes first' };
   return {
@@ -96,7 +103,7 @@ export const targetOver = (reference: Reference, name: string): RefTarget => {
     prompt: true,
     reset: (config) => {
       if (built === undefined || !same(built.config, config)) {
-        const fresh = build(reference, config);
+        const fresh = build(reference, config, medium);
         if ('unsupported' in fresh) return fresh;
         built = fresh;
       }
@@ -117,6 +124,7 @@ export const targetOver = (reference: Reference, name: string): RefTarget => {
     },
     close: () => {
       built = undefined;
+      medium?.close();
     },
   };
 };

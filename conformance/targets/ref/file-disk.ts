@@ -1,0 +1,70 @@
+// The medium of the reference's block device as a raw file of the user's: what was written stands in it afterwards, for other tools to look at.
+// It starts with the declared pattern, and has it again at each reset, like the medium in memory.
+
+import { closeSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import type { Disk } from '../../../reference/virtio/disk.ts';
+
+/** One file for all machines of a run, one after the other. */
+export interface Medium {
+  /** A disk of so many bytes, in place of the one before. */
+  readonly disk: (length: number) => Disk;
+  readonly close: () => void;
+}
+/** Each 16-bit little-endian word holds its own index modulo 65536. */
+const pattern = (length: number): Uint8Array => {
+  const bytes = new Uint8Array(length);
+  const view = new DataView(bytes.buffer);
+  for (let at = 0; at < length; at += 2) view.setUint16(at, (at / 2) & 0xffff, true);
+  return bytes;
+};
+/** Whether the medium did it: what the host's file system refuses is an error of the medium, which the device reports. */
+const done = (body: () => void): boolean => {
+  try {
+    body();
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) return false;
+    throw error;
+  }
+};
+
+const exists = (file: string): Error =>
+  Object.assign(new Error(`${file} exists, and would be written over: name a file that does not, or remove it`), {
+    kind: 'usage' as const,
+  });
+
+/** Makes the file. Throws where there is one already, or none can be made. */
+export const fileMedium = (file: string): Medium => {
+  let fd: number;
+  try {
+    fd = openSync(file, 'wx+');
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? exists(file) : error;
+  }
+  const write = (at: number, bytes: Uint8Array): boolean => done(() => void writeSync(fd, bytes, 0, bytes.length, at));
+  const read = (at: number, length: number): Uint8Array | undefined => {
+    const bytes = new Uint8Array(length);
+    let got = 0;
+    const could = done(() => {
+      got = readSync(fd, bytes, 0, length, at);
+    });
+    return could && got === length ? bytes : undefined;
+  };
+  return {
+    disk: (length) => {
+      const first = pattern(length);
+      return {
+        read,
+        write,
+        zero: (at, size) => write(at, new Uint8Array(size)),
+        flush: () => done(() => fsyncSync(fd)),
+        resize: (size) => ftruncateSync(fd, size),
+        restore: () => {
+          ftruncateSync(fd, first.length);
+          writeSync(fd, first, 0, first.length, 0);
+        },
+      };
+    },
+    close: () => closeSync(fd),
+  };
+};
