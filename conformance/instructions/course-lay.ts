@@ -10,9 +10,10 @@ import { encode } from './encode.ts';
 import { entryOf } from './state.ts';
 
 const pick = <T>(list: readonly T[], i: number): T => list[i % list.length] as T;
-/** All but rBX, which points to the data, rSP, and rBP, which counts the loop. */
-const wide: readonly number[] = [0, 1, 2, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-const narrow: readonly number[] = [0, 1, 2, 6, 7];
+/** All but rBX, rSI and rDI, which point to the data, rSP, and rBP, which counts the loop: a program that reads its own page tables would be shown what
+ *  an agent under it has made of accessed and dirty flags. */
+const wide: readonly number[] = [0, 1, 2, 8, 9, 10, 11, 12, 13, 14, 15];
+const narrow: readonly number[] = [0, 1, 2];
 /** Bytes: without REX 4 to 7 are AH, CH, DH and BH, with it SPL, BPL, SIL and DIL: neither 3, BL, nor 7, nor 4 and 5, which are either. */
 const wideBytes: readonly number[] = [0, 1, 2, 8, 9, 10, 11, 12, 13, 14, 15];
 const narrowBytes: readonly number[] = [0, 1, 2, 4, 5, 6];
