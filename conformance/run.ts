@@ -310,7 +310,8 @@ export async function* playBlock(
     if (target.sideBySide !== undefined) return yield* playSideBySide(target, suite, programs, judge);
     const prompt = suite.oblivious === true && target.prompt === true;
     for (const one of prompt ? playAhead(target, suite, programs, judge) : programs)
-      yield* 'program' in one ? [one] : playOne(target, suite, one, judge);
+      if ('program' in one) yield one;
+      else yield* playOne(target, suite, one, judge);
     return;
   }
   const given = block ?? (await runBlocks(target, suite, machine, [programs]));

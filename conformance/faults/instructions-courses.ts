@@ -36,7 +36,7 @@ export const instructionCourseFaults: readonly Fault[] = [
     origin: 'rule',
     file: 'processor/run.ts',
     swap: before(
-      '{ const at = ram.log.entries.at(-2) ?? 0x14000; ram.bytes[at]! ^= 1; ram.log.entries.push(at, 1); ram.log.bytes[ram.log.used++] = ram.bytes[at]!; }',
+      '{ const { log } = ram; const at = log.count === 0 ? 0x14000 : log.entries[log.count - 2]!; ram.bytes[at]! ^= 1; log.entries[log.count++] = at; log.entries[log.count++] = 1; log.bytes[log.used++] = ram.bytes[at]!; }',
     ),
     killedBy: 'instructions.course.stores',
     story: 'a byte that an earlier instruction stored is another when the ninth in a row comes',
@@ -45,7 +45,9 @@ export const instructionCourseFaults: readonly Fault[] = [
     id: 'course-stray-byte',
     origin: 'rule',
     file: 'processor/run.ts',
-    swap: before('{ ram.bytes[0x20000] = 0; ram.log.entries.push(0x20000, 1); ram.log.bytes[ram.log.used++] = 0; }'),
+    swap: before(
+      '{ const { log } = ram; ram.bytes[0x20000] = 0; log.entries[log.count++] = 0x20000; log.entries[log.count++] = 1; log.bytes[log.used++] = 0; }',
+    ),
     killedBy: 'instructions.course.memory',
     story: 'beside the ninth instruction in a row a byte is stored elsewhere',
   },

@@ -3,7 +3,7 @@
 import type { Monitor } from '../../spec/instructions/vocabulary.ts';
 import type { MachineConfig } from '../../spec/units.ts';
 import type { Machine } from '../machine.ts';
-import { type BuildEngine, cpuMachine, cpuRefusal, ITERATIONS, restart } from '../processor/machine.ts';
+import { type BuildEngine, cpuMachine, cpuRefusal, ITERATIONS, restart, type Stores } from '../processor/machine.ts';
 import { logging, poke } from '../processor/ram.ts';
 import { loadState, saveState } from '../processor/state.ts';
 import { runGuest, type Technique } from './monitor.ts';
@@ -23,12 +23,12 @@ export const techniques: Readonly<Partial<Record<Monitor, () => Technique>>> = {
 };
 
 /** Guest stores, out of those of the real processor (in its window of host memory) and of the emulator (at guest-physical addresses). */
-const guestStores = (w: World): { entries: number[]; bytes: Uint8Array } => {
-  const { entries, bytes } = w.host.log;
+const guestStores = (w: World): Stores => {
+  const { entries, count, bytes } = w.host.log;
   const kept: number[] = [];
   const values: number[] = [];
   let next = 0;
-  for (let i = 0; i < entries.length; i += 2) {
+  for (let i = 0; i < count; i += 2) {
     const [at, length] = [entries[i]!, entries[i + 1]!];
     const to = at < w.base ? at : at - w.base;
     if (to < w.guest.size) {
@@ -37,7 +37,7 @@ const guestStores = (w: World): { entries: number[]; bytes: Uint8Array } => {
     }
     next += length;
   }
-  return { entries: kept, bytes: Uint8Array.from(values) };
+  return { entries: kept, count: kept.length, bytes: Uint8Array.from(values) };
 };
 const restoreGuest = (w: World, initial: Uint8Array): void => {
   const first = w.base / PAGE;

@@ -27,6 +27,8 @@ export interface Insn {
   /** The mnemonic, and the form: mnemonic and operands. */
   readonly name: string;
   readonly form: string;
+  /** The decoder's number of the form. */
+  readonly code: number;
   readonly bits: 16 | 32 | 64;
   readonly lo: number;
   readonly hi: number;
@@ -154,7 +156,7 @@ const segmentOf = (t: Tables, i: Instruction, bits: 16 | 32 | 64, base: number):
 export const insnOf = (i: Instruction, bits: 16 | 32 | 64, lo: number, hi: number): Insn => {
   const t = tables();
   const OpKind = t.kinds;
-  const form = t.code[i.code] ?? '';
+  const { code } = i;
   const ops: Operand[] = [];
   let mem: Mem | undefined;
   let targetLo = 0;
@@ -185,7 +187,8 @@ export const insnOf = (i: Instruction, bits: 16 | 32 | 64, lo: number, hi: numbe
   const wraps = sum > 0xffff_ffff;
   return {
     name: t.mnemonic[i.mnemonic] ?? '',
-    form,
+    form: t.code[code] ?? '',
+    code,
     bits,
     lo,
     hi,
@@ -207,6 +210,7 @@ export const insnOf = (i: Instruction, bits: 16 | 32 | 64, lo: number, hi: numbe
 export const moved = (i: Insn, lo: number, hi: number, nextLo: number, nextHi: number): Insn => ({
   name: i.name,
   form: i.form,
+  code: i.code,
   bits: i.bits,
   lo,
   hi,

@@ -10,7 +10,7 @@ import { newBlocks } from './decode.ts';
 import { isMissing } from './fault.ts';
 import { wide } from './halves.ts';
 import { PHYSICAL_BITS } from './paging.ts';
-import { createRam, logging, poke, restore } from './ram.ts';
+import { createRam, logging, pagesOf, poke, restore } from './ram.ts';
 import { type End, type Raise, run, type StopRange } from './run.ts';
 import { loadState, saveState } from './state.ts';
 
@@ -73,6 +73,12 @@ export const cpuRefusal = (config: MachineConfig): string | undefined => {
   return undefined;
 };
 
+/** Stores in order: address and length of each (`count` numbers), and their bytes one after the other. */
+export interface Stores {
+  readonly entries: ArrayLike<number>;
+  readonly count: number;
+  readonly bytes: Uint8Array;
+}
 /** What runs programs: the processor itself, or a monitor over one. */
 export interface Engine {
   readonly load: (state: CpuState) => void;
@@ -82,8 +88,8 @@ export interface Engine {
   readonly poke: (at: number, bytes: Uint8Array) => void;
   /** Stores are told from now on. */
   readonly watch: () => void;
-  /** Guest stores since then, in order: address and length of each, and their bytes one after the other. */
-  readonly stores: () => { readonly entries: readonly number[]; readonly bytes: Uint8Array };
+  /** Guest stores since then, in order. */
+  readonly stores: () => Stores;
   /** Guest memory as it was. */
   readonly restore: () => void;
 }
@@ -94,6 +100,7 @@ export const bareEngine: BuildEngine = (initial, port) => {
   ram.bytes.set(initial);
   const cpu = createCpu(ram, port);
   const blocks = newBlocks();
+  const pages = pagesOf(initial);
   return {
     load: (state) => loadState(cpu, state),
     save: () => saveState(cpu),
@@ -105,7 +112,7 @@ export const bareEngine: BuildEngine = (initial, port) => {
     watch: () => logging(ram, true),
     stores: () => ram.log,
     restore: () => {
-      restore(ram, initial);
+      restore(ram, pages);
       restart(cpu);
     },
   };
@@ -209,16 +216,13 @@ const told = (from: Uint8Array, start: number, length: number): Uint8Array => {
   return stored;
 };
 /** The stop code is not the guest's memory. */
-const changes = ({ entries, bytes }: ReturnType<Engine['stores']>, from: number, to: number): Observation[] => {
+const changes = ({ entries, count, bytes }: Stores, from: number, to: number): Observation[] => {
   const seen: Observation[] = [];
   let next = 0;
-  for (let i = 0; i < entries.length; i += 2) {
+  for (let i = 0; i < count; i += 2) {
     const [at, length] = [entries[i]!, entries[i + 1]!];
-    if (at + length > from && at < to) {
-      next += length;
-      continue;
-    }
-    seen.push({ saw: 'memory.changed', writes: [{ at: wide(at, 0) as Gpa, bytes: told(bytes, next, length) }] });
+    if (at + length <= from || at >= to)
+      seen.push({ saw: 'memory.changed', writes: [{ at: wide(at, 0) as Gpa, bytes: told(bytes, next, length) }] });
     next += length;
   }
   return seen;

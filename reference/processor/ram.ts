@@ -24,8 +24,8 @@ export interface Ram {
   /** Pages that are no longer as after the last reset. */
   readonly dirty: number[];
   readonly registers: Registers[];
-  /** Stores in order: address and length of each, their bytes one after the other. */
-  readonly log: { on: boolean; entries: number[]; bytes: Uint8Array; used: number };
+  /** Stores in order: address and length of each (so many numbers), their bytes one after the other. */
+  readonly log: { on: boolean; entries: Int32Array; count: number; bytes: Uint8Array; used: number };
   /** Set by a store to a page with decoded code: the block at hand ends. */
   codeChanged: boolean;
 }
@@ -41,7 +41,7 @@ export const createRam = (size: number): Ram => {
     versions: new Int32Array(pages),
     dirty: [],
     registers: [],
-    log: { on: false, entries: [], bytes: new Uint8Array(4096), used: 0 },
+    log: { on: false, entries: new Int32Array(1024), count: 0, bytes: new Uint8Array(4096), used: 0 },
     codeChanged: false,
   };
 };
@@ -60,7 +60,14 @@ export const note = (ram: Ram, at: number): void => {
 /** Called after a store inside one page that is logged. */
 export const logStore = (ram: Ram, at: number, length: number): void => {
   const { log } = ram;
-  log.entries.push(at, length);
+  if (log.count === log.entries.length) {
+    const more = new Int32Array(2 * log.entries.length);
+    more.set(log.entries);
+    log.entries = more;
+  }
+  log.entries[log.count] = at;
+  log.entries[log.count + 1] = length;
+  log.count += 2;
   if (log.used + length > log.bytes.length) {
     const more = new Uint8Array(2 * log.bytes.length);
     more.set(log.bytes);
@@ -115,7 +122,7 @@ export const storeBytes = (ram: Ram, at: number, length: number, from: Uint8Arra
 /** Whether stores are reported from now on. */
 export const logging = (ram: Ram, on: boolean): void => {
   const { log } = ram;
-  log.entries.length = 0;
+  log.count = 0;
   log.used = 0;
   // Every page keeps its flag while the log is on.
   if (log.on === on) return;
@@ -130,13 +137,15 @@ export const poke = (ram: Ram, at: number, bytes: Uint8Array): void => {
   for (let page = at >>> 12; page * PAGE < at + bytes.length; page++) if (ram.flags[page] !== 0) note(ram, page * PAGE);
   ram.bytes.set(bytes, at);
 };
+/** Memory page by page, for restoring. */
+export const pagesOf = (bytes: Uint8Array): readonly Uint8Array[] =>
+  Array.from({ length: Math.ceil(bytes.length / PAGE) }, (_, page) => bytes.subarray(page * PAGE, (page + 1) * PAGE));
 /** Every page back to what `from` holds. */
-export const restore = (ram: Ram, from: Uint8Array): void => {
-  for (const page of ram.dirty) {
-    const [start, end] = [page * PAGE, (page + 1) * PAGE];
-    ram.bytes.set(from.subarray(start, end), start);
+export const restore = (ram: Ram, from: readonly Uint8Array[]): void => {
+  // Taken off one by one: to set an array's length is a call out of compiled code, and what is put in next makes it grow anew.
+  for (let page = ram.dirty.pop(); page !== undefined; page = ram.dirty.pop()) {
+    ram.bytes.set(from[page]!, page * PAGE);
     ram.versions[page]!++;
     ram.flags[page] = (ram.flags[page]! & LOGGED) | CLEAN;
   }
-  ram.dirty.length = 0;
 };

@@ -108,7 +108,7 @@ export const run = (c: Cpu, blocks: Blocks, stops: StopRange | undefined, limit:
           const from = (at - stops.lo) >>> 0;
           if (from < span && from % stops.stride === 0 && reached(c, blocks, at)) return end('stop', from / stops.stride);
         }
-        if (c.left <= 0 || ram.log.entries.length > MOST_STORES) return end('limit');
+        if (c.left <= 0 || ram.log.count > MOST_STORES) return end('limit');
         if (single) {
           c.left--;
           step(c, blocks, at);

@@ -65,13 +65,13 @@ const keyOf = (insn: Insn): string => {
       return name;
   }
 };
-const byForm = new Map<string, Entry | undefined>();
+const byForm: (Entry | undefined)[] = [];
 /** Operands of one form are of one kind: a form is looked up once. */
 export const entryOf = (insn: Insn): Entry | undefined => {
-  const known = byForm.get(insn.form);
+  const known = byForm[insn.code];
   if (known !== undefined) return known;
   const entry = all[keyOf(insn)];
-  byForm.set(insn.form, entry);
+  byForm[insn.code] = entry;
   return entry;
 };
 /** Extensions that CPUID announces, though not all of their instructions are done: what must hold before one of them runs at all. */
