@@ -29,12 +29,17 @@ const why = (machine: MachineConfig, bytes: readonly number[], edit?: (s: CpuSta
 
 describe('a case', () => {
   test('carries its state and its patches', () => {
-    const { bytes } = given();
-    const view = new DataView(bytes.buffer);
+    const made = encode(long, [0x90, 0xcc], (s) => ({ ...s, rax: 0x1122_3344_5566_7788n, tscAux: 5n }));
+    if ('unsupported' in made) throw new Error(made.unsupported);
+    const { bytes } = made;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     expect(view.getUint32(caseAt.size, true)).toBe(bytes.length);
     expect(view.getUint32(caseAt.patches, true)).toBe(1);
-    expect(view.getBigUint64(caseHeader + stateAt.rip, true)).toBe(BigInt(code));
-    expect([...bytes.subarray(caseHeader + stateSize + 8, caseHeader + stateSize + 10)]).toEqual([0x90, 0xcc]);
+    // A bit for each word that is not as usual, then those words, then the patch.
+    expect(view.getBigUint64(caseAt.changed, true)).toBe((1n << BigInt(stateAt.rax >> 3)) | (1n << BigInt(stateAt.tscAux >> 3)));
+    expect([0, 8].map((at) => view.getBigUint64(caseHeader + at, true))).toEqual([0x1122_3344_5566_7788n, 5n]);
+    expect([...bytes.subarray(caseHeader + 24, caseHeader + 26)]).toEqual([0x90, 0xcc]);
+    expect(bytes.length).toBe(caseHeader + 32);
   });
   test('is refused where the agent could not load, outlive or see it', () => {
     const shadowed = (s: CpuState): CpuState => ({ ...s, shadow: 'sti' });
@@ -51,6 +56,11 @@ describe('a case', () => {
     const [into, away] = ['agent’s own memory', 'watchdog’s entry'];
     expect(why(real, [0xea, 0x00, 0x02, 0x02, 0x32])).toContain(into);
     expect(why(real, [0xea, 0x00, 0x02, 0x02, 0x12])).toBeUndefined();
+    // Above 1 MiB too, but not where the offset is past the limit: that is an exception.
+    expect(why(real, [0xea, 0x01, 0x02, 0xff, 0xff])).toContain(into);
+    expect(why(real, [0xea, 0x00, 0x00, 0xff, 0xff])).toContain(into);
+    expect(why(real, [0xea, 0x0f, 0x00, 0xfe, 0xff])).toBeUndefined();
+    expect(why(real, [0x66, 0xea, 0x00, 0x01, 0x10, 0x00, 0x00, 0x00])).toBeUndefined();
     // The same, popped, called through memory, and with a 32-bit offset.
     const stacked = (bytes: readonly number[]): CpuState => ({ ...startState(real, 0), rsp: BigInt(bytes.length) });
     for (const first of [[0xcf], [0xcb], [0xca, 2, 0]]) {
@@ -75,7 +85,7 @@ describe('what is looked at', () => {
       { do: 'cpu.run', state: startState(long, 0), limit: 10 },
     ]);
     if ('unsupported' in made) throw new Error(made.unsupported);
-    return new DataView(made.bytes.buffer).getUint32(caseAt.flags, true);
+    return new DataView(made.bytes.buffer, made.bytes.byteOffset).getUint32(caseAt.flags, true);
   };
   test.each([
     ['another entry to the same table', 0x77f8, 0x8007n, wholeTables],

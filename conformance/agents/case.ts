@@ -7,8 +7,9 @@ import type { Stimulus } from '../../spec/vocabulary.ts';
 import { furnishedPages } from './image.ts';
 import { giveBack, loanOf, type Patch } from './loan.ts';
 import { leadsPast, lookOf } from './look.ts';
-import { caseAt, caseHeader, compared, kinds, stateAt, stateSize, withMsrs } from './map.ts';
+import { caseAt, caseHeader, compared, kinds, stateSize, withMsrs } from './map.ts';
 import { fromTable, isLong, refusalOf } from './refuse.ts';
+import { encodeDifferences } from './state.ts';
 
 /** A case that can be given to an agent. */
 export interface AgentCase {
@@ -17,6 +18,8 @@ export interface AgentCase {
   /** The machine's memory when the case starts: the pristine bytes with the patches over them. */
   readonly pristine: Uint8Array;
   readonly patches: readonly Patch[];
+  /** Model-specific registers beside EFER are loaded and read. */
+  readonly msrs: boolean;
 }
 type Encoded = AgentCase | { readonly unsupported: string };
 
@@ -31,23 +34,6 @@ const kindOf = (mode: CpuMachine['mode'], state: CpuState): number => {
   if (mode === 'real') return kinds.real;
   return mode === 'v86' || (state.cs.selector & 3) !== 0 ? kinds.outer : kinds.inner;
 };
-const selectorNames = ['es', 'cs', 'ss', 'ds', 'fs', 'gs', 'ldtr', 'tr'] as const satisfies readonly (keyof typeof stateAt &
-  keyof CpuState)[];
-const placed: readonly string[] = [...selectorNames, 'gdtrLimit', 'gdtrBase', 'idtrLimit', 'idtrBase', 'fsBase', 'gsBase'];
-type WordName = Exclude<keyof typeof stateAt & keyof CpuState, (typeof selectorNames)[number]>;
-/** What stands as it is, one word each. */
-const words = (Object.entries(stateAt) as [WordName, number][]).filter(([name]) => !placed.includes(name));
-const encodeState = (view: DataView, from: number, state: CpuState): void => {
-  for (const [name, at] of words) view.setBigUint64(from + at, state[name], true);
-  for (const name of selectorNames) view.setUint16(from + stateAt[name], state[name].selector, true);
-  view.setUint16(from + stateAt.gdtrLimit, state.gdtr.limit, true);
-  view.setBigUint64(from + stateAt.gdtrBase, state.gdtr.base, true);
-  view.setUint16(from + stateAt.idtrLimit, state.idtr.limit, true);
-  view.setBigUint64(from + stateAt.idtrBase, state.idtr.base, true);
-  view.setBigUint64(from + stateAt.fsBase, state.fs.base, true);
-  view.setBigUint64(from + stateAt.gsBase, state.gs.base, true);
-};
-
 const furnished = new WeakMap<Uint8Array, bigint>();
 const furnishedBefore = (machine: MachineConfig, pristine: Uint8Array): bigint => {
   let pages = furnished.get(pristine);
@@ -58,6 +44,20 @@ const patchedPages = (pages: bigint, patches: readonly Patch[]): bigint => {
   let all = pages;
   for (const { at, bytes } of patches) for (let page = at >> 12; page <= (at + bytes.length - 1) >> 12; page++) all |= 1n << BigInt(page);
   return all;
+};
+
+/** Cases stand side by side in chunks: an array of its own for each would cost more than to fill it. */
+const chunkSize = 1 << 20;
+let current: { readonly chunk: Uint8Array; readonly view: DataView } | undefined;
+let used = 0;
+/** Zeroes for `size` bytes. */
+const lend = (size: number): { readonly chunk: Uint8Array; readonly view: DataView; readonly from: number } => {
+  if (current === undefined || used + size > current.chunk.length) {
+    const chunk = new Uint8Array(Math.max(chunkSize, size));
+    current = { chunk, view: new DataView(chunk.buffer) };
+    used = 0;
+  }
+  return { ...current, from: used };
 };
 
 /** `pristine`: the machine's memory below the agent, stops included. */
@@ -93,27 +93,23 @@ const encoded = (
   const refused = refusalOf(cpu, state, memory);
   if (refused !== undefined) return { unsupported: refused };
   if (leadsPast(machine, memory, patches)) return { unsupported: 'a paging entry that leads past the memory of the machine' };
-  const size = caseHeader + stateSize + patches.reduce((sum, p) => sum + 8 + ((p.bytes.length + 7) & ~7), 0);
-  const bytes = new Uint8Array(size);
-  const view = new DataView(bytes.buffer);
+  const room = caseHeader + stateSize + patches.reduce((sum, p) => sum + 8 + ((p.bytes.length + 7) & ~7), 0);
+  const { chunk, view, from } = lend(room);
   const start = Number(state.cs.base + state.rip);
   const otherBases = cpu.mode === 'long64' && (!fromTable(state.fs, state, memory) || !fromTable(state.gs, state, memory));
-  view.setUint32(caseAt.size, size, true);
-  view.setUint32(caseAt.kind, kindOf(cpu.mode, state), true);
-  view.setUint32(caseAt.patches, patches.length, true);
-  view.setUint32(
-    caseAt.flags,
-    (otherBases || msrInstruction(memory.subarray(start, start + 64)) ? withMsrs : 0) | lookOf(machine, memory, patches),
-    true,
-  );
-  view.setBigUint64(caseAt.furnished, patchedPages(furnishedBefore(machine, pristine), patches), true);
-  encodeState(view, caseHeader, state);
-  let at = caseHeader + stateSize;
+  const msrs = otherBases || msrInstruction(memory.subarray(start, start + 64));
+  view.setUint32(from + caseAt.kind, kindOf(cpu.mode, state), true);
+  view.setUint32(from + caseAt.patches, patches.length, true);
+  view.setUint32(from + caseAt.flags, (msrs ? withMsrs : 0) | lookOf(machine, memory, patches), true);
+  view.setBigUint64(from + caseAt.furnished, patchedPages(furnishedBefore(machine, pristine), patches), true);
+  let at = encodeDifferences(machine, state, view, from + caseAt.changed, from + caseHeader);
   for (const p of patches) {
     view.setUint32(at, p.at, true);
     view.setUint32(at + 4, p.bytes.length, true);
-    bytes.set(p.bytes, at + 8);
+    chunk.set(p.bytes, at + 8);
     at += 8 + ((p.bytes.length + 7) & ~7);
   }
-  return { bytes, state, pristine, patches };
+  view.setUint32(from + caseAt.size, at - from, true);
+  used = at;
+  return { bytes: chunk.subarray(from, at), state, pristine, patches, msrs };
 };

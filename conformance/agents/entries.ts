@@ -18,6 +18,8 @@ import {
   ownPml4,
   pristine,
   results,
+  stateSize,
+  usual,
   vars,
 } from './map.ts';
 import { emitWayBack } from './escape.ts';
@@ -31,6 +33,7 @@ export const payloadAt = {
   magic: 0,
   /** Of its code, in words of 4 bytes. */ agentSize: 4,
   control: 0x40,
+  usual: 0x200,
   agent: 0x1000,
   image: 0x11000,
 } as const;
@@ -66,6 +69,7 @@ export const emitUnpack = (a: Assembler): void => {
   copy(payloadAt.image, pristine, compared);
   copy(payloadAt.image, before, compared);
   copy(payloadAt.agent, agentCode, 0x10000);
+  copy(payloadAt.usual, usual, stateSize);
   // Page tables: one PML4 entry, four PDPT entries, 2,048 pages of 2 MiB.
   imm32(a, 7, ownPml4);
   imm32(a, 1, 0x6000 >> 2);

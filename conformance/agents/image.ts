@@ -12,6 +12,7 @@ import { emitLaunch } from './launch.ts';
 import { emitLoop } from './loop.ts';
 import { agentCode, agentCodeEnd, compared, controlAt, magic, ownGdt, ownGdtLimit, ownStackSelector, vars } from './map.ts';
 import { emitSend } from './serial.ts';
+import { usualState } from './state.ts';
 
 /** The agent's 64 KiB at `agentCode`: code, variables, tables; and bytes of code. */
 export const agentBytes = (machine: MachineConfig): { readonly bytes: Uint8Array; readonly code: number } => {
@@ -108,6 +109,7 @@ export const payload = (machine: MachineConfig, cases: readonly Uint8Array[], op
   const agent = agentBytes(machine);
   bytes.set(agent.bytes, payloadAt.agent);
   view.setUint32(payloadAt.agentSize, (agent.code + 3) >> 2, true);
+  bytes.set(new Uint8Array(usualState(machine).buffer), payloadAt.usual);
   bytes.set(machineBytes(machine), payloadAt.image);
   let at = payloadCases;
   for (const c of cases) {

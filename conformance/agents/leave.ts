@@ -2,7 +2,7 @@
 // interrupt vector table without its watchdog's entry. Whatever came of them would be the agent's doing, so they are `unsupported`.
 
 import type { CpuState } from '../../spec/instructions/vocabulary.ts';
-import { compared } from './map.ts';
+import { compared, ownPml4 } from './map.ts';
 import type { First } from './refuse.ts';
 
 /** SDM volume 2, table 16-Bit Addressing Forms. */
@@ -71,11 +71,11 @@ const operand = ({ prefixes, state, memory }: Reading, at: number): number => {
   return Number(state[override ?? (stack ? 'ss' : 'ds')].base) + (wide ? offset % 2 ** 32 : offset & 0xffff);
 };
 /** Where a far transfer leads; undefined for what is none. */
-const destination = (r: Reading): number | undefined => {
+const destination = (r: Reading): { readonly offset: number; readonly segment: number } | undefined => {
   const { first, prefixes, state, memory } = r;
   const [op = 0, second = 0] = first.bytes;
   const wide = prefixes.includes(0x66) ? 4 : 2;
-  const through = (at: number, width: number): number => word(memory, at, width) + word(memory, at + width, 2) * 16;
+  const through = (at: number, width: number) => ({ offset: word(memory, at, width), segment: word(memory, at + width, 2) });
   const code = first.bytes.byteOffset - memory.byteOffset;
   if (op === 0xea || op === 0x9a) return through(code + 1, wide);
   if (op === 0xca || op === 0xcb || op === 0xcf) return through(Number(state.ss.base) + (low(state.rsp) & 0xffff), wide);
@@ -96,7 +96,11 @@ const losesTable = (r: Reading): boolean => {
 export const lost = (first: First, state: CpuState, memory: Uint8Array): string | undefined => {
   const start = Number(state.cs.base) + (low(state.rip) & 0xffff);
   const reading = { first, prefixes: [...memory.subarray(start, first.bytes.byteOffset - memory.byteOffset)], state, memory };
-  const to = destination(reading);
-  if (to !== undefined && to + 15 > compared && to < machineEnd) return 'a program that goes on in the agent’s own memory';
+  const way = destination(reading);
+  const to = way === undefined ? 0 : way.offset + way.segment * 16;
+  // An offset within the limit just reaches its paging structures: executed, they are whatever its work has made of them. The last bytes of its ROM
+  // lead there too.
+  const above = way !== undefined && way.offset <= 0xffff && to >= ownPml4 - 16;
+  if ((to + 15 > compared && to < machineEnd) || above) return 'a program that goes on in the agent’s own memory';
   return losesTable(reading) ? 'a program that takes the watchdog’s entry away' : undefined;
 };

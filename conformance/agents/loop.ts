@@ -18,6 +18,7 @@ import {
   stateIn,
   stateOut,
   stateSize,
+  usual,
   vars,
   wholeTables,
 } from './map.ts';
@@ -79,6 +80,19 @@ const emitCopyState = (a: Assembler, name: string): void => {
   a.put(0xf3, 0x48, 0xa5); // rep movsq
   a.label(`${name}Copied`);
 };
+/** The words of the state that R9 has a bit for, from R8. RSI ends behind them. */
+const emitChangeState = (a: Assembler): void => {
+  a.put(0x4c, 0x89, 0xc6); // mov rsi, r8
+  a.label('changeNext');
+  a.put(0x49, 0x0f, 0xbc, 0xc9, 0x74); // bsf rcx, r9; jz
+  a.rel8('changed');
+  a.put(0x49, 0x0f, 0xb3, 0xc9); // btr r9, rcx
+  a.put(0x48, 0x8b, 0x06, 0x48, 0x83, 0xc6, 0x08, 0x48, 0x89, 0x04, 0xcd); // mov rax, [rsi]; add rsi, 8; mov [rcx*8+stateIn], rax
+  a.u32(stateIn);
+  a.put(0xeb);
+  a.rel8('changeNext');
+  a.label('changed');
+};
 /** The page-table entries that lead to what programs use, with the entries of the page table itself. */
 const usedEntries = [
   [0x6000, 0x6040],
@@ -105,9 +119,11 @@ export const emitLoop = (a: Assembler, width: EntryWidth): void => {
   }
   a.put(0x48, 0x8b, 0x46, caseAt.furnished); // mov rax, [rsi+furnished]
   store(a, 0, vars.furnished);
-  a.put(0x48, 0x83, 0xc6, caseHeader); // add rsi, header
+  a.put(0x4c, 0x8b, 0x4e, caseAt.changed, 0x4c, 0x8d, 0x46, caseHeader); // mov r9, [rsi+changed]; lea r8, [rsi+header]
+  imm32(a, 6, usual);
   imm32(a, 7, stateIn);
   emitCopyState(a, 'stateIn');
+  emitChangeState(a);
   store(a, 6, vars.patchesAt);
   emitPatch(a);
   store(a, 6, vars.nextCase);

@@ -61,6 +61,8 @@ export const controlAt = {
   watchdog: 0x2c,
 } as const;
 export const controlSize = 0x40;
+/** The machine's usual state. */
+export const usual = 0x1a0000;
 /** What a #VMEXIT takes for the host's state. */
 export const hostSave = 0x190000;
 export const magic = 0x564d4d43;
@@ -125,9 +127,9 @@ export const stateAt = {
 } as const;
 export const stateSize = 0x158;
 
-/** A case: header, state, patches of {at u32, length u32, bytes padded to 8}. */
-export const caseAt = { size: 0, kind: 4, patches: 8, flags: 12, furnished: 16 } as const;
-export const caseHeader = 24;
+/** A case: header, the words of its state that differ from the usual one, patches of {at u32, length u32, bytes padded to 8}. */
+export const caseAt = { size: 0, kind: 4, patches: 8, flags: 12, furnished: 16, changed: 24 } as const;
+export const caseHeader = 32;
 /** How to reach the mode: IA-32e; legacy protected at an outer level or virtual-8086; protected at CPL 0; real-address. */
 export const kinds = { ia32e: 0, outer: 1, inner: 2, real: 3 } as const;
 /** Flag of a case: MSRs beside EFER are loaded and read. */

@@ -6,7 +6,7 @@ import type { Answer, Gpa, MachineConfig } from '../../spec/units.ts';
 import type { Observation } from '../../spec/vocabulary.ts';
 import type { AgentCase } from './case.ts';
 import { giveBack, type Loan, loanOf, type Patch } from './loan.ts';
-import { agentCode, agentCodeEnd, caseAt, ends, ownStackSelector, resultHeader, stateAt, stateSize, withMsrs } from './map.ts';
+import { agentCode, agentCodeEnd, ends, ownStackSelector, resultHeader, stateAt, stateSize } from './map.ts';
 import { firstOf, isLong, reads } from './refuse.ts';
 
 const decodeState = (view: DataView, from: number, mode: CpuMachine['mode'], msrs: boolean, rip: bigint): SeenState => {
@@ -142,7 +142,7 @@ const [tssStack, tssStackEnd] = [0x3004, 0x300c];
 /** Whether the program moves the stack of CPL 0 by the TSS, and a far CALL or a gate may lead to a stop at CPL 1 or 2: the way from there to the agent is
  *  a fault that needs that stack. */
 const strands = ({ state, pristine, patches }: AgentCase): boolean => {
-  const memory = Uint8Array.from(pristine);
+  const memory = pristine.slice();
   for (const p of patches) memory.set(p.bytes, p.at);
   const { bytes } = firstOf('prot32', state, memory);
   const far = bytes[0] === 0x9a || (bytes[0] === 0xff && (((bytes[1] ?? 0) >> 3) & 7) === 3);
@@ -182,10 +182,9 @@ const decoded = (
   const ended = raw >> 8;
   const stop = ended === ends.last ? 256 : raw & 0xff;
   const { mode } = machine.cpu as CpuMachine;
-  const msrs = (new DataView(given.bytes.buffer, given.bytes.byteOffset).getUint32(caseAt.flags, true) & withMsrs) !== 0;
   const { stops } = machine.cpu as CpuMachine;
   const rip = stops.at + BigInt(stops.stride * stop);
-  const state = decodeState(view, at + resultHeader, mode, msrs, rip);
+  const state = decodeState(view, at + resultHeader, mode, given.msrs, rip);
   const writes = changes(view, at + resultHeader + stateSize, at + size, before, after);
   for (const w of writes) written.push({ at: Number(w.at), bytes: w.bytes });
   if (ended === ends.late) {

@@ -20,8 +20,8 @@ const usualModel = 'corei7_icelake_u';
 /** The debugger writes byte by byte, and what results take is not known before: room for twice what most have, and at least for a few that change much.
  *  Where that was too little, halves of the cases are run again. */
 const resultRoom = (cases: number): number => Math.min(cases * 1024 + 524_288, 24 << 20);
-/** As many as a ROM has room for: a start takes as long as a thousand cases. */
-const atOnce = 4096;
+/** As many as answers may wait in memory for: a start takes as long as a thousand cases. */
+const atOnce = 8192;
 
 /** The agent's variables from `nextCase`: mapped in every program's own page tables, which the debugger reads through. */
 const progressSize = 0x30;

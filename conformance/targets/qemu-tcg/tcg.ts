@@ -118,7 +118,7 @@ export const tcgTarget = async (binary = 'qemu-system-x86_64'): Promise<Target> 
       name: 'qemu-tcg',
       version: `${version}, TCG, -cpu max`,
       runner: runnerOf(binary, folder.path),
-      atOnce: 4096,
+      atOnce: 8192,
       close: folder.remove,
     });
   } catch (error) {
