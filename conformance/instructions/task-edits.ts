@@ -177,6 +177,7 @@ const taskFlags = (d: Desk, a: number, b: number): void => {
       ['step', 'trap'],
       ['past'],
       ['virtual', 'step', 'nop'],
+      ['full'],
     ] as const,
     a,
   ) as readonly string[];

@@ -159,13 +159,12 @@ const deliverTask = (w: Work, e: Occurrence, selector: number, ext: number): Fra
   const openFlags = w.open.get('rflags') ?? 0n;
   const saved = switchTask(w, selector, 'gate', { rip: e.rip, flags: e.flags, open: e.open, ext });
   w.gates++;
-  // A fault in delivering the event, in the new task: as the pages of the exceptions say of EXT and of double faults.
-  // RF of the image is told where the program is interrupted by this event alone.
-  if (saved.word === 4 && (w.troubles.length > 0 || w.taskTrap))
-    w.loose = own(w.loose).set(saved.rflags + 2, 1 | (w.loose.get(saved.rflags + 2) ?? 0));
+  // Where another event follows at once the frame is that one's, and the words of this one are stores like others, RF apart.
+  if (saved.word === 4) w.loose = own(w.loose).set(saved.rflags + 2, 1 | (w.loose.get(saved.rflags + 2) ?? 0));
   // The error code is pushed after the segments are loaded, and before the instruction pointer is tested.
   if (e.error !== undefined && w.troubles[0]?.rule === 'far.offset')
     undecided('an error code for a task that starts past its code segment');
+  // A fault in delivering the event, in the new task: as the pages of the exceptions say of EXT and of double faults.
   if (w.troubles.length > 0) raiseAll(w.troubles);
   if (w.taskTrap && e.abort) undecided('a double fault that leads to a task with the debug trap flag');
   const { word, next } = saved;
@@ -174,8 +173,6 @@ const deliverTask = (w: Work, e: Occurrence, selector: number, ext: number): Fra
   words.set('rip', { at: saved.rip, value: e.rip & ones(word), loose: loose(0n) });
   words.set('rflags', { at: saved.rflags, value: BigInt(e.flags) & ones(word), loose: loose(BigInt(e.open) | openFlags) });
   words.set('cs', { at: saved.cs, value: bigOf(code), loose: loose(~0xffffn) });
-  // Where #DB follows at once the frame is that of #DB, and these are stores like the others.
-  if (!w.taskTrap) for (const { at } of words.values()) for (let k = 0; k < word; k++) own(w.stores).delete(at + k);
   if (e.error !== undefined) {
     if (pointerOpen(w)) undecided('a stack pointer that is not defined');
     const sp = (s.rsp - bigOf(next)) & ones(stackSize(s));
@@ -196,6 +193,7 @@ const deliverTask = (w: Work, e: Occurrence, selector: number, ext: number): Fra
     }
     s.rsp = (s.rsp & ~ones(stackSize(s))) | sp;
   }
+  if (!w.taskTrap) for (const { at } of words.values()) for (let k = 0; k < word; k++) own(w.stores).delete(at + k);
   return { size: word, words, task: true };
 };
 
