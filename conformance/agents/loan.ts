@@ -10,11 +10,15 @@ export interface Patch {
 export interface Loan {
   readonly before: Uint8Array;
   readonly after: Uint8Array;
+  readonly afterView: DataView;
 }
 const loans = new WeakMap<Uint8Array, Loan>();
 export const loanOf = (pristine: Uint8Array): Loan => {
   let loan = loans.get(pristine);
-  if (loan === undefined) loans.set(pristine, (loan = { before: pristine.slice(), after: pristine.slice() }));
+  if (loan === undefined) {
+    const after = pristine.slice();
+    loans.set(pristine, (loan = { before: pristine.slice(), after, afterView: new DataView(after.buffer) }));
+  }
   return loan;
 };
 export const giveBack = (memory: Uint8Array, pristine: Uint8Array, patches: readonly Patch[]): void => {

@@ -118,18 +118,17 @@ const HLT = 0xf4;
 /** A stop that no gate leads to is reached by what starts there, such as a new task: no frame stands on its stack. */
 const gated = (stop: number): boolean => stop < 48 || stop === 0x80;
 /** The linear address that the event's frame names, or -1 where the frame is not in memory. */
-const savedRip = (mode: CpuMachine['mode'], given: CpuState, stop: number, state: SeenState, after: Uint8Array): number => {
-  const view = new DataView(after.buffer, after.byteOffset, after.byteLength);
+const savedRip = (mode: CpuMachine['mode'], given: CpuState, stop: number, state: SeenState, view: DataView): number => {
   const inner = !isLong(mode) && mode !== 'v86' && state.ss?.selector === given.ss.selector;
   const base = mode === 'real' ? (state.ss?.selector ?? 0) << 4 : inner ? Number(given.ss.base) : 0;
   const width = mode === 'real' ? 2 : isLong(mode) ? 8 : 4;
   if (mode !== 'real' && state.ss?.selector === ownStackSelector) return agentCode;
   if (!gated(stop)) return -1;
   const top = base + Number(state.rsp ?? 0n) + (mode !== 'real' && errorCodes.has(stop) ? width : 0);
-  if (top < 0 || top + 2 * width > after.length) return top >= agentCode ? agentCode : -1;
+  if (top < 0 || top + 2 * width > view.byteLength) return top >= agentCode ? agentCode : -1;
   const rip = width === 2 ? view.getUint16(top, true) : view.getUint32(top, true);
   const cs = view.getUint16(top + width, true);
-  const v86 = mode === 'v86' && (view.getUint32(Math.min(top + 8, after.length - 4), true) & 0x20000) !== 0;
+  const v86 = mode === 'v86' && (view.getUint32(Math.min(top + 8, view.byteLength - 4), true) & 0x20000) !== 0;
   if (mode === 'real' || v86) return (cs << 4) + rip;
   return cs === given.cs.selector ? Number(given.cs.base) + rip : rip;
 };
@@ -141,13 +140,19 @@ const exited = 'the machine hangs: a #VMEXIT, and no guest was entered';
 const [tssStack, tssStackEnd] = [0x3004, 0x300c];
 /** Whether the program moves the stack of CPL 0 by the TSS, and a far CALL or a gate may lead to a stop at CPL 1 or 2: the way from there to the agent is
  *  a fault that needs that stack. */
-const strands = ({ state, pristine, patches }: AgentCase): boolean => {
-  const memory = pristine.slice();
-  for (const p of patches) memory.set(p.bytes, p.at);
-  const { bytes } = firstOf('prot32', state, memory);
+const strands = ({ state, patches }: AgentCase, before: Uint8Array): boolean => {
+  if ((state.cs.selector & 3) <= 1 || !patches.some((p) => p.at < tssStackEnd && p.at + p.bytes.length > tssStack)) return false;
+  const { bytes } = firstOf('prot32', state, before);
   const far = bytes[0] === 0x9a || (bytes[0] === 0xff && (((bytes[1] ?? 0) >> 3) & 7) === 3);
-  const gate = patches.some((p) => p.at >= 0x2000 && p.at < tssStack - 4);
-  return (state.cs.selector & 3) > 1 && (far || gate) && patches.some((p) => p.at < tssStackEnd && p.at + p.bytes.length > tssStack);
+  return far || patches.some((p) => p.at >= 0x2000 && p.at < tssStack - 4);
+};
+
+/** Results stand side by side: one view for all of them. */
+const views = new WeakMap<Uint8Array, DataView>();
+const viewOf = (bytes: Uint8Array): DataView => {
+  let view = views.get(bytes);
+  if (view === undefined) views.set(bytes, (view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)));
+  return view;
 };
 
 /** The result that starts at `at` in `bytes`, and where the next one does. */
@@ -171,12 +176,12 @@ export const decodeResult = (
 const decoded = (
   machine: MachineConfig,
   given: AgentCase,
-  { before, after }: Loan,
+  { before, after, afterView }: Loan,
   written: Patch[],
   bytes: Uint8Array,
   at: number,
 ): { readonly answer: Answer; readonly next: number } => {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = viewOf(bytes);
   const size = view.getUint32(at, true);
   const raw = view.getUint16(at + 4, true);
   const ended = raw >> 8;
@@ -188,12 +193,12 @@ const decoded = (
   const writes = changes(view, at + resultHeader + stateSize, at + size, before, after);
   for (const w of writes) written.push({ at: Number(w.at), bytes: w.bytes });
   if (ended === ends.late) {
-    const halted = before[savedRip(mode, given.state, stop, state, after) - 1] === HLT;
+    const halted = before[savedRip(mode, given.state, stop, state, afterView) - 1] === HLT;
     return { answer: { saw: [{ saw: 'cpu.stopped', by: halted ? 'halt' : 'limit', state: {} }] }, next: at + size };
   }
   if (ended === ends.exited) return { answer: { broke: exited }, next: at + size };
   if (ended === ends.shutdown) {
-    if (strands(given))
+    if (strands(given, before))
       return {
         answer: { unsupported: 'a stop that may be reached at an outer level, without a stack for the way to the agent' },
         next: at + size,
@@ -201,10 +206,9 @@ const decoded = (
     const shutdown: Observation = { saw: 'cpu.stopped', by: 'shutdown', state: {} };
     return { answer: { saw: writes.length > 0 ? [{ saw: 'memory.changed', writes }, shutdown] : [shutdown] }, next: at + size };
   }
-  if (stop < 256 && inAgent(savedRip(mode, given.state, stop, state, after)))
-    return { answer: { unsupported: 'a state that the agent cannot load' }, next: at + size };
+  const saved = savedRip(mode, given.state, stop, state, afterView);
+  if (stop < 256 && inAgent(saved)) return { answer: { unsupported: 'a state that the agent cannot load' }, next: at + size };
   // Stops land by the debug registers, which code at an outer level cannot touch.
-  const saved = savedRip(mode, given.state, stop, state, after);
   if (stop === 13 && saved >= Number(stops.at) && saved < Number(stops.at) + stops.stride * stops.count)
     return { answer: { unsupported: 'a stop that is reached at an outer level' }, next: at + size };
   // A fault elsewhere is one of what follows.
