@@ -2,7 +2,8 @@
 // Intel SDM volume 3, Limit Checking; Type Checking; volume 1, Canonical Addressing; volume 3, Interrupt 17—Alignment Check Exception.
 
 import { accessed } from './breakpoints.ts';
-import { cr0, flag, gpr, numberOf, ones, bigOf } from './bits.ts';
+import { cr0, flag, numberOf, ones, bigOf } from './bits.ts';
+import { general } from './general.ts';
 import { type Access, foretell, physical, surround, translate } from './paging.ts';
 import type { Segment } from './vocabulary.ts';
 import {
@@ -164,8 +165,8 @@ export const offsetOf = (w: Work): bigint => {
   const { address, addressSize, length } = w.i;
   if (address === undefined) return undecided('no memory operand');
   let sum = address.displacement;
-  if (address.base >= 0) sum += w.s[gpr[address.base] as 'rax'];
-  if (address.index >= 0) sum += w.s[gpr[address.index] as 'rax'] * bigOf(address.scale);
+  if (address.base >= 0) sum += general(w.s, address.base);
+  if (address.index >= 0) sum += general(w.s, address.index) * bigOf(address.scale);
   if (address.ripRelative) sum += w.s.rip + bigOf(length);
   return sum & ones(addressSize);
 };

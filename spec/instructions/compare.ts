@@ -2,7 +2,7 @@
 // What a target does not show, and what the manual leaves undefined, is skipped.
 
 import type { Memory } from '../clause.ts';
-import { bigOf, flag, gpr, hex, low, segments, statusFlags } from './bits.ts';
+import { bigOf, flag, gpr, hex, low, numberOf, segments, statusFlags } from './bits.ts';
 import type { Difference, Ending, FrameWord, InstructionsGhost, Kind } from './ghost.ts';
 import { asForetold, generalAsForetold, segmentsAsForetold, systemAsForetold } from './same.ts';
 import { tablesOf } from './tables.ts';
@@ -200,7 +200,8 @@ const bytes = (g: InstructionsGhost, e: Ending, before: CpuState, memory: Memory
   const starts: number[] = [];
   if (e.frame !== undefined && g.written.length > 0) for (const { at } of e.frame.words.values()) starts.push(at);
   const size = e.frame?.size ?? 0;
-  for (const { at, bytes: seen } of g.written) {
+  for (const { at: start, bytes: seen } of g.written) {
+    const at = numberOf(start);
     if (inWord(starts, size, at, seen.length)) continue;
     for (let k = 0; k < seen.length; k++) {
       const where = at + k;

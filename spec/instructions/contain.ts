@@ -1,7 +1,7 @@
 // Whether a program at CPL 3 changed memory that its page tables do not let it write. Asked of whole runs, whatever they did in between.
 // Intel SDM volume 3, Paging: Access Rights.
 
-import { cr4, low } from './bits.ts';
+import { cr4, low, numberOf } from './bits.ts';
 import type { Memory } from '../clause.ts';
 import type { Granted } from '../units.ts';
 import type { InstructionsGhost } from './ghost.ts';
@@ -64,7 +64,10 @@ const aliased = (w: Work, page: number): boolean => {
 export const strays = (g: InstructionsGhost, memory: Memory, granted: Granted): string | undefined => {
   const state = g.state as CpuState;
   const pages = new Set<number>();
-  for (const { at, bytes } of g.written) for (let page = at >> 12; page <= (at + bytes.length - 1) >> 12; page++) pages.add(page);
+  for (const { at, bytes } of g.written) {
+    const start = numberOf(at);
+    for (let page = start >> 12; page <= (start + bytes.length - 1) >> 12; page++) pages.add(page);
+  }
   const w = begin(state, memory, granted, g.cpu);
   for (const page of pages) {
     const reached = reach(w, BigInt(page) << 12n);

@@ -10,7 +10,7 @@ import { type Foretell, follow } from './course.ts';
 import { decode, type Instruction } from './decode.ts';
 import { arrivalOf, arrive } from './event.ts';
 import { fetcher } from './fetch.ts';
-import type { Ending, Expectation } from './ghost.ts';
+import { type Ending, type Expectation, expectationOf } from './ghost.ts';
 import { legal } from './legal.ts';
 import { meaningOf } from './meaning/index.ts';
 import { codeBreakpoints, setStatus, watchOf } from './breakpoints.ts';
@@ -36,13 +36,8 @@ import {
 
 const isUndecided = (thrown: unknown): thrown is Undecided =>
   typeof thrown === 'object' && thrown !== null && (thrown as Partial<Undecided>).undecided !== undefined;
-const unknown = (why: string, instruction: Instruction | undefined, loud: boolean): Expectation => ({
-  instruction,
-  endings: [],
-  unknown: why,
-  loud,
-  completes: false,
-});
+const unknown = (why: string, instruction: Instruction | undefined, loud: boolean): Expectation =>
+  expectationOf(instruction, [], false, why, loud);
 
 /** A repeated string instruction starts again where it stopped. */
 const restarted = (w: Work): Work['s'] => {
@@ -107,7 +102,9 @@ export const expect = (run: CpuStimulus, state: CpuState, memory: Memory, grante
   if (first.goesOn === undefined) return first;
   try {
     const course = follow(first.goesOn, run, one);
-    return course === undefined ? first : { ...first, course };
+    return course === undefined
+      ? first
+      : expectationOf(first.instruction, first.endings, first.completes, first.unknown, first.loud, course);
   } catch (thrown) {
     if (!isUndecided(thrown)) throw thrown;
     return first;
@@ -152,7 +149,7 @@ const one: Foretell = (w, run) => {
     const refused: Ending[] = [];
     for (const fault of faults) refused.push(faulting(w, fault));
     for (const fault of w.also) refused.push(faulting(w, fault));
-    if (faults.length > 0) return { instruction, endings: refused, completes: false };
+    if (faults.length > 0) return expectationOf(instruction, refused, false);
     const perhaps: Ending[] = [];
     if (trapsPerhaps(w)) {
       if (w.watch !== undefined) undecided('breakpoints where a trap only perhaps comes');
@@ -167,7 +164,7 @@ const one: Foretell = (w, run) => {
     const endings = [complete(w, run)];
     for (const e of perhaps) endings.push(e);
     for (const e of refused) endings.push(e);
-    return { instruction, endings, completes: refused.length === 0 };
+    return expectationOf(instruction, endings, refused.length === 0);
   } catch (thrown) {
     if (!isUndecided(thrown)) throw thrown;
     const nothing = unknown(thrown.undecided, instruction, thrown.loud === true);

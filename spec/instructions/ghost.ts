@@ -59,12 +59,12 @@ export interface Expectation {
   readonly instruction: Instruction | undefined;
   readonly endings: readonly Ending[];
   /** Why nothing can be said of how it ends; `loud` where that is a gap of ours or of what was seen, not the nature of the case. */
-  readonly unknown?: string;
-  readonly loud?: boolean;
+  readonly unknown: string | undefined;
+  readonly loud: boolean;
   /** The instruction must complete. */
   readonly completes: boolean;
   /** Where the run goes on behind its first instruction and it is known how; nothing is then said of that one alone. */
-  readonly course?: Course;
+  readonly course: Course | undefined;
 }
 /** What a difference is about: a register that the instruction writes, or leaves; the flags; the frame; … */
 export type Kind =
@@ -124,8 +124,9 @@ export interface Difference {
   readonly expected: string;
   readonly saw: string;
 }
+/** As it was told: most is never looked at. */
 export interface Written {
-  readonly at: number;
+  readonly at: bigint;
   readonly bytes: Uint8Array;
 }
 export interface InstructionsGhost {
@@ -148,7 +149,16 @@ export interface InstructionsGhost {
   /** Where the last run stopped, if all of it was seen. */
   last: SeenState | undefined;
 }
-export const nothing: Expectation = { instruction: undefined, endings: [], unknown: 'no case runs', completes: false };
+/** Every expectation has all its parts, in one order: each clause reads them, and records of many shapes are slow to read. */
+export const expectationOf = (
+  instruction: Instruction | undefined,
+  endings: readonly Ending[],
+  completes: boolean,
+  unknown?: string,
+  loud: boolean = false,
+  course?: Course,
+): Expectation => ({ instruction, endings, unknown, loud, completes, course });
+export const nothing: Expectation = expectationOf(undefined, [], false, 'no case runs');
 /** Records of one shape, whatever made what was granted: every byte that is foretold asks for a part of it. */
 let told: GrantedCpu | undefined;
 let known: GrantedCpu | undefined;

@@ -4,7 +4,7 @@
 import { copyOf } from './copy.ts';
 import type { Moment } from '../clause.ts';
 import type { Event, EventName, EventOf } from '../vocabulary.ts';
-import { low, numberOf, segments } from './bits.ts';
+import { low, segments } from './bits.ts';
 import { changesOf } from './changes.ts';
 import { differences, word } from './compare.ts';
 import { expect } from './expect.ts';
@@ -138,7 +138,7 @@ export const observe = (g: InstructionsGhost, m: Moment<InstructionsGhost>): rea
       started(g, m, event as EventOf<'cpu.run'>);
       return none;
     case 'memory.changed':
-      for (const { at, bytes } of (event as EventOf<'memory.changed'>).writes) g.written.push({ at: numberOf(at), bytes });
+      for (const write of (event as EventOf<'memory.changed'>).writes) g.written.push(write);
       return none;
     case 'cpu.port':
       g.ports.push(event as EventOf<'cpu.port'>);

@@ -4,8 +4,9 @@
 import type { Memory } from '../clause.ts';
 import type { Granted } from '../units.ts';
 import type { Watch } from './breakpoints.ts';
-import { cr0, efer, flag, gpr, low, ones, type Size, bigOf } from './bits.ts';
+import { cr0, efer, flag, low, ones, type Size, bigOf } from './bits.ts';
 import { copyOf, type Draft } from './copy.ts';
+import { general, setGeneral } from './general.ts';
 import type { Instruction } from './decode.ts';
 import type { CpuFeature, CpuState, GrantedCpu, Segment } from './vocabulary.ts';
 
@@ -238,19 +239,14 @@ export const leave = (w: Work, what: string, bits: bigint = ones(8)): void => {
 
 /** Register number `n` at a size; without REX, 4 to 7 of size 1 are AH, CH, DH, BH. */
 export const register = (w: Work, n: number, size: Size): bigint => {
-  if (size === 1 && n >= 4 && n < 8 && w.i.rex === 0) return (w.s[gpr[n - 4] as 'rax'] >> 8n) & 0xffn;
-  return w.s[gpr[n] as 'rax'] & ones(size);
+  if (size === 1 && n >= 4 && n < 8 && w.i.rex === 0) return (general(w.s, n - 4) >> 8n) & 0xffn;
+  return general(w.s, n) & ones(size);
 };
 /** 8 and 16 bits keep the rest of the register, 32 bits clear the high half. SDM volume 1, General-Purpose Registers in 64-Bit Mode. */
 export const setRegister = (w: Work, n: number, size: Size, value: bigint): void => {
   const { s } = w;
-  if (size === 1 && n >= 4 && n < 8 && w.i.rex === 0) {
-    const name = gpr[n - 4] as 'rax';
-    s[name] = (s[name] & ~0xff00n) | ((value & 0xffn) << 8n);
-    return;
-  }
-  const name = gpr[n] as 'rax';
-  s[name] = size >= 4 ? value & ones(size) : (s[name] & ~ones(size)) | (value & ones(size));
+  if (size === 1 && n >= 4 && n < 8 && w.i.rex === 0) setGeneral(s, n - 4, (general(s, n - 4) & ~0xff00n) | ((value & 0xffn) << 8n));
+  else setGeneral(s, n, size >= 4 ? value & ones(size) : (general(s, n) & ~ones(size)) | (value & ones(size)));
 };
 /** Sets status flags: `value` where `known`, unjudged where `undefinedBits`. */
 export const setFlags = (w: Work, written: number, value: number, undefinedBits = 0): void => {

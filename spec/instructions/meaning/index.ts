@@ -52,6 +52,15 @@ const meanings: Readonly<Record<Topic, Meanings>> = {
   cache,
   undefined: {},
 };
-export const meaningOf = (form: Form): Meaning => meanings[form.topic][form.mnemonic] ?? (() => undecided(`what ${form.id} does`));
+const byForm = new Map<Form, Meaning>();
+/** Found once a form: by topic and name it is slow to look up. */
+export const meaningOf = (form: Form): Meaning => {
+  let known = byForm.get(form);
+  if (known === undefined) {
+    known = meanings[form.topic][form.mnemonic] ?? (() => undecided(`what ${form.id} does`));
+    byForm.set(form, known);
+  }
+  return known;
+};
 /** Forms without a meaning of their own: opcodes that are undefined. A test holds this to be all of them. */
 export const hasMeaning = (form: Form): boolean => form.topic === 'undefined' || meanings[form.topic][form.mnemonic] !== undefined;
