@@ -59,10 +59,7 @@ export const vtdQueueFaults: readonly Fault[] = [
     id: 'vtd-queue-mamv',
     origin: 'rule',
     file: 'vt-d/descriptors.ts',
-    swap: [
-      '      if (mask > unit.profile.maximumMask) return RESERVED_FIELD;\n      if (unit.profile.pageSelective)',
-      '      if (unit.profile.pageSelective)',
-    ],
+    swap: ['      if (mask > unit.profile.maximumMask) return RESERVED_FIELD;\n      forgetPagesOf', '      forgetPagesOf'],
     killedBy: 'vt-d.queue.wait-status',
     story: 'a mask above MAMV is carried out',
   },

@@ -66,6 +66,16 @@ describe('the queue', () => {
   ] as const)('stops at %s', (_name, descriptor, error) => stops(descriptor, error));
   test('stops at an index mask above MHMV', () => stops([0x2800_0014n, 0n], 4n, { ...QEMU, ecap: QEMU.ecap & ~0xb0_0000n }));
 
+  test('a page-selective IOTLB invalidation without PSI drops its domain, whatever its mask', () => {
+    const b = queued({ ...QEMU, cap: QEMU.cap & ~((1n << 39n) | (0x3fn << 48n)) });
+    b.dma(0x8000n, 'read');
+    b.put(0x5040, 0n);
+    submit(b, 0x22n | (0x99n << 16n), 0n, WAIT, STATUS);
+    expect(b.dma(0x8000n, 'read')).toBe('completed');
+    submit(b, 0x32n | (1n << 16n), 0x1_0001n, WAIT, STATUS);
+    expect(b.read(0x34, 4)).toBe(0n);
+    expect(b.dma(0x8000n, 'read')).toBe('blocked');
+  });
   test('a tail past the end, a queue without memory', () => {
     const b = queued();
     b.write(0x88, 0x1000n);

@@ -152,6 +152,11 @@ describe('scalable mode', () => {
     expect(stale(2, leaf, 0x0009_0036n | (2n << 32n), 0x9000n)).toBe('completed'); // another page
     expect(stale(2, leaf, 0x0009_0036n | (2n << 32n), 0x8000n)).toBe('blocked');
     b.fault();
+    // Masks above MAMV, which bounds those of the second stage only.
+    b.put(0x2_3040, 0xc007n);
+    expect(stale(2, leaf, 0x0009_0036n | (2n << 32n), 0x8000_0013n)).toBe('completed');
+    expect(stale(2, leaf, 0x0009_0036n | (2n << 32n), 0x8000_0034n)).toBe('blocked');
+    b.fault();
     expect(stale(1, () => b.put(P1, 0n), 0x0009_0017n | (2n << 32n), 0n)).toBe('completed'); // PASID 2
     expect(stale(1, () => b.put(P1, 0n), 0x0009_0017n | (1n << 32n), 0n)).toBe('blocked');
     expect(b.fault()).toBe('read 59');

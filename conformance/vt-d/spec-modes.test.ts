@@ -75,8 +75,8 @@ test('accessed and dirty flags', () => {
   expect(b.news()).toEqual(['vt-d.isolation.memory']);
 });
 const QUEUE = 0xe000;
-const submit = (b: Bench, ...descriptors: readonly bigint[]): void => {
-  b.words(QUEUE, ...descriptors.flatMap((d) => [d, 0n, 0n, 0n]));
+const submit = (b: Bench, ...descriptors: readonly (bigint | readonly [bigint, bigint])[]): void => {
+  b.words(QUEUE, ...descriptors.flatMap((d) => (typeof d === 'bigint' ? [d, 0n, 0n, 0n] : [...d, 0n, 0n])));
   b.write(0x90, QUEUE | 0x800, 8);
   b.write(0x88, 0, 8);
   b.command(0x84000000, 0xc4000000);
@@ -114,6 +114,20 @@ test('a PASID-table entry reached through an old context entry is cached until t
     b.dmaWrite(0x10000, 'completed', 0x10000);
     expect(new Set(b.news())).toEqual(new Set(['vt-d.cache.context-device']));
   }
+});
+test('a PASID-based IOTLB invalidation takes masks above MAMV', () => {
+  const told = (mask: bigint, status: number): readonly string[] => {
+    const b = bench(CAP, ECAP_FULL);
+    scalableOn(b);
+    submit(b, [0x10036n, mask]);
+    b.read(0x34, status);
+    return b.news();
+  };
+  for (const mask of [0n, 18n, 19n, 52n]) {
+    expect(told(mask, 0)).toEqual([]);
+    expect(told(mask, 0x10)).toEqual(['vt-d.queue.error']);
+  }
+  for (const status of [0, 0x10]) expect(told(63n, status)).toEqual([]);
 });
 const IRT = 0xb000;
 const interruptTable = (b: Bench): void => {

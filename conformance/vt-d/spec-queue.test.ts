@@ -116,6 +116,25 @@ test('reserved bits in a type that the unit lacks are told as the one or the oth
     expect(told(ECAP, descriptor, 3)).toEqual(['vt-d.queue.error-info']);
   }
 });
+test('masks of page-selective IOTLB invalidations mean nothing without PSI', () => {
+  const told = (cap: bigint, mask: bigint, status: number): readonly string[] => {
+    slot = 0;
+    const b = bench(cap);
+    legacyOn(b);
+    qi(b);
+    submit(b, [0x10032n, mask]);
+    b.settle();
+    b.read(0x34, status);
+    return b.news();
+  };
+  // PSI is bit 39 of CAP_REG, MAMV bits 53:48, 18 here.
+  const without = CAP & ~((1n << 39n) | (0x3fn << 48n));
+  expect(told(without, 0n, 0)).toEqual([]);
+  expect(told(without, 0n, 0x10)).toEqual(['vt-d.queue.error']);
+  for (const status of [0, 0x10]) expect(told(without, 1n, status)).toEqual([]);
+  expect(told(CAP, 18n, 0)).toEqual([]);
+  expect(told(CAP, 19n, 0)).toEqual(['vt-d.queue.error']);
+});
 test('a completion event waits for its mask', () => {
   slot = 0;
   const b = bench();

@@ -96,9 +96,13 @@ const iotlb = (unit: Unit, w0: number, w1: number, w2: number, w3: number): numb
       forgetDomainPages(unit, domain);
       return 0;
     case 3:
+      // MAMV says something only where PSI is set; without, the whole domain is meant.
+      if (!unit.profile.pageSelective) {
+        forgetDomainPages(unit, domain);
+        return 0;
+      }
       if (mask > unit.profile.maximumMask) return RESERVED_FIELD;
-      if (unit.profile.pageSelective) forgetPagesOf(unit, domain, pageOf(w2, w3), mask);
-      else forgetDomainPages(unit, domain);
+      forgetPagesOf(unit, domain, pageOf(w2, w3), mask);
       return 0;
     default:
       return RESERVED_FIELD;
@@ -188,7 +192,7 @@ const pasidIotlb = (unit: Unit, w0: number, w1: number, w2: number, w3: number):
       unit.caches.iotlb.forgetPasid(domain, pasid);
       return 0;
     case 3:
-      if (mask > unit.profile.maximumMask) return RESERVED_FIELD;
+      // Any address mask: MAMV is about the second stage (CAP_REG, MAMV).
       forgetPasidPages(unit, domain, pasid, pageOf(w2, w3), mask);
       return 0;
     default:

@@ -76,6 +76,8 @@ const iotlb = (a: Abilities, lo: bigint, hi: bigint): Descriptor => {
       return { is: 'invalidate', what: { what: 'iotlb', grain: 'domain', domain } };
     case 3: {
       const am = field(hi, 5, 0);
+      // MAMV is valid only with PSI: whether a unit holds a mask against it all the same is not judged.
+      if (!a.psi && am > a.mamv) return unclear('an address mask without page-selective invalidation');
       if (!a.psi) return { is: 'invalidate', what: { what: 'iotlb', grain: 'domain', domain } };
       if (am > a.mamv) return grain;
       return { is: 'invalidate', what: { what: 'iotlb', grain: 'page', domain, at: hi & mask(63, 12), am, leaves: bit(hi, 6) } };
@@ -105,14 +107,15 @@ const wait = (a: Abilities, lo: bigint, hi: bigint): Descriptor => {
     drain: bit(lo, 7),
   };
 };
-const pasidIotlb = (a: Abilities, lo: bigint, hi: bigint): Descriptor => {
+const pasidIotlb = (lo: bigint, hi: bigint): Descriptor => {
   const domain = field(lo, 31, 16);
   const pasid = field(lo, 51, 32);
   const g = field(lo, 5, 4);
   if (g === 2) return { is: 'invalidate', what: { what: 'piotlb', grain: 'pasid', domain, pasid } };
   if (g !== 3) return grain;
+  // Any address mask, whatever MAMV says (CAP_REG, MAMV); past what covers every address none is defined.
   const am = field(hi, 5, 0);
-  if (am > a.mamv) return grain;
+  if (am > 52) return unclear('an address mask past every address');
   return { is: 'invalidate', what: { what: 'piotlb', grain: 'page', domain, pasid, at: hi & mask(63, 12), am, leaves: bit(hi, 6) } };
 };
 const pasidCache = (lo: bigint): Descriptor => {
@@ -160,7 +163,7 @@ export const descriptor = (a: Abilities, words: readonly bigint[], scalable: boo
     case 5:
       return wait(a, lo, hi);
     case 6:
-      return pasidIotlb(a, lo, hi);
+      return pasidIotlb(lo, hi);
     case 7:
       return pasidCache(lo);
     case 8: {
