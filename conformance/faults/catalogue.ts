@@ -5,6 +5,7 @@ import { instructionCourseFaults } from './instructions-courses.ts';
 import { instructionDebugFaults } from './instructions-debug.ts';
 import { instructionDeliveryFaults } from './instructions-delivery.ts';
 import { instructionFarFaults } from './instructions-far.ts';
+import { instructionSwitchFaults } from './instructions-switches.ts';
 import { instructionTaskFaults } from './instructions-tasks.ts';
 import { instructionPagingFaults } from './instructions-paging.ts';
 import { instructionPrivilegeFaults } from './instructions-privilege.ts';
@@ -56,6 +57,7 @@ export const faults: readonly Fault[] = [
   ...instructionDebugFaults,
   ...instructionFarFaults,
   ...instructionTaskFaults,
+  ...instructionSwitchFaults,
   ...instructionPagingFaults,
   ...instructionPrivilegeFaults,
   ...instructionRegisterFaults,
