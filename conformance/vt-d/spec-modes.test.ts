@@ -115,6 +115,24 @@ test('a PASID-table entry reached through an old context entry is cached until t
     expect(new Set(b.news())).toEqual(new Set(['vt-d.cache.context-device']));
   }
 });
+test('flags are due where one PASID-table entry leads the request, not where another may lead it to the same place', () => {
+  const b = bench(CAP, ECAP_FULL);
+  scalableOn(b, (x) => {
+    x.words(PASIDS, 0x109n, 1n, 0n);
+    x.words(TABLE + 0x3080, 0x10007n);
+  });
+  // From pass-through to a first stage that maps the page to itself.
+  b.dmaWrite(0x10000, 'completed', 0x10000);
+  b.settle();
+  b.words(PASIDS, 0x41n, 1n, BigInt(TABLE));
+  b.dmaWrite(0x10000, 'completed', 0x10000);
+  b.settle();
+  expect(b.news()).toEqual([]);
+  submit(b, 0x37n, 0x12n);
+  b.dmaWrite(0x10000, 'completed', 0x10000);
+  b.settle();
+  expect(new Set(b.news())).toEqual(new Set(['vt-d.walk.accessed', 'vt-d.walk.dirty']));
+});
 test('a PASID-based IOTLB invalidation takes masks above MAMV', () => {
   const told = (mask: bigint, status: number): readonly string[] => {
     const b = bench(CAP, ECAP_FULL);

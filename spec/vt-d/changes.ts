@@ -144,6 +144,8 @@ const flagChecks = (g: VtdGhost, memory: Memory): readonly VtdCheck[] => {
     const [c] = p.chunks;
     if (p.told !== 'completed' || p.unknown !== undefined || p.chunks.length !== 1 || c?.reaches.length !== 1 || c.blocks.length > 0)
       continue;
+    // The tables of one may lead where those of another do: whose flags are due is not known.
+    if (p.several) continue;
     // A nested walk is held to the flags of its first stage: one entry of a level, or it is not known which was used.
     const used = p.touched.filter((t) => t.used);
     const stage = used.some((t) => t.stage === 1) ? 1 : 2;

@@ -4,7 +4,7 @@
 import { contextSince, iotlbSince } from './caches.ts';
 import { bit, field, mask } from './layout.ts';
 import type { Request, Result, Unit } from './outcome.ts';
-import { any, block, interruptRange, killed, killedFault, look, put, shares } from './outcome.ts';
+import { any, block, interruptRange, killed, killedFault, look, meets, put, shares } from './outcome.ts';
 import { legacyReasons, secondStage } from './second-stage.ts';
 import type { Kind } from './caches.ts';
 
@@ -32,6 +32,7 @@ const translate = (
   const domain = field(hi, 23, 8);
   // Requests that a good entry refuses may meet a cached one; an entry that is wrong itself is not cached.
   if (killer === undefined && domain >= a.domains) r.unknown ??= 'a domain-id past ND';
+  if (killer === undefined) meets(r, [lo, hi]);
   if (killer === undefined) shares(u, r, domain, `${lo & ~3n}/${aw}`, iotlbSince(u.caches, domain, -1n, false).time);
   const refuse = (...reasons: number[]): void => block(r, reasons, fpd, reasons.includes(0x03) ? faulty : killer);
   const plain = q.kind === 'untranslated';

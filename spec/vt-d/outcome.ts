@@ -86,8 +86,17 @@ export interface Result {
   unknown: string | undefined;
   /** Versions of entries looked at so far. */
   looks: number;
+  /** The context or PASID-table entry that the request may meet; `several`: another one beside it. */
+  way: readonly bigint[] | undefined;
+  several: boolean;
 }
-export const newResult = (): Result => ({ outcomes: [], touched: [], unknown: undefined, looks: 0 });
+export const newResult = (): Result => ({ outcomes: [], touched: [], unknown: undefined, looks: 0, way: undefined, several: false });
+/** The request may meet this entry. */
+export const meets = (r: Result, words: readonly bigint[]): void => {
+  const { way } = r;
+  r.way ??= words;
+  r.several ||= way !== undefined && (way.length !== words.length || way.some((w, i) => w !== words[i]));
+};
 export const many = 'which of many former translations is cached';
 /** Former entries multiply level by level; a walk that has looked at so many versions of them looks no further. */
 const looksMost = 2048;

@@ -6,7 +6,7 @@ import { iotlbSince, piotlbSince } from './caches.ts';
 import { firstStage } from './first-stage.ts';
 import { bit, field, mask } from './layout.ts';
 import type { Request, Result, Unit } from './outcome.ts';
-import { block, interruptRange, put, shares } from './outcome.ts';
+import { block, interruptRange, meets, put, shares } from './outcome.ts';
 import type { Leaf } from './second-stage.ts';
 import { scalableReasons, secondStage } from './second-stage.ts';
 
@@ -105,6 +105,7 @@ export const translate = (u: Unit, f: Found, r: Result): void => {
   const pgtt = field(q0, 8, 6);
   if (killer === undefined && domain >= u.a.domains) r.unknown ??= 'a domain-id past ND';
   if (killer === undefined) {
+    meets(r, words);
     // First-stage translations are tagged by PASID too.
     const table = pgtt === 1 ? `${f.pasid}: ${q2}` : `${q0 & ~3n}`;
     shares(u, r, pgtt === 1 ? domain + 0x10000 * (f.pasid + 1) : domain, table, iotlbSince(u.caches, domain, -1n, false).time);

@@ -32,6 +32,8 @@ export interface Pending {
   readonly event: MemoryRequest;
   readonly chunks: readonly Chunk[];
   readonly touched: readonly Touched[];
+  /** Several context or PASID-table entries may have led it. */
+  readonly several: boolean;
   readonly unknown: string | undefined;
   readonly time: number;
   told: 'completed' | 'blocked' | 'unseen' | undefined;
@@ -119,6 +121,7 @@ export const prepare = (g: VtdGhost, memory: Memory, e: MemoryRequest): Pending 
   if (requester !== undefined && gone === undefined) unknown ??= 'whether the virtual function exists';
   const chunks: Chunk[] = [];
   const touched: Touched[] = [];
+  let several = false;
   let at = BigInt.asUintN(64, e.at);
   let offset = 0;
   do {
@@ -139,6 +142,7 @@ export const prepare = (g: VtdGhost, memory: Memory, e: MemoryRequest): Pending 
     if (q.write && !q.read && length === 4 && interruptRange(at) && e.pasid === undefined) unknown ??= 'a write to interrupt addresses';
     unknown ??= r.unknown;
     for (const t of r.touched) touched.push(t);
+    several ||= r.several;
     const reaches: Reach[] = [];
     const blocks: Block[] = [];
     const excluded: Outcome[] = [];
@@ -158,7 +162,17 @@ export const prepare = (g: VtdGhost, memory: Memory, e: MemoryRequest): Pending 
     at = BigInt.asUintN(64, at + BigInt(n));
     if (chunks.length >= chunksKept && offset < length) unknown = 'a request over many pages';
   } while (offset < length);
-  return { requester: e.requester, sourceId: requester?.sourceId ?? 0, event: e, chunks, touched, unknown, time: g.time, told: undefined };
+  return {
+    requester: e.requester,
+    sourceId: requester?.sourceId ?? 0,
+    event: e,
+    chunks,
+    touched,
+    several,
+    unknown,
+    time: g.time,
+    told: undefined,
+  };
 };
 
 /** Reasons of the permitted blocks, each once, ascending. */
