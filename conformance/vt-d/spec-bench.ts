@@ -152,3 +152,23 @@ export const legacyOn = (b: Bench, spoil: (b: Bench) => void = () => undefined):
   b.command(0x40000000, 0x40000000);
   b.command(0x80000000, 0xc0000000);
 };
+export const DIRECTORY: number = 0x8000;
+export const PASIDS = 0x9000;
+export const TABLE = 0xa000;
+/** Scalable mode; requester 0 translates by the first stage with PASID 0; page 1 leads to 0x10000, page 2 read-only, page 3 supervisor. */
+const scalableTables = (b: Bench): void => {
+  b.words(ROOT, BigInt(CONTEXT) | 1n, 0n);
+  b.words(CONTEXT + 0x10 * 32, BigInt(DIRECTORY) | 9n, 0n, 0n, 0n);
+  b.words(DIRECTORY, BigInt(PASIDS) | 1n);
+  b.words(PASIDS, 0x41n, 1n, BigInt(TABLE), 0n, 0n, 0n, 0n, 0n);
+  b.words(TABLE, BigInt(TABLE + 0x1000) | 7n);
+  b.words(TABLE + 0x1000, BigInt(TABLE + 0x2000) | 7n);
+  b.words(TABLE + 0x2000, BigInt(TABLE + 0x3000) | 7n);
+  b.words(TABLE + 0x3008, 0x10007n, 0x11005n, 0x12003n);
+};
+export const scalableOn = (b: Bench, spoil: (b: Bench) => void = () => undefined): void => {
+  written(b, scalableTables, spoil);
+  b.write(0x20, BigInt(ROOT) | 0x400n, 8);
+  b.command(0x40000000, 0x40000000);
+  b.command(0x80000000, 0xc0000000);
+};

@@ -135,6 +135,24 @@ test('masks of page-selective IOTLB invalidations mean nothing without PSI', () 
   expect(told(CAP, 18n, 0)).toEqual([]);
   expect(told(CAP, 19n, 0)).toEqual(['vt-d.queue.error']);
 });
+test('a wide queue of a unit without scalable mode is not judged', () => {
+  for (const [status, head] of [
+    [0x10, 0],
+    [0, 0x20],
+    [0, 0x10],
+  ] as const) {
+    const b = bench();
+    legacyOn(b);
+    b.write(0x90, QUEUE | 0x800, 8);
+    b.command(0xc4000000 - 0x40000000, 0xc4000000);
+    b.words(QUEUE, 0x12n, 0n, 0n, 0n);
+    b.write(0x88, 0x20, 8);
+    b.settle();
+    b.read(0x34, status);
+    b.read(0x80, head, 8);
+    expect(b.findings).toEqual([]);
+  }
+});
 test('a completion event waits for its mask', () => {
   slot = 0;
   const b = bench();

@@ -153,7 +153,7 @@ export const commandRested = (g: VtdGhost): readonly Event[] => {
   ] as const) {
     if (c === undefined || c.settled) continue;
     c.settled = true;
-    if (what === undefined) continue;
+    if (what === undefined || !c.legacy) continue;
     complete(g, what, c.time);
     events.push(derivedOf(what.what, 'register'));
   }
@@ -161,11 +161,13 @@ export const commandRested = (g: VtdGhost): readonly Event[] => {
 };
 
 const ICC = 63;
+/** Outside legacy mode registers ask for nothing: actual granularity 0. Units that carry it out all the same are let be, and nothing counts as dropped until they say so. */
+const legacyMode = (g: VtdGhost): boolean => field(g.roots[0]?.value ?? 0n, 11, 10) === 0;
 export const contextCommandWritten = (g: VtdGhost, value: bigint): void => {
-  if (bit(value, ICC)) g.contextCommand = { value, time: g.time, settled: false };
+  if (bit(value, ICC)) g.contextCommand = { value, time: g.time, legacy: legacyMode(g), settled: false };
 };
 export const iotlbCommandWritten = (g: VtdGhost, value: bigint): void => {
-  if (bit(value, ICC)) g.iotlbCommand = { value, iva: g.iva, time: g.time, settled: false };
+  if (bit(value, ICC)) g.iotlbCommand = { value, iva: g.iva, time: g.time, legacy: legacyMode(g), settled: false };
 };
 /** Asked-for granularity (1 global, 2 domain, 3 device or page), and the one it may be carried out with: as asked or coarser. */
 const grains = (asked: number, refused: boolean): readonly number[] => (refused || asked === 0 ? [0] : [1, 2, 3].filter((n) => n <= asked));
@@ -215,7 +217,8 @@ export const invalidationRead = (
   const what = context ? contextOf(c.value) : iotlbOf(g, c.value, g.iotlbCommand?.iva ?? 0n);
   const asked = context ? field(c.value, 62, 61) : field(c.value, 61, 60);
   const actual = context ? field(value, 60, 59) : field(value, 58, 57);
-  const may = grains(!context && asked === 3 && !g.a.psi ? 2 : asked, what === undefined);
+  const grain = grains(!context && asked === 3 && !g.a.psi ? 2 : asked, what === undefined);
+  const may = c.legacy || what === undefined ? grain : [0, ...grain];
   checks.push({
     rule: what === undefined ? `vt-d.command.${name}-refused` : `vt-d.command.${name}-granularity`,
     ok: may.includes(actual),
@@ -224,7 +227,7 @@ export const invalidationRead = (
   });
   if (context) g.contextCommand = undefined;
   else g.iotlbCommand = undefined;
-  if (what === undefined || c.settled || !may.includes(actual)) return { checks, events: [] };
+  if (what === undefined || c.settled || actual === 0 || !may.includes(actual)) return { checks, events: [] };
   complete(g, what, c.time);
   return { checks, events: [derivedOf(what.what, 'register')] };
 };

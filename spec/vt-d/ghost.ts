@@ -71,8 +71,10 @@ export interface VtdGhost {
   /** A command whose completion was not seen yet: the bit of GSTS_REG it changes, and its new value. */
   command: { readonly bit: number; readonly set: boolean; settled: boolean } | undefined;
   /** Register-based invalidations that were not seen complete. */
-  contextCommand: { readonly value: bigint; readonly time: number; settled: boolean } | undefined;
-  iotlbCommand: { readonly value: bigint; readonly iva: bigint; readonly time: number; settled: boolean } | undefined;
+  contextCommand: { readonly value: bigint; readonly time: number; readonly legacy: boolean; settled: boolean } | undefined;
+  iotlbCommand:
+    | { readonly value: bigint; readonly iva: bigint; readonly time: number; readonly legacy: boolean; settled: boolean }
+    | undefined;
   /** IVA_REG as written; it reads as zero. */
   iva: bigint;
   readonly tables: Tables;

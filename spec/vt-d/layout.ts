@@ -174,7 +174,14 @@ export const registersOf = (a: Abilities): readonly Register[] => {
     list.push(
       { name: 'IQH_REG', at: IQH, width: 8, stored: 0n, zero: mask(63, 19) | mask(3, 0) },
       { name: 'IQT_REG', at: IQT, width: 8, stored: mask(18, 4), zero: mask(63, 19) | mask(3, 0) },
-      { name: 'IQA_REG', at: IQA, width: 8, stored: page | mask(2, 0) | (a.smts ? mask(11, 11) : 0n), zero: mask(10, 3) },
+      {
+        name: 'IQA_REG',
+        at: IQA,
+        width: 8,
+        stored: page | mask(11, 11) | mask(2, 0),
+        judged: page | mask(2, 0) | (a.smts ? mask(11, 11) : 0n),
+        zero: mask(10, 3),
+      },
       { name: 'ICS_REG', at: ICS, width: 4, stored: 0n, zero: mask(31, 1) },
       ...eventRegisters('IE', IECTL, a),
     );

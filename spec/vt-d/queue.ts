@@ -120,6 +120,8 @@ export const enable = (g: VtdGhost, memory: Memory): void => {
   const iqa = stored64(g, IQA);
   const { queue: q } = g;
   const wide = bit(iqa, 11) && g.a.smts;
+  // Without scalable mode DW is an error, or a reserved bit, or wide all the same where there is an abort mode.
+  const unknown = bit(iqa, 11) && !g.a.smts ? 'a wide queue of a unit without scalable mode' : undefined;
   Object.assign(q, {
     enabled: true,
     base: iqa & mask(g.a.haw - 1, 12),
@@ -128,7 +130,7 @@ export const enable = (g: VtdGhost, memory: Memory): void => {
     head: 0,
     error: undefined,
     timeout: undefined,
-    unknown: undefined,
+    unknown,
     rested: true,
   });
   tailWritten(g, memory);
