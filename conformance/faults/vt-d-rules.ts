@@ -81,7 +81,13 @@ export const vtdRuleFaults: readonly Fault[] = [
     '  words[FECTL_REG / 4] = INTERRUPT_MASK | 1;',
     'a reserved bit of FECTL_REG reads as 1',
   ),
-  against('register.write-only', 'registers.ts', '  unread[p.invalidateAt / 4] = ALL;\n', '', 'IVA_REG reads back'),
+  against(
+    'register.write-only',
+    'registers.ts',
+    '  words[VER_REG / 4] = VERSION;\n',
+    '  words[VER_REG / 4] = VERSION;\n  words[6] = 1;\n',
+    'a reserved bit of GCMD_REG reads as one',
+  ),
   against(
     'register.read-only',
     'commands.ts',

@@ -32,9 +32,9 @@ export const vtdFaults: readonly Fault[] = [
     id: 'vtd-ccmd-readable',
     origin: 'rule',
     file: 'vt-d/registers.ts',
-    swap: ['  unread[CCMD_REG / 4] = 0xffff_0000;\n', ''],
+    swap: ['  words[CAP_REG / 4] = Number', '  words[CCMD_REG / 4 + 1] = 4;\n  words[CAP_REG / 4] = Number'],
     killedBy: 'vt-d.register.command-id',
-    story: 'SID of CCMD_REG reads back',
+    story: 'a reserved bit of CCMD_REG reads as one',
   },
   {
     id: 'vtd-te-ignored',

@@ -139,7 +139,7 @@ export interface Register {
   readonly stored: bigint;
   /** Where the unit chooses how many of them it keeps: those it must. */
   readonly judged?: bigint;
-  /** Reserved and write-only bits: read as zero. */
+  /** Reserved bits: read as zero. What write-only fields read as is undefined. */
   readonly zero: bigint;
   /** Read-only bits whose value never changes. */
   readonly fixed?: bigint;
@@ -162,12 +162,12 @@ export const registersOf = (a: Abilities): readonly Register[] => {
     { name: 'VER_REG', at: VER, width: 4, stored: 0n, zero: mask(31, 8) },
     { name: 'CAP_REG', at: CAP, width: 8, stored: 0n, zero: 0n, fixed: a.cap },
     { name: 'ECAP_REG', at: ECAP, width: 8, stored: 0n, zero: 0n, fixed: a.ecap },
-    { name: 'GCMD_REG', at: GCMD, width: 4, stored: 0n, zero: all32 },
+    { name: 'GCMD_REG', at: GCMD, width: 4, stored: 0n, zero: mask(22, 0) },
     { name: 'RTADDR_REG', at: RTADDR, width: 8, stored: page | (a.smts ? mask(11, 10) : 0n), zero: mask(9, 0) },
-    { name: 'CCMD_REG', at: CCMD, width: 8, stored: mask(15, 0), zero: mask(33, 16) | mask(58, 34) },
+    { name: 'CCMD_REG', at: CCMD, width: 8, stored: mask(15, 0), zero: mask(58, 34) },
     { name: 'FSTS_REG', at: FSTS, width: 4, stored: 0n, zero: mask(31, 16) | (a.afl ? 0n : mask(3, 2)) },
     ...eventRegisters('FE', FECTL, a),
-    { name: 'IVA_REG', at: a.iro, width: 8, stored: 0n, zero: all64 },
+    { name: 'IVA_REG', at: a.iro, width: 8, stored: 0n, zero: mask(11, 7) },
     { name: 'IOTLB_REG', at: a.iro + 8, width: 8, stored: mask(47, 32), zero: mask(31, 0) | mask(56, 50) },
   ];
   if (a.qi)

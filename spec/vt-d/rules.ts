@@ -9,8 +9,8 @@ export type Rule = readonly [id: string, level: Level, harm: Harm, says: string,
 export const statusRules: readonly Rule[] = [
   ['vt-d.register.read-write', 'must', 'self-stuck', 'read-write bits read as written', 'Register Descriptions'],
   ['vt-d.register.reserved', 'must', 'interop', 'reserved bits read as zero', 'Register Descriptions'],
-  ['vt-d.register.write-only', 'must', 'interop', 'write-only registers read as zero', 'Register Descriptions'],
-  ['vt-d.register.command-id', 'must', 'interop', 'write-only and reserved fields of CCMD_REG read as zero', 'Context Command Register'],
+  ['vt-d.register.write-only', 'must', 'interop', 'reserved bits of write-only registers read as zero', 'Register Descriptions'],
+  ['vt-d.register.command-id', 'must', 'interop', 'reserved bits of CCMD_REG read as zero', 'Context Command Register'],
   [
     'vt-d.register.read-only',
     'must',
