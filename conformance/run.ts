@@ -147,18 +147,20 @@ const lowered = (suite: Suite, program: Program, granted: Granted): readonly Ste
   }
   return steps;
 };
-/** Judges what was answered to steps that have all been given. */
+/** Judges what was answered to steps that have all been given; `partly`: as far as it goes. */
 export const judged = (
   machine: MachineConfig,
   granted: Granted,
   steps: readonly Step[],
   answers: readonly Answer[],
   judge: Judge | undefined,
+  partly: boolean = false,
 ): Played => {
   const trace = recording(machine, granted, judge);
   for (const step of steps) {
     trace.plan(step);
     for (const stimulus of step.do) {
+      if (partly && trace.stimuli() >= answers.length) return trace.played();
       const broke = trace.answered(stimulus, answers[trace.stimuli()] ?? { broke: silent });
       if (broke !== undefined) return trace.played(broke);
     }
@@ -172,6 +174,8 @@ interface Ran {
   readonly granted: Granted;
   readonly steps: readonly Step[];
   readonly answers: readonly Answer[];
+  /** What the target threw in the middle of it. */
+  readonly mistake?: { readonly error: unknown };
 }
 /** Undefined where the machine is refused or breaks at once. */
 const ran = (target: Target, suite: Suite, program: Program): Ran | undefined => {
@@ -182,7 +186,12 @@ const ran = (target: Target, suite: Suite, program: Program): Ran | undefined =>
   const answers: Answer[] = [];
   for (const step of steps)
     for (const stimulus of step.do) {
-      const answer = target.apply(stimulus) as Answer;
+      let answer: Answer;
+      try {
+        answer = target.apply(stimulus) as Answer;
+      } catch (error) {
+        return { granted, steps, answers, mistake: { error } };
+      }
       answers.push(answer);
       if ('broke' in answer) return { granted, steps, answers };
     }
@@ -200,7 +209,13 @@ function* playAhead(target: Target, suite: Suite, programs: readonly Program[], 
         break;
       }
     for (const { program, run } of some)
-      yield run === undefined ? program : { program, played: judged(program.machine, run.granted, run.steps, run.answers, judge) };
+      if (run === undefined) yield program;
+      else {
+        const { granted, steps, answers, mistake: own } = run;
+        if (own === undefined || isAdapterError(own.error))
+          yield { program, played: judged(program.machine, granted, steps, answers, judge, own !== undefined) };
+        if (own !== undefined) throw own.error;
+      }
     if (mistake !== undefined) throw mistake.error;
   }
 }

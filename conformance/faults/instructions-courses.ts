@@ -52,6 +52,14 @@ export const instructionCourseFaults: readonly Fault[] = [
     story: 'beside the ninth instruction in a row a byte is stored elsewhere',
   },
   {
+    id: 'course-stray-port',
+    origin: 'rule',
+    file: 'processor/run.ts',
+    swap: before("c.port(0x80, 1, 'out', 0)"),
+    killedBy: 'instructions.course.ports',
+    story: 'beside the ninth instruction in a row port 80H is written',
+  },
+  {
     id: 'course-cr2',
     origin: 'rule',
     file: 'processor/run.ts',

@@ -14,7 +14,7 @@ const pick = <T>(list: readonly T[], i: number): T => list[i % list.length] as T
  *  an agent under it has made of accessed and dirty flags. */
 const wide: readonly number[] = [0, 1, 2, 8, 9, 10, 11, 12, 13, 14, 15];
 const narrow: readonly number[] = [0, 1, 2];
-/** Bytes: without REX 4 to 7 are AH, CH, DH and BH, with it SPL, BPL, SIL and DIL: neither 3, BL, nor 7, nor 4 and 5, which are either. */
+/** Bytes: without REX 4 to 6 are AH, CH and DH, with it SPL, BPL and SIL. */
 const wideBytes: readonly number[] = [0, 1, 2, 8, 9, 10, 11, 12, 13, 14, 15];
 const narrowBytes: readonly number[] = [0, 1, 2, 4, 5, 6];
 const MOV_BP = 0xbd;
@@ -45,8 +45,10 @@ const byCl = (form: Form): boolean => form.operands.some((o) => o.at === 'CL');
 const single = (d: Desk, c: Single): readonly number[] => {
   const form = formOf(d.mode, c);
   const of64 = d.mode === 'long64';
-  const bytes = form.operands.some((o) => o.width === 'b' && 'EGZR'.includes(o.at));
-  const registers = bytes ? (of64 ? wideBytes : narrowBytes) : of64 ? wide : narrow;
+  const registers = (places: string): readonly number[] => {
+    const byte = form.operands.find((o) => places.includes(o.at))?.width === 'b';
+    return byte ? (of64 ? wideBytes : narrowBytes) : of64 ? wide : narrow;
+  };
   const memory = form.mod === 'memory' || (form.mod === 'any' && c.memory && !byCl(form));
   // Eight words on either side of where rBX points, at any byte of them.
   const displacement = ((c.slot >> 2) - 8) * 8 + (c.slot & 3);
@@ -59,8 +61,8 @@ const single = (d: Desk, c: Single): readonly number[] => {
     rexW: c.size === 2 && of64,
     narrow: false,
     before: repeats ? [c.prefix === 2 ? 0xf3 : 0xf2] : c.prefix === 1 && form.lock && memory ? [0xf0] : [],
-    reg: pick(registers, c.reg),
-    rm: memory ? { base: 3, displacement, dispSize: 1 } : { register: pick(registers, c.rm) },
+    reg: pick(registers('GZ'), c.reg),
+    rm: memory ? { base: 3, displacement, dispSize: 1 } : { register: pick(registers('ER'), c.rm) },
     imm: form.operands.some((o) => o.at === 'O')
       ? codeWidth(d) === 16
         ? address

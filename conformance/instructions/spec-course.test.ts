@@ -23,6 +23,7 @@ const told = (
   answer: (b: CpuState, g: Setting) => Answered,
   { setting = user, change = {}, patches = [] }: { readonly setting?: Setting; readonly change?: Change; readonly patches?: Patches } = {},
 ): ReturnType<typeof course> => course(tell(setting, code, change, (b) => answer(b, setting), patches));
+const little32 = (n: number): string => Buffer.from(Uint32Array.of(n).buffer).toString('hex');
 const silent = { kept: false, broken: false, others: [] };
 const holds = { kept: true, broken: false, others: [] };
 
@@ -47,6 +48,24 @@ test('a register that is left open ends what can be said', () => {
 test('code that the program has stored over is not foretold', () => {
   // MOV BYTE [next], 90H over the F4H behind it, RIP-relative.
   expect(told('c605000000009ff4', ends(8))).toEqual(silent);
+});
+test('nor is the end, where the program has stored what ends it', () => {
+  // MOV BYTE [next2], CCH; NOP; NOP: a processor may have fetched what stood there.
+  for (const length of [8, 10]) expect(told('c60501000000cc909090', ends(length))).toEqual(silent);
+});
+test('a store to a page-table byte is a store, whatever flags were set there before', () => {
+  const fresh = at.pages.fresh;
+  const entry = at.pageTable + 8 * (fresh >> 12);
+  // MOV AL, [fresh] sets the accessed flag; MOV BYTE [entry], 0; MOV CL, [fresh]: cached or not.
+  const code = `8a0425${little32(fresh)}c60425${little32(entry)}008a0c25${little32(fresh)}`;
+  const change = { setting: kernel };
+  expect(told(code, ends(22, { after: { rax: 0xccn, rcx: 0xccn }, writes: [[entry, 0n, 1]] }), change)).toMatchObject({ broken: false });
+});
+test('flags that nobody writes stay', () => {
+  // MOV EAX, EBX; MOV ECX, EAX.
+  const moved = { rax: BigInt(d), rcx: BigInt(d) };
+  expect(told('89d889c1', ends(4, { after: moved }))).toEqual(holds);
+  expect(told('89d889c1', ends(4, { after: moved, flags: 0x203n }))).toMatchObject({ broken: true });
 });
 test('a change of the translation of addresses ends what can be said', () => {
   // MOV RAX, CR3; NOP.

@@ -60,14 +60,13 @@ const features = (then: readonly string[] | undefined, now: readonly string[] | 
     ...(more.length === 0 ? [] : [`the processor has ${more.join(', ')} besides`]),
   ];
 };
-const differences = (recorded: Granted, granted: Granted): readonly string[] =>
-  [
-    ...facts.flatMap(([name, of]) => {
-      const [then, now] = [of(recorded), of(granted)];
-      return then === undefined || now === undefined || then === now ? [] : [`${name}: ${now}, recorded with ${then}`];
-    }),
-    ...features(recorded.cpu?.has, granted.cpu?.has),
-  ];
+const differences = (recorded: Granted, granted: Granted): readonly string[] => [
+  ...facts.flatMap(([name, of]) => {
+    const [then, now] = [of(recorded), of(granted)];
+    return then === undefined || now === undefined || then === now ? [] : [`${name}: ${now}, recorded with ${then}`];
+  }),
+  ...features(recorded.cpu?.has, granted.cpu?.has),
+];
 
 /** `path`: a trace, plain or gzip. `build`: the machine that was asked for (the same target grants the same again), or the one that was granted.
  *  Stimuli after a death are left out until the next reset of the trace. Throws TraceError for anything but a missing end. */

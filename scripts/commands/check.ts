@@ -100,6 +100,7 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
       })
     : undefined;
   bar?.start(100, 0, { programs: 0, broken: 0 });
+  let unclosed: { readonly error: unknown } | undefined;
   let result: CheckResult;
   try {
     result = await explore({
@@ -120,7 +121,8 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
     process.off('SIGINT', interrupt);
     process.off('SIGTERM', interrupt);
     bar?.stop();
-    await target.close();
+    // What was found is told before what closing throws.
+    await (async () => target.close())().catch((error: unknown) => (unclosed = { error }));
   }
   const saved = new Map<Counterexample, string>();
   const folder = options.save ?? 'traces/found';
@@ -148,5 +150,9 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
   const { cutShort } = result;
   if (cutShort !== undefined && cutShort.stderr.trim() !== '')
     process.stderr.write(`vmmc: cut short ${lastWords(cutShort.why, cutShort.stderr)}\n`);
+  if (unclosed !== undefined) {
+    if (result.exit === 0) throw unclosed.error;
+    process.stderr.write(`vmmc: ${unclosed.error instanceof Error ? unclosed.error.message : String(unclosed.error)}\n`);
+  }
   return interrupted ? 130 : result.exit;
 };

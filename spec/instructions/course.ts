@@ -53,16 +53,27 @@ const flagsRead = ({ form }: Instruction): number => {
   return readers[mnemonic] ?? 0;
 };
 
-/** Whether the bytes of the instruction were stored to by this run. What is fetched then is told only of code that a jump has led to. */
-const overwritten = (w: Work, length: number): boolean => {
-  const { carried, before } = w;
-  if (carried === undefined || carried.stores.size === 0) return false;
-  const start = codeSize(before) === 64 ? before.rip : (before.cs.base + before.rip) & 0xffffffffn;
+/** Bytes of the longest instruction. SDM volume 2, Instruction Format. */
+const longest = 15;
+/** Whether bytes of code were stored to by this run. What is fetched then is told only of code that a jump has led to. */
+const overwritten = (w: Work, rip: bigint, length: number, { stores, marks }: Pick<Work, 'stores' | 'marks'>): boolean => {
+  if (stores.size === 0) return false;
+  const { before } = w;
+  const start = codeSize(before) === 64 ? rip : (before.cs.base + rip) & 0xffffffffn;
+  // Where the code stands is asked as the instruction would: what it foretells beside that is not kept.
+  const probe = begin(copyOf(before), w.memory, w.granted, w.cpu);
   for (let n = 0; n < length; n++) {
-    const at = lookUp(w, start + BigInt(n), { write: false, fetch: true });
-    if (typeof at !== 'number' || (carried.stores.has(at) && carried.marks.get(at) === undefined)) return true;
+    const at = lookUp(probe, start + BigInt(n), { write: false, fetch: true });
+    if (typeof at === 'number' && stores.has(at) && marks.get(at) === undefined) return true;
   }
   return false;
+};
+/** The same of an instruction, and of the INT3 behind it that ends the run. */
+const selfModified = (w: Work, instruction: Instruction | undefined): boolean => {
+  const { carried, after, before } = w;
+  if (carried !== undefined && overwritten(w, before.rip, instruction?.length ?? longest, carried)) return true;
+  if (after === undefined) return false;
+  return instruction?.form.topic === 'far' ? w.stores.size > 0 : overwritten(w, after, 1, w);
 };
 /** Whether the run has stored into the tables that translate addresses: what is cached of them is then not known. */
 const translationChanged = (w: Work, first: Work): boolean => {
@@ -102,13 +113,15 @@ export const follow = (first: Work, run: CpuStimulus, foretell: Foretell): Cours
       limit: run.limit - n,
       ...(interrupt === undefined ? {} : { interrupt: { ...interrupt, after: interrupt.after - n } }),
     });
+    if (selfModified(next, step.instruction)) return undefined;
     if (step.instruction !== undefined) {
       instructions.push(step.instruction);
-      if (overwritten(next, step.instruction.length)) return undefined;
       if ((flagsRead(step.instruction) & open) !== 0) return undefined;
-    } else if (next.carried !== undefined && next.carried.stores.size > 0 && overwritten(next, 1)) return undefined;
+    }
     if (step.goesOn === undefined) {
       if (step.endings.length === 0) return undefined;
+      // The TSS that is left has them too.
+      if (open !== 0 && step.endings.some((e) => e.switched)) return undefined;
       return { instructions, endings: step.endings.map((e) => joined(e, open, written)) };
     }
     w = step.goesOn;
@@ -124,5 +137,3 @@ const joined = (e: Ending, open: number, written: number): Ending => {
   if (left !== 0) all.set('rflags', (all.get('rflags') ?? 0n) | BigInt(left));
   return { ...e, open: all, flagsWritten: e.flagsWritten | written };
 };
-/** The status and other flags that the run writes and that are judged. */
-export const flagsOfEnding = (e: Ending): number => e.flagsWritten & ~low(e.open.get('rflags') ?? 0n);

@@ -79,6 +79,8 @@ export const foretell = (w: Work, at: number, value: number, loose = 0): void =>
   if (at < w.lowest) w.lowest = at;
   if (at > w.highest) w.highest = at;
   w.stores = own(w.stores).set(at, value);
+  // What is stored now is the instruction's own, whatever was set there before.
+  if (w.marks.size !== 0) own(w.marks).delete(at);
   if (loose !== 0) w.loose = own(w.loose).set(at, loose);
   else if (w.loose.size !== 0) own(w.loose).delete(at);
 };
@@ -92,8 +94,10 @@ export const surround = (w: Work, at: number): void => {
 const setFlag = (w: Work, at: number, now: number, bit: number): void => {
   if ((now & bit) === bit) return;
   surround(w, at);
+  // A byte that an instruction has stored to is no less stored for that.
+  const stored = w.stores.has(at) && !w.marks.has(at);
   foretell(w, at, now | bit);
-  w.marks = own(w.marks).set(at, 'accessed');
+  if (!stored) w.marks = own(w.marks).set(at, 'accessed');
 };
 
 interface Level {

@@ -41,12 +41,20 @@ export const fileMedium = (file: string): Medium => {
   } catch (error) {
     throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? exists(file) : error;
   }
-  const write = (at: number, bytes: Uint8Array): boolean => done(() => void writeSync(fd, bytes, 0, bytes.length, at));
+  let open = true;
+  /** All of it, or it was not done. */
+  const write = (at: number, bytes: Uint8Array): boolean => {
+    let put = 0;
+    const could = done(() => {
+      while (open && put < bytes.length) put += writeSync(fd, bytes, put, bytes.length - put, at + put);
+    });
+    return could && put === bytes.length;
+  };
   const read = (at: number, length: number): Uint8Array | undefined => {
     const bytes = new Uint8Array(length);
     let got = 0;
     const could = done(() => {
-      got = readSync(fd, bytes, 0, length, at);
+      if (open) got = readSync(fd, bytes, 0, length, at);
     });
     return could && got === length ? bytes : undefined;
   };
@@ -57,14 +65,18 @@ export const fileMedium = (file: string): Medium => {
         read,
         write,
         zero: (at, size) => write(at, new Uint8Array(size)),
-        flush: () => done(() => fsyncSync(fd)),
+        flush: () => open && done(() => fsyncSync(fd)),
         resize: (size) => ftruncateSync(fd, size),
         restore: () => {
           ftruncateSync(fd, first.length);
-          writeSync(fd, first, 0, first.length, 0);
+          if (!write(0, first))
+            throw Object.assign(new Error(`${file} cannot hold the ${first.length} bytes of the disk`), { kind: 'usage' as const });
         },
       };
     },
-    close: () => closeSync(fd),
+    close: () => {
+      if (open) closeSync(fd);
+      open = false;
+    },
   };
 };

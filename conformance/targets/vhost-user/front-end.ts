@@ -100,6 +100,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   /** What a reset does to the writeback field: no message of vhost-user resets configuration, so that the front end writes what it read first. */
   const restore = function* (): Waits<void> {
     if (original === undefined) return;
+    ahead = undefined;
     if ((yield* config(writeback.size))?.[writeback.at] !== original) {
       connected().connection.post([setConfig(writeback.at, Uint8Array.of(original))]);
       yield* connected().connection.roundTrip();

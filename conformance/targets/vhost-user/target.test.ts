@@ -164,8 +164,13 @@ describe.skipIf(!probe.available)('qsd', () => {
   it('restores the write cache at a reset inside a program', async () => {
     await target.reset(machine());
     const cache = { do: 'virtio.config.read', at: 32, width: 1 } as const;
+    const behind = { do: 'virtio.config.read', at: 34, width: 2 } as const;
     last(target, [...setUp(), { do: 'virtio.config.write', at: 32, bytes: Uint8Array.of(1) }]);
     expect(last(target, [cache])).toMatchObject([{ bytes: Uint8Array.of(1) }]);
+    expect(last(target, [{ do: 'virtio.status.write', value: 0 }, cache])).toMatchObject([{ bytes: Uint8Array.of(0) }]);
+    // What was read ahead of the reset is not taken behind it.
+    last(target, [...setUp(), { do: 'virtio.config.write', at: 32, bytes: Uint8Array.of(1) }]);
+    last(target, [behind]);
     expect(last(target, [{ do: 'virtio.status.write', value: 0 }, cache])).toMatchObject([{ bytes: Uint8Array.of(0) }]);
   });
   it('proves silence, and leaves no interrupt from set-up', async () => {

@@ -121,6 +121,7 @@ const flagNames = (bits: number): string =>
   [
     ...((bits & statusFlags) === 0 ? [] : ['status']),
     ...Object.entries(flag).flatMap(([name, mask]) => ((bits & mask & ~statusFlags) === 0 ? [] : [name])),
+    ...((bits & ~Object.values(flag).reduce((all, mask) => all | mask, statusFlags)) === 0 ? [] : ['reserved']),
   ].join(' ');
 /** Nothing of these kinds differs from the ending that was met. */
 export const without = (differences: readonly Difference[], kinds: readonly Kind[]): Judged => {

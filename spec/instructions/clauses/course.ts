@@ -1,25 +1,32 @@
-// Several instructions in a row leave what each of them leaves to the next: where the run ends, registers, flags, memory, system registers, the frame.
-// Intel SDM volume 1, Instruction Pointer; volume 2, Operation and Flags Affected of the pages.
+// Several instructions in a row leave what each of them leaves to the next: where the run ends, registers, flags, memory, ports, system registers, frame.
+// Each finds what the one before left: SDM volume 2, Operation and Flags Affected of the pages, one after the other.
 
 import type { Clause, Harm, Judged } from '../../clause.ts';
 import { sdm } from '../../sources.ts';
 import type { Capability } from '../../units.ts';
-import { flagsOfEnding } from '../course.ts';
+import { low, statusFlags } from '../bits.ts';
 import type { Ending, InstructionsGhost, Kind } from '../ghost.ts';
 import { clause, missedOf, type Seen, without } from './clause.ts';
 
-const cite = sdm('Volume 1, Basic Execution Environment, Instruction Pointer');
-const ended = (m: Seen, more: (e: Ending) => boolean = () => true): boolean => {
+const pointer = sdm('Volume 1, Basic Execution Environment, Instruction Pointer');
+const operation = sdm('Volume 2, Interpreting the Instruction Reference Pages, Operation Section');
+const flagsAffected = sdm('Volume 2, Interpreting the Instruction Reference Pages, Flags Affected Section');
+const frames = sdm('Volume 3, Interrupt and Exception Handling, Exception- or Interrupt-Handler Procedures');
+const ended = (m: Seen, more: (e: Ending) => boolean): boolean => {
   const { courseMet: met } = m.before;
   return met !== undefined && met.by !== 'shutdown' && more(met);
 };
-const same = (
-  name: string,
-  says: string,
-  kinds: readonly Kind[],
-  when: (e: Ending) => boolean,
-  options: { readonly needs?: readonly Capability[]; readonly harm?: Harm } = {},
-): Clause<InstructionsGhost> =>
+const always = (): boolean => true;
+interface Text {
+  readonly name: string;
+  readonly says: string;
+  readonly cite?: typeof operation;
+  readonly kinds: readonly Kind[];
+  readonly when?: (e: Ending) => boolean;
+  readonly needs?: readonly Capability[];
+  readonly harm?: Harm;
+}
+const same = ({ name, says, cite = operation, kinds, when = always, needs, harm = 'wrong-data' }: Text): Clause<InstructionsGhost> =>
   clause({
     id: `instructions.course.${name}`,
     cite,
@@ -27,8 +34,8 @@ const same = (
     binds: 'cpu',
     says: `of several instructions in a row ${says}`,
     on: ['cpu.outcome'],
-    ...(options.needs === undefined ? {} : { needs: options.needs }),
-    harm: options.harm ?? 'wrong-data',
+    ...(needs === undefined ? {} : { needs }),
+    harm,
     when: (m) => ended(m, when),
     holds: (m): Judged => {
       const judged = without(m.before.courseDifferences, kinds);
@@ -36,45 +43,47 @@ const same = (
       return name === 'registers' && judged !== true && 'kind' in judged ? { ...judged, kind: 'register' } : judged;
     },
   });
-const seen: readonly Capability[] = ['memory.seen'];
-const own: readonly Capability[] = ['cpu.system'];
 export const courseClauses: readonly Clause<InstructionsGhost>[] = [
   clause({
     id: 'instructions.course.ends',
-    cite,
+    cite: pointer,
     level: 'must',
     binds: 'cpu',
     says: 'several instructions in a row are executed in the order of the program, up to the event or the stop that ends it',
     on: ['cpu.outcome'],
     harm: 'dies',
     when: ({ before }) => before.expected.course !== undefined,
-    holds: (m): Judged => {
-      const endings = m.before.expected.course?.endings ?? [];
-      return m.before.courseMet !== undefined || missedOf(m.event, endings);
-    },
+    holds: (m): Judged => m.before.courseMet !== undefined || missedOf(m.event, m.before.expected.course?.endings ?? []),
   }),
-  same('registers', 'each finds in the registers what the one before left', ['result', 'kept', 'rip'], () => true),
-  same('flags', 'each finds the flags that the one before left', ['flags', 'flags.kept', 'flags.silent'], (e) => flagsOfEnding(e) !== 0),
-  same(
-    'stores',
-    'each finds in memory what the one before stored, and ports are accessed in their order',
-    ['store', 'accessed', 'descriptor', 'task', 'port'],
-    (e) => e.stores.size > 0 || e.ports.length > 0,
-    { needs: seen },
-  ),
-  same('memory', 'none stores elsewhere', ['stray'], () => true, { needs: seen, harm: 'stray-write' }),
-  same(
-    'system',
-    'segment, control, debug and model-specific registers are as the last of them left them',
-    ['segment', 'segment.kept', 'hidden', 'system', 'system.kept', 'cr2', 'dr6'],
-    () => true,
-    { needs: own },
-  ),
-  same(
-    'frame',
-    'the event that ends them saves the state at that place',
-    ['frame.error', 'frame.rip', 'frame.flags', 'frame.selector', 'frame.stack', 'handler'],
-    (e) => e.frame !== undefined,
-    { needs: [...own, ...seen] },
-  ),
+  same({ name: 'registers', says: 'each finds in the registers what the one before left', kinds: ['result', 'kept', 'rip'] }),
+  same({
+    name: 'flags',
+    says: 'each finds the flags that the one before left',
+    cite: flagsAffected,
+    kinds: ['flags', 'flags.kept', 'flags.silent'],
+    when: (e) => (statusFlags & ~low(e.open.get('rflags') ?? 0n)) !== 0,
+  }),
+  same({
+    name: 'stores',
+    says: 'each finds in memory what the one before stored',
+    kinds: ['store', 'accessed', 'descriptor', 'task'],
+    when: (e) => e.stores.size > 0,
+    needs: ['memory.seen'],
+  }),
+  same({ name: 'memory', says: 'none stores elsewhere', kinds: ['stray'], needs: ['memory.seen'], harm: 'stray-write' }),
+  same({ name: 'ports', says: 'ports are accessed as they name them, and no others', kinds: ['port'], needs: ['cpu.port'] }),
+  same({
+    name: 'system',
+    says: 'segment, control, debug and model-specific registers are as the last of them left them',
+    kinds: ['segment', 'segment.kept', 'hidden', 'system', 'system.kept', 'cr2', 'dr6'],
+    needs: ['cpu.system'],
+  }),
+  same({
+    name: 'frame',
+    says: 'the event that ends them saves the state at that place',
+    cite: frames,
+    kinds: ['frame.error', 'frame.rip', 'frame.flags', 'frame.selector', 'frame.stack', 'handler'],
+    when: (e) => e.frame !== undefined,
+    needs: ['cpu.system', 'memory.seen'],
+  }),
 ];
