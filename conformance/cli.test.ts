@@ -232,7 +232,7 @@ test('check ends in the command which repeats a failure', async () => {
 });
 
 test.each([
-  ['check nosuch', 'no target is called nosuch; there are ref, '],
+  ['check nosuch', 'no target is called nosuch; there are ref[:DISK], '],
   ['check --area nosuch', 'no area is called nosuch; there are machine, '],
   ['check --clause nosuch', 'no clause is called nosuch; vmmc clauses prints all'],
   ['check --clause virtio.blk.in.dat', '; there are virtio.blk.in.data'],
