@@ -36,7 +36,7 @@ const silence = (c: Counterexample): boolean => {
   return at !== undefined && 'saw' in at && at.saw === 'settled';
 };
 /** Death and silence count when a second run showed them again; any other finding is its own evidence. */
-const stands = (c: Counterexample): boolean => c.repeated || (c.finding.clause !== 'machine.alive' && !silence(c));
+export const stands = (c: Counterexample): boolean => c.repeated || (c.finding.clause !== 'machine.alive' && !silence(c));
 
 /** Deviations by each of their signatures. */
 export const bySignature = (deviations: readonly Deviation[]): ReadonlyMap<string, Deviation> =>

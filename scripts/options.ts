@@ -15,7 +15,7 @@ const some = (all: readonly string[]): string => `${all.slice(0, 12).join(', ')}
 
 /** Prefixes that name no area are a mistake. */
 export const areasNamed = (prefixes: readonly string[] | undefined): readonly string[] => {
-  const all = [...new Set([...areas, ...suites].map((a) => a.id))];
+  const all = [...new Set([...areas, ...suites].flatMap(({ id }) => [id.split('.')[0] ?? id, id]))];
   for (const p of prefixes ?? []) if (!all.some((id) => within(id, [p]))) throw usage(`no area is called ${p}; there are ${some(all)}`);
   return prefixes ?? [];
 };

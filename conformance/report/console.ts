@@ -7,6 +7,7 @@ import { cited } from '../../spec/sources.ts';
 import { areas } from '../areas.ts';
 import { plural } from '../plural.ts';
 import type { CheckResult, ClauseResult, Counterexample, Verdict } from './result.ts';
+import { stands } from '../verdict.ts';
 import { counted, rules } from './rules.ts';
 
 const harms: readonly Harm[] = ['dies', 'stray-write', 'all-stuck', 'self-stuck', 'wrong-data', 'interop'];
@@ -43,15 +44,16 @@ export const word = (text: string): string => (/^[\w./:=@,+-]+$/.test(text) ? te
 const failure = (c: Counterexample, others: readonly Counterexample[], target: string, saved: string | undefined): string => {
   const rule = rules.get(c.finding.clause);
   const advice = rule?.level !== 'must';
-  const head = `${advice ? pc.yellow('!') : pc.red('✗')} ${pc.bold(c.finding.clause)}  ${rule?.level.toUpperCase() ?? ''}, ${rule?.binds ?? ''}, ${rule?.harm ?? ''}`;
+  const sure = stands(c);
+  const head = `${sure ? (advice ? pc.yellow('!') : pc.red('✗')) : pc.yellow('?')} ${pc.bold(c.finding.clause)}  ${rule?.level.toUpperCase() ?? ''}, ${rule?.binds ?? ''}, ${rule?.harm ?? ''}`;
   return [
     `${head}     ${rule === undefined ? '' : cited(rule.cite)}`,
     `  ${rule?.says ?? ''}`,
     `  expected ${c.finding.expected}; saw ${c.finding.saw}`,
-    `  ${c.stimuli} stimuli of ${c.of}, ${plural(c.shrinks, 'shrink')}${c.partly ? ' (stopped by their bound)' : ''}; shown by ${plural(c.seen, 'program')}${c.repeated ? '' : '; not seen again when repeated'}`,
+    `  ${c.stimuli} ${c.stimuli === 1 ? 'stimulus' : 'stimuli'} of ${c.of}, ${plural(c.shrinks, 'shrink')}${c.partly ? ' (stopped by their bound)' : ''}; shown by ${plural(c.seen, 'program')}${c.repeated ? '' : '; not seen again when repeated'}`,
     `  signature: ${c.signature}`,
     ...(others.length === 0 ? [] : [`  also shown by: ${others.map((o) => o.signature.split(' | ')[2] ?? '').join(', ')}`]),
-    ...(saved === undefined ? [] : [`  again: ${self()} replay ${word(saved)} --on ${word(target)}`]),
+    ...(saved === undefined ? [] : [sure ? `  again: ${self()} replay ${word(saved)} --on ${word(target)}` : `  trace: ${word(saved)}`]),
   ].join('\n');
 };
 

@@ -37,7 +37,10 @@ export const verdictsOf = (lines: readonly Line[]): Verdicts => {
 /** `used.id-outstanding.1f3a.jsonl`: the clause without its area, and four digits of the signature's hash. */
 export const traceName = (c: Counterexample): string => {
   const rule = c.finding.clause.split('.').slice(-2).join('.');
-  return `${rule}.${createHash('sha256').update(c.signature).digest('hex').slice(0, 4)}.jsonl`;
+  return `${rule}.${createHash('sha256')
+    .update(c.repeated ? c.signature : `${c.signature} ${JSON.stringify(c.program.choices)}`)
+    .digest('hex')
+    .slice(0, 4)}.jsonl`;
 };
 
 /** Writes the trace into `folder` and returns its path. */
