@@ -6,7 +6,8 @@ import type { Area } from '../spec/clause.ts';
 import { shownStimuli } from './cut.ts';
 import { createJudge, type Finding } from './judge.ts';
 import type { Choice, Program, Suite } from './program.ts';
-import { type Line, type Played, play, playBlock } from './run.ts';
+import { type Line, type Played, play } from './run.ts';
+import { playBlock } from './run-block.ts';
 
 export interface Minimal {
   readonly program: Program;

@@ -7,7 +7,8 @@ import { areas } from './areas.ts';
 import { createJudge } from './judge.ts';
 import { judgedMemory } from './memory.ts';
 import type { Program, Suite } from './program.ts';
-import { play, playBlock, stimuliLimit } from './run.ts';
+import { play, stimuliLimit } from './run.ts';
+import { playBlock } from './run-block.ts';
 
 const machine: MachineConfig = { memory: 4096, fill: 0, bus: 'none' };
 const granted: Granted = { memory: { size: 4096, fill: 0, seen: 'compared' }, level: 'queue', reset: 'device', offers: [] };

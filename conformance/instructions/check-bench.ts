@@ -9,7 +9,7 @@ import { areas } from '../areas.ts';
 import { connect } from '../connect.ts';
 import { createJudge } from '../judge.ts';
 import type { Program, Suite } from '../program.ts';
-import { type Block, playBlock, runBlocks } from '../run.ts';
+import { type Block, playBlock, runBlocks } from '../run-block.ts';
 import { blockOf, programsOf } from '../sample.ts';
 import { instructionsSuite } from './suite.ts';
 

@@ -5,7 +5,7 @@ import type { MachineConfig, Target } from '../../spec/units.ts';
 import { areas } from '../areas.ts';
 import { createJudge, type Judge } from '../judge.ts';
 import type { Program, Suite } from '../program.ts';
-import { playBlock } from '../run.ts';
+import { playBlock } from '../run-block.ts';
 import { programsOf } from '../sample.ts';
 import { createMemory } from '../../reference/memory.ts';
 import { contextSlot } from '../../reference/vt-d/caches.ts';

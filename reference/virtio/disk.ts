@@ -17,7 +17,8 @@ export interface Disk {
   readonly restore: () => void;
 }
 
-const pattern = (length: number): Uint8Array => {
+/** The declared pattern. */
+export const pattern = (length: number): Uint8Array => {
   const bytes = new Uint8Array(length);
   const view = new DataView(bytes.buffer);
   for (let at = 0; at < length; at += 2) view.setUint16(at, (at / 2) & 0xffff, true);

@@ -5,7 +5,7 @@ import type { Answer, Course, Granted, MachineConfig } from '../../../spec/units
 import type { Stimulus } from '../../../spec/vocabulary.ts';
 import { createJudge } from '../../judge.ts';
 import type { Program, Suite } from '../../program.ts';
-import { playBlock } from '../../run.ts';
+import { playBlock } from '../../run-block.ts';
 import { abreast, inTurn, type Lane, ownTime, waited } from './lanes.ts';
 
 const granted: Granted = { memory: { size: 4096, fill: 0, seen: 'unseen' }, level: 'queue', reset: 'device', offers: [] };

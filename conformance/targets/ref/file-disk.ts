@@ -2,7 +2,7 @@
 // It starts with the declared pattern, and has it again at each reset, like the medium in memory.
 
 import { closeSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
-import type { Disk } from '../../../reference/virtio/disk.ts';
+import { type Disk, pattern } from '../../../reference/virtio/disk.ts';
 
 /** One file for all machines of a run, one after the other. */
 export interface Medium {
@@ -10,13 +10,6 @@ export interface Medium {
   readonly disk: (length: number) => Disk;
   readonly close: () => void;
 }
-/** Each 16-bit little-endian word holds its own index modulo 65536. */
-const pattern = (length: number): Uint8Array => {
-  const bytes = new Uint8Array(length);
-  const view = new DataView(bytes.buffer);
-  for (let at = 0; at < length; at += 2) view.setUint16(at, (at / 2) & 0xffff, true);
-  return bytes;
-};
 /** Whether the medium did it: what the host's file system refuses is an error of the medium, which the device reports. */
 const done = (body: () => void): boolean => {
   try {
