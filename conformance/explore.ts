@@ -3,6 +3,7 @@
 import type { Area, Clause } from '../spec/clause.ts';
 import type { Capability, MachineConfig, Target } from '../spec/units.ts';
 import { areas as allAreas, asked, suitesFor } from './areas.ts';
+import { commonOffers } from './common-machines.ts';
 import { readDeviations } from './deviations.ts';
 import { createJudge, type Finding } from './judge.ts';
 import { type Allowance, allowancePerStimulus, initialAllowance, minimize } from './minimize.ts';
@@ -39,6 +40,8 @@ export interface ExploreOptions {
   readonly forMs?: number;
   /** Only on these machines; default: all that the target builds. */
   readonly machines?: ReadonlySet<MachineConfig>;
+  /** Targets that are given the same programs; default: this one. */
+  readonly among?: readonly Target[];
   readonly seed: number;
   readonly shard?: { readonly index: number; readonly of: number };
   readonly strict: boolean;
@@ -53,6 +56,7 @@ export interface ExploreOptions {
 interface Site {
   readonly suite: Suite;
   readonly machines: MachineConfig[];
+  readonly offers: readonly Capability[];
   readonly built: Set<MachineConfig>;
   block: number;
   played: number;
@@ -119,7 +123,8 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       refused.set(suite.id, { suite, why: `the target does not offer ${lacks.join(', ')}`, machines: [...suite.machines] });
     else {
       const machines = suite.machines.filter((m) => options.machines?.has(m) ?? true);
-      sites.push({ suite, machines, built: new Set(), block: 0, played: 0, ahead: new Map() });
+      const offers = commonOffers(options.among ?? [target], suite);
+      sites.push({ suite, machines, offers, built: new Set(), block: 0, played: 0, ahead: new Map() });
     }
   }
   const record = async (suite: Suite, program: Program, played: Played): Promise<void> => {
@@ -168,7 +173,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       ahead.delete(block);
       if (found.programs[0]?.machine === machine) return { programs: found.programs, block: found };
     }
-    const programs = programsOf(suite, machine, seed, block);
+    const programs = programsOf(suite, machine, seed, block, site.offers);
     if (options.forMs !== undefined || target.atOnce === undefined || !takesBlocks(target, suite)) return { programs };
     const blocks = [programs];
     const numbers = [block];
@@ -178,7 +183,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
     for (let b = block + site.machines.length; blocks.length < most && played < (options.runs ?? suite.runs); b += site.machines.length) {
       played += stride;
       if (b % shard.of !== shard.index - 1) continue;
-      blocks.push(programsOf(suite, machine, seed, b));
+      blocks.push(programsOf(suite, machine, seed, b, site.offers));
       numbers.push(b);
     }
     const ran = await runBlocks(target, suite, machine, blocks);

@@ -30,8 +30,8 @@ export interface Suite<C extends Choice = Choice> {
   /** Machines to try, small; a target that refuses one is asked for the next. */
   readonly machines: readonly MachineConfig[];
   readonly choices: Arbitrary<readonly C[]>;
-  /** What that block of programs, for that machine, is drawn from, where not all are drawn from `choices`. */
-  readonly choicesOf?: (block: number, machine: MachineConfig) => Arbitrary<readonly C[]>;
+  /** What that block of programs, for that machine, is drawn from, where not all are drawn from `choices`. `offers`: of the target, where it is known. */
+  readonly choicesOf?: (block: number, machine: MachineConfig, offers?: readonly Capability[]) => Arbitrary<readonly C[]>;
   readonly play: (choices: readonly C[], granted: Granted, machine: MachineConfig) => Player<C>;
   /** The choice with addresses and values abstracted to classes, for signatures: 'request in unaligned indirect'. */
   readonly shape: (choice: C, machine: MachineConfig) => string;

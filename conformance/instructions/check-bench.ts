@@ -62,7 +62,7 @@ const blocks = async (spent: Spent, n: number): Promise<void> => {
   const machine = machines[n % machines.length] as MachineConfig;
   let drawn: (readonly Program[])[] = [];
   spent.draw += await seconds(
-    () => (drawn = Array.from({ length: many }, (_, k) => programsOf(suite, machine, 1, n + k * machines.length))),
+    () => (drawn = Array.from({ length: many }, (_, k) => programsOf(suite, machine, 1, n + k * machines.length, target.hello.offers))),
   );
   const granting = await target.reset(machine);
   if (!('granted' in granting)) throw new Error('a machine that was granted is refused');

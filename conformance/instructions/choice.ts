@@ -7,6 +7,7 @@ import { drawn, forms } from '../../spec/instructions/index.ts';
 import type { Choice } from '../program.ts';
 import { loadable, oddSelectors, operands, places } from './edges.ts';
 import { focused, focusedLate, focusedLater, focusedLast, focusedSwitches } from './focus.ts';
+import { ring3Case } from './ring3.ts';
 
 /** One edit: `kind` names it, the numbers say which and how. */
 export interface Tweak {
@@ -136,3 +137,5 @@ export const oneLastCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedL
 export const oneSwitchCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedSwitches(fields)));
 /** The same, of the later ones. */
 export const oneLaterCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedLater(fields)));
+/** For targets that have ring 3 alone. */
+export const oneRing3Case: Arbitrary<readonly Case[]> = only(ring3Case(fields));

@@ -73,7 +73,9 @@ export const agreeCommand = async (names: readonly string[], options: AgreeOptio
       const { of, add } = outcomes();
       played.push(of);
       const name = names[i] ?? '';
-      results.push(await explore({ target, name, areas: options.area ?? [], machines, runs, seed, strict: false, onProgram: add }));
+      results.push(
+        await explore({ target, name, areas: options.area ?? [], machines, among: targets, runs, seed, strict: false, onProgram: add }),
+      );
     }
   } finally {
     for (const target of targets) await target.close();

@@ -52,7 +52,7 @@ export const recordCommand = async (name: string, options: RecordOptions): Promi
       let played = 0;
       for (let block = 0; played < runs && machines.length > 0; block++) {
         const machine = machines[block % machines.length] as (typeof machines)[number];
-        for (const program of programsOf(suite, machine, seed, block)) {
+        for (const program of programsOf(suite, machine, seed, block, target.hello.offers)) {
           if (played >= runs) break;
           const result = await play(target, suite, program, judge);
           if (result.refused !== undefined) {
