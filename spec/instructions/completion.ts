@@ -28,8 +28,8 @@ const stepsPerhaps = ({ s, before, i, event }: Work): boolean =>
 /** Besides these, SYSRET that sets TF: whether the trap comes after it, or after the next instruction, is open. */
 export const trapsPerhaps = (w: Work): boolean =>
   stepsPerhaps(w) || (w.i.form.mnemonic === 'SYSRET' && (flagsOf(w.before) & flag.TF) === 0 && (flagsOf(w.s) & flag.TF) !== 0);
-/** `trapped`: with the trap that only perhaps comes. `trouble`: which of the faults of a new task is reported. */
-export const complete = (w: Work, run: CpuStimulus, trapped = false, trouble = 0): Ending => {
+/** `trapped`: with the trap that only perhaps comes. `trouble`: which of the faults of a new task is reported. Undefined where the program goes on. */
+export const complete = (w: Work, run: CpuStimulus, trapped = false, trouble = 0): Ending | undefined => {
   const { s, before, i } = w;
   const { mnemonic } = i.form;
   if (!w.moved) {
@@ -116,8 +116,8 @@ const steppedOver = (w: Work): Ending => {
   setStatus(w, BS, 0);
   return arrive(w, arrivalOf(1, s.rip, flagsOf(s)), { rule: 'step.trap', fault: false, completed, perhaps: noBytes });
 };
-/** The next instruction: INT3, a stop, or a fault of fetching it. */
-const goesOn = (w: Work): Ending => {
+/** The next instruction: INT3, a stop, or a fault of fetching it; undefined where it is another one. */
+const goesOn = (w: Work): Ending | undefined => {
   const { s, cpu } = w;
   if (bothPending(w)) undecided('VIF and VIP both set');
   const completed = copyOf(s);
@@ -152,7 +152,7 @@ const goesOn = (w: Work): Ending => {
   }
   if (stop) return endingOf(w, told, 'end', 'complete', undefined, past / stride);
   if (next === NOP && (flagsOf(s) & flag.TF) !== 0 && s.tr !== w.before.tr && w.watch === undefined) return steppedOver(w);
-  if (next !== INT3) undecided(goesOnStill);
+  if (next !== INT3) return undefined;
   w.after = s.rip;
   return arrive(w, arrivalOf(3, s.rip + 1n, flagsOf(s) & ~flag.RF, { software: true, open: flagsOf(s) & flag.RF }), told);
 };

@@ -10,8 +10,9 @@ import { tablesOf } from './tables.ts';
 import type { CpuStimulus } from './vocabulary.ts';
 import { begin, codeSize, cr0Of, startedAfter, undecided, type Work } from './work.ts';
 
-/** More instructions than these are not followed. */
+/** More instructions than these are not followed, nor one that comes round more often than that: it calls or jumps to itself, up to the limit of the run. */
 const most = 200;
+const rounds = 40;
 const readers: Readonly<Record<string, number>> = {
   ADC: flag.CF,
   ADC82: flag.CF,
@@ -75,23 +76,28 @@ const selfModified = (w: Work, instruction: Instruction | undefined): boolean =>
   if (after === undefined) return false;
   return instruction?.form.topic === 'far' ? w.stores.size > 0 : overwritten(w, after, 1, w);
 };
+/** What a run starts from: its first instruction, and the pages of its paging structures as memory is before it. */
+interface Origin {
+  readonly first: Work;
+  readonly tables: () => ReadonlySet<number>;
+}
 /** Whether the run has stored into the tables that translate addresses: what is cached of them is then not known. */
-const translationChanged = (w: Work, first: Work): boolean => {
+const translationChanged = (w: Work, { first, tables }: Origin): boolean => {
   const { s } = w;
   const { before } = first;
   if (s.cr0 !== before.cr0 || s.cr3 !== before.cr3 || s.cr4 !== before.cr4 || s.efer !== before.efer) return true;
   if ((cr0Of(s) & 0x80000000) === 0 || w.stores.size === 0) return false;
-  const pages = tablesOf(before, w.memory);
+  const pages = tables();
   for (const at of w.stores.keys()) if (pages.has(at >> 12) && w.marks.get(at) !== 'accessed') return true;
   return false;
 };
 /** The next instruction's work, over all that was foretold so far. */
-const continued = (w: Work, first: Work): Work => {
+const continued = (w: Work, origin: Origin): Work => {
   if (w.watch !== undefined) undecided('breakpoints beyond the first instruction');
   if (w.also.length > 0 || w.loose.size > 0) undecided('one of several outcomes, and more instructions behind it');
   for (const what of w.open.keys()) if (what !== 'rflags') undecided('a register that is left open, and more instructions behind it');
   if ((low(w.open.get('rflags') ?? 0n) & ~statusFlags) !== 0) undecided('a system flag that is left open, and more instructions behind it');
-  if (translationChanged(w, first)) undecided('more instructions behind a change of the translation of addresses');
+  if (translationChanged(w, origin)) undecided('more instructions behind a change of the translation of addresses');
   const { stores, lowest, highest, marks, around, ports } = w;
   return startedAfter(begin(copyOf(w.s), w.memory, w.granted, w.cpu), { stores, lowest, highest, marks, around, ports });
 };
@@ -103,10 +109,16 @@ export type Foretell = (w: Work, run: CpuStimulus) => Step;
 /** What the instructions behind the first one lead to; undefined where it is not known. */
 export const follow = (first: Work, run: CpuStimulus, foretell: Foretell): Course | undefined => {
   const instructions: Instruction[] = [first.i];
+  let pages: ReadonlySet<number> | undefined;
+  const origin: Origin = { first, tables: () => (pages ??= tablesOf(first.before, first.memory)) };
+  const visits = new Map<bigint, number>();
   let w = first;
   let [open, written] = [low(w.open.get('rflags') ?? 0n), w.flagsWritten];
   for (let n = 1; n < most && n < run.limit; n++) {
-    const next = continued(w, first);
+    const visit = (visits.get(w.s.rip) ?? 0) + 1;
+    if (visit > rounds) return undefined;
+    visits.set(w.s.rip, visit);
+    const next = continued(w, origin);
     const { interrupt } = run;
     const step = foretell(next, {
       ...run,

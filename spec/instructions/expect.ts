@@ -154,22 +154,26 @@ const one: Foretell = (w, run) => {
     if (trapsPerhaps(w)) {
       if (w.watch !== undefined) undecided('breakpoints where a trap only perhaps comes');
       const again = repeated(w);
-      perhaps.push(complete(again, run, true));
+      perhaps.push(complete(again, run, true) ?? undecided(goesOnStill));
     }
     // Which of several faults of a new task's segments is reported is the model's own.
     for (let k = 1; k < w.troubles.length; k++) {
       const again = repeated(w);
-      perhaps.push(complete(again, run, false, k));
+      perhaps.push(complete(again, run, false, k) ?? undecided(goesOnStill));
     }
-    const endings = [complete(w, run)];
+    const main = complete(w, run);
+    if (main === undefined) {
+      const nothing = unknown(goesOnStill, instruction, false);
+      // Where it may also end here, two things would be followed.
+      const alone = w.also.length === 0 && w.troubles.length === 0 && !trapsPerhaps(w);
+      return alone ? { ...nothing, goesOn: w } : nothing;
+    }
+    const endings = [main];
     for (const e of perhaps) endings.push(e);
     for (const e of refused) endings.push(e);
     return expectationOf(instruction, endings, refused.length === 0);
   } catch (thrown) {
     if (!isUndecided(thrown)) throw thrown;
-    const nothing = unknown(thrown.undecided, instruction, thrown.loud === true);
-    // Where it may also end here, two things would be followed.
-    const alone = w.also.length === 0 && w.troubles.length === 0 && !(thrown.undecided === goesOnStill && trapsPerhaps(w));
-    return thrown.undecided === goesOnStill && alone ? { ...nothing, goesOn: w } : nothing;
+    return unknown(thrown.undecided, instruction, thrown.loud === true);
   }
 };

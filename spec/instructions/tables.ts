@@ -10,7 +10,7 @@ export const tablesOf = (before: CpuState, memory: Memory): ReadonlySet<number> 
   const wide = (low(before.cr4) & 0x20) !== 0;
   const levels = !wide ? 2 : (before.efer & 0x400n) === 0n ? 3 : (low(before.cr4) & 0x1000) === 0 ? 4 : 5;
   // Bit 7 of a PDE of 32-bit paging is ignored where CR4.PSE is 0.
-  const large = wide || (low(before.cr4) & 0x10) !== 0 ? 0x80n : 0n;
+  const large = wide || (low(before.cr4) & 0x10) !== 0 ? 0x80 : 0;
   const found = new Set<number>();
   let pages = [Number((before.cr3 >> 12n) & 0xfffffn)];
   for (let level = levels; level > 0; level--) {
@@ -19,8 +19,9 @@ export const tablesOf = (before: CpuState, memory: Memory): ReadonlySet<number> 
       found.add(page);
       if (level === 1) continue;
       for (let at = page << 12; at < (page + 1) << 12; at += wide ? 8 : 4) {
-        const entry = BigInt((wide ? memory.u64(at) : memory.u32(at)) ?? 0);
-        if ((entry & (1n | large)) === 1n) next.push(Number((entry >> 12n) & 0xfffffn));
+        // Guest memory ends below 4 GBytes: the low half of an entry has all of the address that matters.
+        const entry = memory.u32(at) ?? 0;
+        if ((entry & (1 | large)) === 1) next.push(entry >>> 12);
       }
     }
     pages = [...new Set(next)].filter((page) => !found.has(page));
