@@ -4,6 +4,7 @@
 import { describe, expect, test } from 'vitest';
 import { instructions } from '../../spec/instructions/index.ts';
 import { completes, faults } from './spec-answers.ts';
+import { pageTable } from './layout.ts';
 import { type Setting, tell } from './spec-history.ts';
 import { courses } from './spec-courses.ts';
 import { results } from './spec-results.ts';
@@ -58,6 +59,20 @@ describe('results and what stays', () => {
     const { findings, unknown } = tell(user, 'd9c0', {}, (b) => completes(user, b, b.rip + 2n));
     expect(findings).toEqual([]);
     expect(unknown).toEqual(['instructions.priority.permitted']);
+  });
+  test('a program that reads an entry whose accessed flag may be set ahead of need is not judged', () => {
+    const entry = pageTable + 8 * 0x13;
+    const read = (before: string, rax: bigint): ReturnType<typeof tell> =>
+      tell(kernel, '8a06', { rax: 0n, rsi: BigInt(entry) }, (b) => completes(kernel, b, b.rip + 2n, { after: { rax } }), [[entry, before]]);
+    // Accessed already, or not present: it stays what it is.
+    expect(read('23', 0x23n).kept).toContain('instructions.move.registers');
+    expect(read('23', 0x03n).broken).toContain('instructions.move.registers');
+    expect(read('02', 0x22n).broken).toContain('instructions.move.registers');
+    for (const rax of [0x03n, 0x23n]) {
+      const told = read('03', rax);
+      expect(told.findings).toEqual([]);
+      expect(told.kept).not.toContain('instructions.move.registers');
+    }
   });
   test('a longer program that cannot be followed is judged only by what holds of any', () => {
     const { findings, kept, unknown } = tell(user, '90d9c0', {}, (b) => faults(user, b, 6));

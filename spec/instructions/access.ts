@@ -1,6 +1,7 @@
 // From a segment and an offset to bytes: what each segment permits, where its limit lies, canonical addresses, alignment, and the bytes themselves.
 // Intel SDM volume 3, Limit Checking; Type Checking; volume 1, Canonical Addressing; volume 3, Interrupt 17—Alignment Check Exception.
 
+import { readsAhead } from './ahead.ts';
 import { accessed } from './breakpoints.ts';
 import { cr0, flag, numberOf, ones, bigOf } from './bits.ts';
 import { general } from './general.ts';
@@ -120,9 +121,13 @@ const runsOf = (w: Work, linear: bigint, size: number, access: Access): readonly
   return [first, left, translate(w, next, access)];
 };
 export const load = (w: Work, places: readonly number[], size: number): bigint => {
-  if (places.length === 2) return physical(w, places[0] as number, size);
+  if (places.length === 2) return seen(w, places[0] as number, size);
   const left = places[1] as number;
-  return physical(w, places[0] as number, left) | (physical(w, places[2] as number, size - left) << BigInt(8 * left));
+  return seen(w, places[0] as number, left) | (seen(w, places[2] as number, size - left) << BigInt(8 * left));
+};
+const seen = (w: Work, at: number, size: number): bigint => {
+  readsAhead(w, at, size);
+  return physical(w, at, size);
 };
 export const save = (w: Work, places: readonly number[], size: number, value: bigint, loose = 0n): void => {
   const left = places[1] as number;
@@ -150,7 +155,7 @@ export const writeAt = (w: Work, n: number, offset: bigint, size: number, value:
 export const readTable = (w: Work, linear: bigint, size: number): bigint => {
   const at = translate(w, linear, implicitRead);
   if (w.watch !== undefined) accessed(w.watch, linear, size, false, true);
-  return (at % 4096) + size <= 4096 ? physical(w, at, size) : load(w, place(w, linear, size, implicitRead), size);
+  return (at % 4096) + size <= 4096 ? seen(w, at, size) : load(w, place(w, linear, size, implicitRead), size);
 };
 const implicitRead: Access = { write: false, implicit: true };
 export const writeTable = (w: Work, linear: bigint, size: number, value: bigint, mark?: 'descriptor' | 'task'): void => {
