@@ -137,5 +137,6 @@ export const oneLastCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedL
 export const oneSwitchCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedSwitches(fields)));
 /** The same, of the later ones. */
 export const oneLaterCase: Arbitrary<readonly Case[]> = only(fc.oneof(...focusedLater(fields)));
-/** For targets that have ring 3 alone. */
-export const oneRing3Case: Arbitrary<readonly Case[]> = only(ring3Case(fields));
+/** For targets that have ring 3 alone: in 64-bit mode, and in 32-bit code. */
+export const oneRing3Case64: Arbitrary<readonly Case[]> = only(ring3Case(fields, true));
+export const oneRing3Case32: Arbitrary<readonly Case[]> = only(ring3Case(fields, false));

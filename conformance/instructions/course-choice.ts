@@ -101,10 +101,8 @@ const loop: Arbitrary<CourseChoice> = fc.record(
   { noNullPrototype: true },
 );
 const call: Arbitrary<CourseChoice> = fc.constant({ op: 'call' as const });
-const start: Arbitrary<CourseChoice> = fc.record(
-  { op: fc.constant('start' as const), level: nat(4), values: nat(operands.length), flags: nat(128) },
-  { noNullPrototype: true },
-);
+const start = (level: Arbitrary<number>): Arbitrary<CourseChoice> =>
+  fc.record({ op: fc.constant('start' as const), level, values: nat(operands.length), flags: nat(128) }, { noNullPrototype: true });
 const piece = fc.oneof(
   { weight: 20, arbitrary: single },
   { weight: 3, arbitrary: jump },
@@ -112,6 +110,8 @@ const piece = fc.oneof(
   { weight: 1, arbitrary: call },
 );
 /** 5 to 50 pieces. */
-export const courseOf: Arbitrary<readonly CourseChoice[]> = fc
-  .tuple(start, fc.array(piece, { minLength: 5, maxLength: 50, size: 'max' }))
-  .map(([first, pieces]) => [first, ...pieces]);
+const from = (level: Arbitrary<number>): Arbitrary<readonly CourseChoice[]> =>
+  fc.tuple(start(level), fc.array(piece, { minLength: 5, maxLength: 50, size: 'max' })).map(([first, pieces]) => [first, ...pieces]);
+export const courseOf: Arbitrary<readonly CourseChoice[]> = from(nat(4));
+/** In ring 3, for targets that have no other. */
+export const ring3Course: Arbitrary<readonly CourseChoice[]> = from(fc.constant(0));

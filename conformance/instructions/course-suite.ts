@@ -4,7 +4,7 @@
 import type { CpuMachine } from '../../spec/instructions/vocabulary.ts';
 import type { Granted, MachineConfig } from '../../spec/units.ts';
 import type { Player, Suite } from '../program.ts';
-import { type CourseChoice, courseOf, type Start } from './course-choice.ts';
+import { type CourseChoice, courseOf, ring3Course, type Start } from './course-choice.ts';
 import { formOf, layOutCourse, startCourse } from './course-lay.ts';
 import { type Desk, deskOf, stimuliOf } from './desk.ts';
 import { levelsOf, startState } from './state.ts';
@@ -39,6 +39,7 @@ export const courseSuite: Suite<CourseChoice> = {
   needs: ['cpu', 'memory.seen'],
   machines,
   choices: courseOf,
+  choicesOf: (_block, _machine, offers) => (offers?.includes('cpu.system') === false ? ring3Course : courseOf),
   play,
   shape,
   simpler: lower,

@@ -84,6 +84,7 @@ export const latePlaces: readonly Place[] = [
   { kind: 'across 4 GBytes', at: (w) => 0x1_0000_0000n - BigInt(w >> 1), only64: true, paged: true },
   { kind: 'end at 4 GBytes', at: (w) => 0x1_0000_0000n - BigInt(w), only64: true, paged: true },
   { kind: 'from 4 GBytes', at: () => 0x1_0000_0000n, only64: true, paged: true },
+  { kind: 'out of absent', at: (w) => BigInt(at.pages.absent + 0x1000 - (w >> 1)), paged: true },
 ];
 
 /** Selectors to load, by the names of the layout; requested privilege levels are chosen apart. */

@@ -4,7 +4,17 @@ import { type Form, forms } from '../../spec/instructions/index.ts';
 import type { CpuFeature, CpuMachine } from '../../spec/instructions/vocabulary.ts';
 import type { Capability, Granted, MachineConfig } from '../../spec/units.ts';
 import type { Player, Suite } from '../program.ts';
-import { type Case, oneCase, oneLastCase, oneLateCase, oneLaterCase, oneRing3Case, oneSwitchCase, type Tweak } from './choice.ts';
+import {
+  type Case,
+  oneCase,
+  oneLastCase,
+  oneLateCase,
+  oneLaterCase,
+  oneRing3Case32,
+  oneRing3Case64,
+  oneSwitchCase,
+  type Tweak,
+} from './choice.ts';
 import { type Desk, deskOf, put, stimuliOf } from './desk.ts';
 import { latePlaces, places } from './edges.ts';
 import { encode } from './encode.ts';
@@ -112,7 +122,7 @@ const taskBlocks = machines.length;
 const switchBlocks = machines.length;
 const rounds = plainBlocks + lateBlocks + laterBlocks + taskBlocks + switchBlocks;
 const choicesOf = (block: number, machine: MachineConfig, offers?: readonly Capability[]): typeof oneCase => {
-  if (offers?.includes('cpu.system') === false) return oneRing3Case;
+  if (offers?.includes('cpu.system') === false) return machine.cpu?.mode === 'long64' ? oneRing3Case64 : oneRing3Case32;
   const n = block % rounds;
   if (n < plainBlocks) return oneCase;
   if (n < plainBlocks + lateBlocks) return oneLateCase;

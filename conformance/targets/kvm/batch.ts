@@ -20,8 +20,8 @@ export interface Batch {
 }
 export interface Owner {
   readonly start: () => Worker;
-  /** Why a run cannot be asked of this target, or undefined. */
-  readonly refuses: (run: Run, writes: readonly MemoryWrite[]) => string | undefined;
+  /** Why a run cannot be asked of this target, or undefined. `writes`: of the program so far; `again`: it has run before. */
+  readonly refuses: (run: Run, writes: readonly MemoryWrite[], again: boolean) => string | undefined;
   /** Asks for the machine. `first`: the state that it will run first, if that is known. False where it is too large. */
   readonly furnish: (requests: Requests, shared: Buffer, machine: MachineConfig, first: CpuState | undefined) => boolean;
   readonly records: (shared: Buffer) => Records;
@@ -84,7 +84,7 @@ export const openBatch = (owner: Owner): Batch => {
         }
       } else if (stimulus.do === 'cpu.run') {
         const many = owner.runsMax !== undefined && runsOfProgram + runs >= owner.runsMax;
-        const why = many ? `more than ${owner.runsMax} runs of one program` : owner.refuses(stimulus, writes);
+        const why = many ? `more than ${owner.runsMax} runs of one program` : owner.refuses(stimulus, writes, runsOfProgram + runs > 0);
         if (why !== undefined) plan.push({ unsupported: why });
         else {
           fits = e.run((stimulus as Run & { state: CpuState }).state, stimulus.limit);

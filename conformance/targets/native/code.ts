@@ -5,6 +5,7 @@
 
 import type * as Iced from 'iced-x86';
 import type { CpuState } from '../../../spec/instructions/vocabulary.ts';
+import { type Before, operandAt, registerOf, stackAt, type Where, wordAt } from './operands.ts';
 
 let iced: typeof Iced | undefined;
 const load = (): typeof Iced => {
@@ -13,9 +14,7 @@ const load = (): typeof Iced => {
 };
 
 /** What a run's answer depends on, asked when the state is known. */
-export interface Surroundings {
-  /** The furniture, as it is before a program. */
-  readonly memory: Buffer;
+export interface Surroundings extends Before {
   /** CR4 bits that user code feels, as the host has them. */
   readonly cr4: bigint;
 }
@@ -59,12 +58,10 @@ const shared = (selector: bigint, state: CpuState, memory: Buffer): boolean => {
   return memory.readBigUInt64LE(at) === same;
 };
 
-const general = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
-/** The state's register of the 16-, 32- or 64-bit one that is named; undefined for others. */
-const registerOf = ({ Register: R }: typeof Iced, register: number): (typeof general)[number] | undefined => {
-  for (const first of [R.AX, R.EAX, R.RAX]) if (register >= first && register < first + 16) return general[register - first];
-  return undefined;
-};
+/** IA32_EFER.LMA: elsewhere the descriptor of 33H is one of 16-bit code, and IRET with NT returns from a task. */
+const LMA = 0x400n;
+const NT = 1n << 14n;
+const LONG_CODE = 0x30;
 
 const openPort = (port: number, state: CpuState, memory: Buffer): boolean => {
   const tss = Number(state.tr.base);
@@ -79,15 +76,36 @@ const openGate = (vector: number, state: CpuState, memory: Buffer): boolean => {
 };
 
 /** What one instruction asks; `first`: registers still hold what the state says. */
-const questions = (x: typeof Iced, i: Iced.Instruction, first: boolean): readonly Question[] => {
+const questions = (x: typeof Iced, i: Iced.Instruction, first: boolean, bitness: 32 | 64): readonly Question[] => {
   const { Mnemonic: M, OpKind, Register: R } = x;
   const tables = always("the host's descriptor tables are not the guest's");
   const kernel = always("it calls the host's kernel");
-  const selector = (operand: number): Question => {
-    const name = first && i.opKind(operand) === OpKind.Register ? registerOf(x, i.opRegister(operand)) : undefined;
-    return (state, { memory }) =>
-      name !== undefined && shared(state[name], state, memory) ? undefined : tables(state, { memory, cr4: 0n });
+  /** `code`: it is for CS. */
+  const means = (selector: bigint | undefined, state: CpuState, around: Surroundings, code: boolean): string | undefined => {
+    const same = selector !== undefined && shared(selector, state, around.memory);
+    const other = code && (state.efer & LMA) === 0n && (Number(selector) & 0xfff8) === LONG_CODE;
+    return same && !other ? undefined : tables(state, around);
   };
+  const inMemory =
+    (where: Where, offset: number, code = false): Question =>
+    (state, around) => {
+      const word = first ? wordAt(around, where(state) + BigInt(offset)) : undefined;
+      return means(word === undefined ? undefined : BigInt(word), state, around, code);
+    };
+  const selector = (operand: number): Question => {
+    if (i.opKind(operand) === OpKind.Memory) return inMemory(operandAt(x, i), 0);
+    const name = first && i.opKind(operand) === OpKind.Register ? registerOf(x, i.opRegister(operand)) : undefined;
+    return (state, around) => means(name === undefined ? undefined : state[name], state, around, false);
+  };
+  const pointer = (code: boolean): Question => {
+    const { SegPtr16, SegPtr32 } = x.MemorySize;
+    return inMemory(operandAt(x, i), i.memorySize === SegPtr16 ? 2 : i.memorySize === SegPtr32 ? 4 : 8, code);
+  };
+  const iret = (size: number): readonly Question[] => [
+    (state, around) => ((state.rflags & NT) !== 0n && (state.efer & LMA) === 0n ? tables(state, around) : undefined),
+    inMemory(stackAt(bitness, size), 0, true),
+    ...(bitness === 64 ? [inMemory(stackAt(bitness, 4 * size), 0)] : []),
+  ];
   const port = (operand: number | undefined): Question => {
     const fixed = operand !== undefined && i.opKind(operand) === OpKind.Immediate8 ? i.immediate8 : undefined;
     return (state, { memory }) => {
@@ -101,19 +119,31 @@ const questions = (x: typeof Iced, i: Iced.Instruction, first: boolean): readonl
     case M.Sldt:
     case M.Str:
     case M.Smsw:
+      return [tables];
     case M.Lds:
     case M.Les:
     case M.Lfs:
     case M.Lgs:
     case M.Lss:
-    case M.Retf:
+      return [pointer(false)];
+    case M.Retf: {
+      const { Retfw, Retfw_imm16, Retfd, Retfd_imm16 } = x.Code;
+      const size = i.code === Retfw || i.code === Retfw_imm16 ? 2 : i.code === Retfd || i.code === Retfd_imm16 ? 4 : 8;
+      return [inMemory(stackAt(bitness, size), 0, true)];
+    }
     case M.Iret:
+      return iret(2);
     case M.Iretd:
+      return iret(4);
     case M.Iretq:
-      return [tables];
+      return iret(8);
     case M.Jmp:
-    case M.Call:
-      return i.isJmpFar || i.isJmpFarIndirect || i.isCallFar || i.isCallFarIndirect ? [tables] : [];
+    case M.Call: {
+      if (i.isJmpFarIndirect || i.isCallFarIndirect) return [pointer(true)];
+      if (!i.isJmpFar && !i.isCallFar) return [];
+      const to = BigInt(i.farBranchSelector);
+      return [(state, around) => means(to, state, around, true)];
+    }
     case M.Lar:
     case M.Lsl:
       return [selector(1)];
@@ -127,7 +157,7 @@ const questions = (x: typeof Iced, i: Iced.Instruction, first: boolean): readonl
       return drs.includes(R.DR4) || drs.includes(R.DR5) ? [agrees(DE, 'DE')] : [];
     }
     case M.Pop:
-      return i.opRegister(0) >= R.ES && i.opRegister(0) <= R.GS ? [tables] : [];
+      return i.opRegister(0) >= R.ES && i.opRegister(0) <= R.GS ? [inMemory(stackAt(bitness, 0), 0)] : [];
     case M.Syscall:
     case M.Sysenter:
     case M.Sysexit:
@@ -176,6 +206,9 @@ const questions = (x: typeof Iced, i: Iced.Instruction, first: boolean): readonl
     case M.Xgetbv:
       return [agrees(OSXSAVE, 'OSXSAVE')];
     default:
+      // VEX-coded instructions on general registers need no XSAVE: SDM volume 2, Type 13 Class Exception Conditions.
+      if (i.encoding === x.EncodingKind.VEX && i.cpuidFeatures().some((f) => f === x.CpuidFeature.BMI1 || f === x.CpuidFeature.BMI2))
+        return [];
       return i.encoding !== x.EncodingKind.Legacy ||
         x.Mnemonic[i.mnemonic]?.startsWith('Xsave') ||
         x.Mnemonic[i.mnemonic]?.startsWith('Xrstor')
@@ -197,7 +230,7 @@ const asked = (bytes: Buffer, bitness: 32 | 64): readonly Question[] => {
   const instruction = new x.Instruction();
   for (let first = true; decoder.canDecode; first = false) {
     decoder.decodeOut(instruction);
-    found.push(...questions(x, instruction, first));
+    found.push(...questions(x, instruction, first, bitness));
   }
   instruction.free();
   decoder.free();

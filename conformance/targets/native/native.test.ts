@@ -6,6 +6,9 @@ import type { Answer, Gpa, MachineConfig, Target } from '../../../spec/units.ts'
 import type { Stimulus } from '../../../spec/vocabulary.ts';
 import { machineFor } from '../../instructions/furniture.ts';
 import { startState } from '../../instructions/state.ts';
+import { instructionsSuite, machines } from '../../instructions/suite.ts';
+import type { Suite } from '../../program.ts';
+import { programsOf } from '../../sample.ts';
 import { assembler } from './assembler.ts';
 import { rightsAt } from './rights.ts';
 import { nativeTarget, probeNative } from './target.ts';
@@ -40,6 +43,18 @@ const stopped = (answer: Answer | undefined): { by: string; stop?: number; state
   const last = seen(answer).at(-1);
   if (last?.saw !== 'cpu.stopped') throw new Error('it never stopped');
   return last;
+};
+
+/** Stimuli of a block of the suite's programs, drawn for this target. */
+const lowered = async (
+  suite: Suite,
+  machine: MachineConfig,
+): Promise<{ granted: boolean; lowerings: readonly (readonly Stimulus[])[] }> => {
+  const granting = await target?.reset(machine);
+  if (granting === undefined || !('granted' in granting)) return { granted: false, lowerings: [] };
+  const programs = programsOf(suite, machine, 1, 0, target?.hello.offers);
+  const played = programs.map((p) => suite.play(p.choices, granting.granted, machine).next([]));
+  return { granted: true, lowerings: played.map((step) => (step.done === true ? [] : step.value.do)) };
 };
 
 here.each([
@@ -112,10 +127,56 @@ here.each([
       freshPage: [0x8a, 0x04, 0x25, 0, 0xd0, 1, 0],
       rdtscp: [0x0f, 0x01, 0xf9],
       selector: [0xb8, 0x60, 0, 0, 0, 0x8e, 0xd8],
+      selectorInMemory: [0x66, 0xc7, 0x03, 0x60, 0, 0x8e, 0x1b],
+      laterSelector: [0x90, 0x8e, 0x1b],
     };
     const answers = await on(machine, ...Object.values(refused));
     expect(Object.keys(refused).filter((_name, i) => !('unsupported' in (answers[i] as Answer)))).toEqual([]);
   });
+});
+
+here('selectors that guest and host both have', () => {
+  test('are loaded from memory, from the stack and by far transfers between 64-bit and 32-bit code', async () => {
+    const state = startState(long, 3);
+    const [word, stack] = [(selector: number): Stimulus => wordAt(0x14100, selector), 0x21000];
+    const wordAt = (where: number, selector: number): Stimulus => ({
+      do: 'memory.write',
+      at: at(where),
+      bytes: Uint8Array.of(0x00, 0x04, 1, 0, selector, 0, 0, 0),
+    });
+    const selectorFirst: Stimulus = { do: 'memory.write', at: at(0x14100), bytes: Uint8Array.of(0x2b, 0) };
+    const popped = { ...state, rsp: BigInt(stack) };
+    const answers = await whole(
+      long,
+      [selectorFirst, ...program(state, 0x8e, 0x03, 0xcc)], // MOV ES, [RBX]
+      [word(0x2b), ...program(state, 0x0f, 0xb4, 0x03, 0xcc)], // LFS EAX, [RBX]
+      [word(0x23), ...program(state, 0xff, 0x2b, 0xcc)], // JMP m16:32 to compatibility mode
+      [wordAt(stack, 0x23), ...program(popped, 0xcb)], // RETF
+      [word(0x10), ...program(state, 0xff, 0x2b, 0xcc)], // to code of ring 0
+      [word(0x60), ...program(state, 0xff, 0x2b, 0xcc)],
+    );
+    expect(stopped(answers[0]).state.es).toEqual({ selector: 0x2b });
+    expect(stopped(answers[1]).state).toMatchObject({ fs: { selector: 0x2b }, rax: 0x10400n });
+    for (const answer of answers.slice(2, 4))
+      expect(stopped(answer)).toMatchObject({ stop: 3, state: { cs: { selector: 0x23 }, rip: 0x10401n } });
+    expect(seen(answers[4])[0]).toEqual({ saw: 'cpu.exception', vector: 13, error: 0x10 });
+    expect(answers[5]).toHaveProperty('unsupported');
+  });
+});
+
+here('programs drawn for ring 3', () => {
+  test.each(machines.filter((m) => ['long64', 'compat'].includes(m.cpu?.mode ?? '') && m.cpu?.paging === '4-level'))(
+    'run, nearly all, in $cpu.mode',
+    async (machine) => {
+      const suite = instructionsSuite as unknown as Suite;
+      const { granted, lowerings } = await lowered(suite, machine);
+      expect(granted).toBe(true);
+      const run = await target?.runAll?.(machine, lowerings);
+      if (run === undefined || !('answers' in run)) throw new Error(JSON.stringify(run));
+      const ran = run.answers.filter((a) => 'saw' in (a.at(-1) as Answer));
+      expect(ran.length / run.answers.length).toBeGreaterThan(0.96);
+    },
+  );
 });
 
 here('states and machines', () => {

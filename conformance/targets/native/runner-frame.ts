@@ -47,7 +47,7 @@ const saved: readonly (readonly [Register, number])[] = [
   ['r14', 88],
   ['r15', 96],
 ];
-const uc = { rip: 168, rflags: 176, cs: 184, gs: 186, fs: 188, ss: 190, error: 192, trapno: 200, cr2: 216 } as const;
+const uc = { rip: 168, rflags: 176, cs: 184, ss: 190, error: 192, trapno: 200, cr2: 216 } as const;
 const segment = { cs: 0, ds: 1, es: 2, fs: 3, gs: 4, ss: 5 } as const;
 const selectorOf = (s: keyof typeof segment): number => at.sregs + 24 * segment[s] + 12;
 const baseOf = (s: keyof typeof segment): number => at.sregs + 24 * segment[s];
@@ -154,13 +154,16 @@ export const handler = (a: Assembler, fsgsbase: boolean): void => {
   a.store('rdi', at.regs + 16 * 8, 'rax');
   a.load('rax', 'rdx', uc.rflags);
   a.store('rdi', at.regs + 17 * 8, 'rax');
-  for (const s of ['cs', 'gs', 'fs', 'ss'] as const) {
+  for (const s of ['cs', 'ss'] as const) {
     a.load('rax', 'rdx', uc[s], 2);
     a.store('rdi', selectorOf(s), 'rax', 2);
   }
+  // The kernel leaves the others as the guest has them, and tells 0 for FS and GS (arch/x86/kernel/signal_64.c).
   for (const [s, modrm] of [
     ['es', 0xc0],
     ['ds', 0xd8],
+    ['fs', 0xe0],
+    ['gs', 0xe8],
   ] as const) {
     a.bytes(0x8c, modrm); // MOV EAX, Sreg
     a.store('rdi', selectorOf(s), 'rax', 2);

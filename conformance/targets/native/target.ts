@@ -69,7 +69,7 @@ export const nativeTarget = async (): Promise<Target> => {
   if (!host.ok) throw new Error(host.reason);
   const libc = await loadLibc();
   const fsgsbase = hasFsgsbase();
-  const around = { cr4: (fsgsbase ? FSGSBASE : 0n) | (hasFlag('osxsave') || hasFlag('xsave') ? OSXSAVE : 0n) };
+  const cr4 = (fsgsbase ? FSGSBASE : 0n) | (hasFlag('osxsave') || hasFlag('xsave') ? OSXSAVE : 0n);
   const image = runnerImage(fsgsbase);
   // A file that is open for writing cannot be executed.
   const file = libc.memfd('vmmc-native', image.length);
@@ -112,7 +112,7 @@ export const nativeTarget = async (): Promise<Target> => {
     }
     return memory.subarray(Number(rip), Number(rip) + 16);
   };
-  const refuses = ({ state, interrupt }: Run, writes: readonly MemoryWrite[]): string | undefined => {
+  const refuses = ({ state, interrupt }: Run, writes: readonly MemoryWrite[], again: boolean): string | undefined => {
     if (state === undefined) return 'going on from where a run stopped';
     if (interrupt !== undefined) return 'raising an interrupt';
     if (furnished === undefined) return 'no machine';
@@ -120,7 +120,7 @@ export const nativeTarget = async (): Promise<Target> => {
     if (typeof bitness === 'string') return bitness;
     if (state.cr3 !== furnished.cr3 || nxOf(state) !== furnished.nx) return 'other page tables than the first program had';
     if (writes.some((w) => w.at < BigInt(place.lowest))) return 'writes to what the host cannot have of the guest';
-    return codeRefusal(codeOf(state.rip, writes, furnished.memory), bitness, state, { memory: furnished.memory, ...around });
+    return codeRefusal(codeOf(state.rip, writes, furnished.memory), bitness, state, { memory: furnished.memory, writes, again, cr4 });
   };
   const batch: Batch = openBatch({
     start: () => startWorker(libc, `/proc/${process.pid}/fd/${executable}`, [], place.sharedBytes),
@@ -160,9 +160,11 @@ export const nativeTarget = async (): Promise<Target> => {
     refuses: ({ memory, cpu }) =>
       memory > place.guestMax
         ? `${memory} bytes of guest memory`
-        : ['long64', 'compat', 'prot32'].includes(cpu?.mode ?? '')
-          ? undefined
-          : `the mode ${cpu?.mode}`,
+        : cpu?.paging === 'none'
+          ? 'no paging: a process of the host has it, with CR0.AM set'
+          : ['long64', 'compat', 'prot32'].includes(cpu?.mode ?? '')
+            ? undefined
+            : `the mode ${cpu?.mode}`,
     close,
   });
 };
