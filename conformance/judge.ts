@@ -230,10 +230,10 @@ export const createJudge = (areas: readonly Area<never>[], told?: (line: string)
         const line = room.active ? room.area.tell?.(momentOf(room, event, now)) : undefined;
         if (line !== undefined) told(line);
       }
-    let derived: Event[] | undefined;
+    let derived: readonly Event[] | undefined;
     for (const room of here.observers) {
       const more = room.observe(room.ghost, momentOf(room, event, now));
-      if (more.length > 0) derived = derived === undefined ? [...more] : [...derived, ...more];
+      if (more.length > 0) derived = derived === undefined ? more : [...derived, ...more];
     }
     if (derived !== undefined) for (const d of derived) judgeEvent(d, nameOf(d), depth + 1, findings);
   };

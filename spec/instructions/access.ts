@@ -29,6 +29,14 @@ import {
 } from './work.ts';
 
 export type Use = 'read' | 'write' | 'modify';
+// Said once: every case makes several accesses, and most are one of these.
+export const reading: Access = { write: false };
+export const writing: Access = { write: true };
+const modifying: Access = { write: true, both: true };
+const implicitRead: Access = { write: false, implicit: true };
+const implicitWrite: Access = { write: true, implicit: true };
+/** Of an operand that is used so. */
+export const accessFor = (use: Use): Access => (use === 'read' ? reading : use === 'write' ? writing : modifying);
 const SS = 2;
 
 /** Whether an expand-down segment; code segments never are. */
@@ -81,9 +89,7 @@ export const linearOf = (w: Work, n: number, offset: bigint, size: number, use: 
     if (!canonical(w.s, linear)) refuse(n, 'operand.canonical');
     if (!canonical(w.s, BigInt.asUintN(64, linear + bigOf(size - 1)))) {
       // The first part may fault for its page before the second is found not canonical: the order is open.
-      const faults = faultsOf(() =>
-        translate(w, linear, use === 'read' ? { write: false } : { write: true, ...(use === 'modify' ? { both: true } : {}) }),
-      );
+      const faults = faultsOf(() => translate(w, linear, accessFor(use)));
       raise({ vector: n === SS ? 12 : 13, error: 0, rule: 'operand.canonical' }, ...faults);
     }
     return linear;
@@ -96,7 +102,7 @@ export const linearOf = (w: Work, n: number, offset: bigint, size: number, use: 
     if (use !== 'write' && code && (access & 2) === 0) refuse(n, 'operand.type');
   }
   if (outside(w, segment, offset, size)) refuse(n, 'operand.limit');
-  return (segment.base + offset) & 0xffffffffn;
+  return segment.base === 0n ? offset : (segment.base + offset) & 0xffffffffn;
 };
 
 /** #AC is on. SDM volume 3, Interrupt 17: CR0.AM, RFLAGS.AC and CPL 3; virtual-8086 mode counts. */
@@ -148,18 +154,17 @@ export const save = (w: Work, places: readonly number[], size: number, value: bi
 
 /** Reads through a segment register. */
 export const readAt = (w: Work, n: number, offset: bigint, size: number, aligned: number = size): bigint =>
-  load(w, place(w, linearOf(w, n, offset, size, 'read'), size, { write: false }, aligned), size);
+  load(w, place(w, linearOf(w, n, offset, size, 'read'), size, reading, aligned), size);
 export const writeAt = (w: Work, n: number, offset: bigint, size: number, value: bigint, aligned: number = size): void =>
-  save(w, place(w, linearOf(w, n, offset, size, 'write'), size, { write: true }, aligned), size, value);
+  save(w, place(w, linearOf(w, n, offset, size, 'write'), size, writing, aligned), size, value);
 /** Reads the processor's own tables. */
 export const readTable = (w: Work, linear: bigint, size: number): bigint => {
   const at = translate(w, linear, implicitRead);
   if (w.watch !== undefined) accessed(w.watch, linear, size, false, true);
   return (at % 4096) + size <= 4096 ? seen(w, at, size) : load(w, place(w, linear, size, implicitRead), size);
 };
-const implicitRead: Access = { write: false, implicit: true };
 export const writeTable = (w: Work, linear: bigint, size: number, value: bigint, mark?: 'descriptor' | 'task'): void => {
-  const places = place(w, linear, size, { write: true, implicit: true });
+  const places = place(w, linear, size, implicitWrite);
   if (mark !== undefined) surround(w, places[0] as number);
   save(w, places, size, value);
   if (mark !== undefined) w.marks = own(w.marks).set(places[0] as number, mark);

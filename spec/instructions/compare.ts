@@ -3,7 +3,7 @@
 
 import type { Memory } from '../clause.ts';
 import { bigOf, flag, gpr, hex, low, numberOf, segments, statusFlags } from './bits.ts';
-import type { Difference, Ending, FrameWord, InstructionsGhost, Kind } from './ghost.ts';
+import { type Difference, type Ending, type FrameWord, type InstructionsGhost, type Kind, wordOf } from './ghost.ts';
 import { asForetold, generalAsForetold, segmentsAsForetold, systemAsForetold } from './same.ts';
 import { tablesOf } from './tables.ts';
 import type { CpuState, SeenSegment, SeenState, Segment, TableRegister } from './vocabulary.ts';
@@ -31,6 +31,8 @@ const systemNames = [
   'sysenterEip',
   'tscAux',
 ] as const;
+const systemSegments = ['ldtr', 'tr'] as const;
+const none: readonly never[] = [];
 type Add = (kind: Kind, what: string, expected: bigint | number | string, saw: bigint | number | string, bits?: number) => void;
 
 const segmentDiffers = (e: Ending, name: string, expected: Segment, saw: SeenSegment, add: Add, kind: Kind): void => {
@@ -74,10 +76,10 @@ const compareFlags = (g: InstructionsGhost, e: Ending, saw: bigint, rest: Kind, 
 const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: CpuState, memory: Memory, add: Add): void => {
   const delivered = e.frame !== undefined;
   const task = e.switched;
-  const image = e.frame?.words.get('rflags')?.at;
+  const image = wordOf(e.frame, 'rflags')?.at;
   // Where the frame was seen, its image tells of the instruction, and the running flags of delivery alone.
   const told = image !== undefined && memory.known(image, e.frame?.size ?? 2);
-  for (const name of generalAsForetold(e.s, state) ? [] : gpr) {
+  for (const name of generalAsForetold(e.s, state) ? none : gpr) {
     const saw = state[name];
     if (saw === undefined) continue;
     const expected = e.s[name];
@@ -98,7 +100,7 @@ const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: Cp
     }
   }
   if (!g.system) return;
-  for (const name of segmentsAsForetold(e.s, state) ? [] : segments) {
+  for (const name of segmentsAsForetold(e.s, state) ? none : segments) {
     const saw = state[name];
     if (saw === undefined) continue;
     if (e.open.get(`${name}.null`) === BigInt(saw.selector) || e.open.has(`${name}.selector`)) continue;
@@ -124,7 +126,7 @@ const systemFields = (e: Ending, state: SeenState, before: CpuState, add: Add): 
 };
 const systemRegisters = (e: Ending, state: SeenState, before: CpuState, add: Add): void => {
   if (!systemAsForetold(e.s, state)) systemFields(e, state, before, add);
-  for (const name of asForetold(e.s.ldtr, state.ldtr) && asForetold(e.s.tr, state.tr) ? [] : (['ldtr', 'tr'] as const)) {
+  for (const name of asForetold(e.s.ldtr, state.ldtr) && asForetold(e.s.tr, state.tr) ? none : systemSegments) {
     const saw = state[name];
     if (saw === undefined) continue;
     const switched = e.switched && !sameSegment(e.s[name], e.completed[name]);
@@ -162,7 +164,7 @@ export const word = (memory: Memory, at: number, size: number): bigint | undefin
 const elsewhere = (e: Ending, state: SeenState): ((d: Difference) => boolean) | undefined => {
   if (e.frame === undefined || e.frame.task === true || state.rsp === undefined || state.rsp === e.s.rsp) return undefined;
   const start = Number(state.rsp + (e.frame.size === 8 ? 0n : (state.ss?.base ?? 0n)));
-  const end = start + 4 * (e.frame.words.size + 1) + 4 * e.frame.size;
+  const end = start + 4 * (e.frame.words.length + 1) + 4 * e.frame.size;
   return ({ what }) => what.startsWith('byte ') && parseInt(what.slice(5), 16) >= start && parseInt(what.slice(5), 16) < end;
 };
 /** Whether a byte ends the page below one whose first byte faults. */
@@ -171,7 +173,7 @@ const splits = (e: Ending, { what }: Difference): boolean =>
 const frame = (g: InstructionsGhost, e: Ending, memory: Memory, add: Add): void => {
   if (e.frame === undefined) return;
   const { size, words } = e.frame;
-  for (const [name, { at, value: expected, loose }] of words) {
+  for (const { name, at, value: expected, loose } of words) {
     const saw = word(memory, at, size);
     if (saw === undefined) continue;
     if (expected === saw || ((expected ^ saw) & ~loose) === 0n) continue;
@@ -198,7 +200,7 @@ const bytes = (g: InstructionsGhost, e: Ending, before: CpuState, memory: Memory
   const inTable = (where: number): boolean => (found ??= tablesOf(before, memory)).has(where >> 12);
   // Words of a frame lie in one piece, or are among the stores.
   const starts: number[] = [];
-  if (e.frame !== undefined && g.written.length > 0) for (const { at } of e.frame.words.values()) starts.push(at);
+  if (e.frame !== undefined && g.written.length > 0) for (const { at } of e.frame.words) starts.push(at);
   const size = e.frame?.size ?? 0;
   for (const { at: start, bytes: seen } of g.written) {
     const at = numberOf(start);

@@ -3,7 +3,7 @@
 // Real-Address Mode; volume 3, Interrupt and Exception Handling in Real-Address Mode; Class 1 to 3 in Virtual-8086 Mode.
 
 import { ofStops } from './paging.ts';
-import { faultsOf, linearOf, place, readTable, save } from './access.ts';
+import { faultsOf, linearOf, place, readTable, save, writing } from './access.ts';
 import { flag, low, ones, bigOf } from './bits.ts';
 import { GD } from './breakpoints.ts';
 import { type Descriptor, isConforming, isNull, isWritable, loaded, lookup, markAccessed, named, rplOf, unusable } from './descriptors.ts';
@@ -45,12 +45,9 @@ export interface Occurrence {
   /** Flags of the image that are left open. */
   readonly open: number;
 }
-interface Push {
-  readonly word: FrameWord;
-  readonly value: bigint;
-  readonly loose: bigint;
-}
-const pushOf = (word: FrameWord, value: bigint, loose = 0n): Push => ({ word, value, loose });
+/** A word that is to be pushed; where it lies is known once it is. */
+type Push = { -readonly [K in keyof Word]: Word[K] };
+const pushOf = (name: FrameWord, value: bigint, loose = 0n): Push => ({ name, at: -1, value, loose });
 
 const stackLinear = (w: Work, sp: bigint, size: number, full: number | undefined): bigint => {
   try {
@@ -70,18 +67,19 @@ const pushAll = (
   pushes: readonly Push[],
   full: number | undefined,
 ): { sp: bigint; frame: Frame } => {
-  const words = new Map<FrameWord, Word>();
   const kept = w.s.ss;
   let sp = pointer;
   const stays = pointer & ~ones(width);
   w.s.ss = segment;
   try {
-    for (const { word, value, loose } of pushes) {
+    for (const word of pushes) {
+      const { value, loose } = word;
       sp = (sp - bigOf(size)) & ones(width);
-      const places = place(w, stackLinear(w, sp, size, full), size, { write: true }, 1);
+      const places = place(w, stackLinear(w, sp, size, full), size, writing, 1);
       const at = places[0] as number;
       ofStops(w, at, size);
-      words.set(word, { at, value: value & ones(size), loose });
+      word.at = at;
+      word.value = value & ones(size);
       // What the instruction has stored there is gone.
       if (w.stores.size !== 0) for (let k = 0; k < size; k++) own(w.stores).delete(at + k);
       // A word over the end of a page is kept byte by byte.
@@ -90,11 +88,11 @@ const pushAll = (
     }
   } catch (thrown) {
     // What was pushed before may stand.
-    for (const { at } of words.values()) for (let k = 0; k < size; k++) w.tried = own(w.tried).set(at + k, 0);
+    for (const { at } of pushes) if (at >= 0) for (let k = 0; k < size; k++) w.tried = own(w.tried).set(at + k, 0);
     throw thrown;
   }
   w.s.ss = kept;
-  return { sp: stays | sp, frame: { size, words } };
+  return { sp: stays | sp, frame: { size, words: pushes } };
 };
 
 /** In real-address mode: the IVT, a 16-bit frame on the running stack. */
@@ -168,11 +166,11 @@ const deliverTask = (w: Work, e: Occurrence, selector: number, ext: number): Fra
   if (w.troubles.length > 0) raiseAll(w.troubles);
   if (w.taskTrap && e.abort) undecided('a double fault that leads to a task with the debug trap flag');
   const { word, next } = saved;
-  const words = new Map<FrameWord, Word>();
+  const words: Word[] = [];
   const loose = (bits: bigint): bigint => (e.abort ? ones(word) : bits & ones(word));
-  words.set('rip', { at: saved.rip, value: e.rip & ones(word), loose: loose(0n) });
-  words.set('rflags', { at: saved.rflags, value: BigInt(e.flags) & ones(word), loose: loose(BigInt(e.open) | openFlags) });
-  words.set('cs', { at: saved.cs, value: bigOf(code), loose: loose(~0xffffn) });
+  words.push({ name: 'rip', at: saved.rip, value: e.rip & ones(word), loose: loose(0n) });
+  words.push({ name: 'rflags', at: saved.rflags, value: BigInt(e.flags) & ones(word), loose: loose(BigInt(e.open) | openFlags) });
+  words.push({ name: 'cs', at: saved.cs, value: bigOf(code), loose: loose(~0xffffn) });
   if (e.error !== undefined) {
     if (pointerOpen(w)) undecided('a stack pointer that is not defined');
     const sp = (s.rsp - bigOf(next)) & ones(stackSize(s));
@@ -186,14 +184,14 @@ const deliverTask = (w: Work, e: Occurrence, selector: number, ext: number): Fra
     const free = e.error === 'any' ? ones(next) : 0n;
     if (!w.taskTrap && next === word && places.length === 2) {
       ofStops(w, places[0] as number, next);
-      words.set('error', { at: places[0] as number, value: error, loose: free });
+      words.push({ name: 'error', at: places[0] as number, value: error, loose: free });
     } else {
       save(w, places, next, error, free);
       for (let k = 0; k < next; k++) w.marks = own(w.marks).set((places[0] as number) + k, 'task');
     }
     s.rsp = (s.rsp & ~ones(stackSize(s))) | sp;
   }
-  if (!w.taskTrap) for (const { at } of words.values()) for (let k = 0; k < word; k++) own(w.stores).delete(at + k);
+  if (!w.taskTrap) for (const { at } of words) for (let k = 0; k < word; k++) own(w.stores).delete(at + k);
   return { size: word, words, task: true };
 };
 
@@ -260,7 +258,7 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
     pushOf('rip', e.rip & ones(size)),
   );
   if (e.error !== undefined) pushes.push(e.error === 'any' ? pushOf('error', 0n, ones(size)) : pushOf('error', bigOf(e.error)));
-  const saved = e.abort ? pushes.map((p) => (p.word === 'error' ? p : pushOf(p.word, p.value, ones(size)))) : pushes;
+  const saved = e.abort ? pushes.map((p) => (p.name === 'error' ? p : pushOf(p.name, p.value, ones(size)))) : pushes;
   const was = s.rflags;
   const oldSs = s.ss;
   const oldCs = s.cs;

@@ -17,6 +17,31 @@ const ofStop = ({ cpu }: Work, at: number): boolean => {
 const fetching: Access = { write: false, fetch: true };
 /** Past this an address may not be canonical. */
 const farAway = (1n << 47n) - 16n;
+/** Where byte k of code at an address that is no small one stands. */
+const far = (w: Work, long: boolean, k: number): number => {
+  const { s } = w;
+  const offset = s.rip + BigInt(k);
+  let linear = offset;
+  if (long) {
+    linear = BigInt.asUintN(64, offset);
+    if (!canonical(s, linear)) gp('fetch.canonical');
+  } else {
+    if (offset > 0xffffffffn) undecided('code that wraps at 4 GBytes');
+    if (offset > BigInt(s.cs.limit)) gp('fetch.limit');
+    linear = (s.cs.base + offset) & 0xffffffffn;
+  }
+  return translate(w, linear, fetching);
+};
+/** The sixteenth byte need not be fetched to know that it is one too many; where it cannot be fetched either fault is permitted. */
+const onePastLongest = (read: Fetch, k: number): number => {
+  try {
+    read(k);
+  } catch (thrown) {
+    if (isRaised(thrown)) raise(tooLong, ...thrown.faults);
+    throw thrown;
+  }
+  return raise(tooLong);
+};
 /** Byte k from RIP on. */
 export const fetcher = (w: Work): Fetch => {
   const { s } = w;
@@ -29,36 +54,23 @@ export const fetcher = (w: Work): Fetch => {
   let base = 0;
   let window = -1;
   let word = 0;
-  const near = (k: number): number => {
-    const offset = rip + k;
-    let linear = offset;
-    if (!long) {
-      if (offset > 0xffffffff) undecided('code that wraps at 4 GBytes');
-      if (offset > s.cs.limit) gp('fetch.limit');
-      linear = (csBase + offset) % 0x1_0000_0000;
-    }
-    const now = pageOf(linear);
-    if (now !== page) {
-      base = translate(w, bigOf(linear), fetching) - (linear % 4096);
-      page = now;
-    }
-    return base + (linear % 4096);
-  };
-  const far = (k: number): number => {
-    const offset = s.rip + BigInt(k);
-    let linear = offset;
-    if (long) {
-      linear = BigInt.asUintN(64, offset);
-      if (!canonical(s, linear)) gp('fetch.canonical');
-    } else {
-      if (offset > 0xffffffffn) undecided('code that wraps at 4 GBytes');
-      if (offset > BigInt(s.cs.limit)) gp('fetch.limit');
-      linear = (s.cs.base + offset) & 0xffffffffn;
-    }
-    return translate(w, linear, fetching);
-  };
   const read = (k: number): number => {
-    const at = small ? near(k) : far(k);
+    let at: number;
+    if (small) {
+      const offset = rip + k;
+      let linear = offset;
+      if (!long) {
+        if (offset > 0xffffffff) undecided('code that wraps at 4 GBytes');
+        if (offset > s.cs.limit) gp('fetch.limit');
+        linear = (csBase + offset) % 0x1_0000_0000;
+      }
+      const now = pageOf(linear);
+      if (now !== page) {
+        base = translate(w, bigOf(linear), fetching) - (linear % 4096);
+        page = now;
+      }
+      at = base + (linear % 4096);
+    } else at = far(w, long, k);
     if (w.stores.size !== 0) {
       if (!w.memory.known(at, 1)) unseen('code that was never seen');
       return byteAt(w, at);
@@ -74,17 +86,7 @@ export const fetcher = (w: Work): Fetch => {
     }
     return (word >>> ((at & 3) * 8)) & 0xff;
   };
-  return (k) => {
-    if (k < 15) return read(k);
-    // The sixteenth byte need not be fetched to know that it is one too many; where it cannot be fetched either fault is permitted.
-    try {
-      read(k);
-    } catch (thrown) {
-      if (isRaised(thrown)) raise(tooLong, ...thrown.faults);
-      throw thrown;
-    }
-    return raise(tooLong);
-  };
+  return (k) => (k < 15 ? read(k) : onePastLongest(read, k));
 };
 /** The faults of fetching the first byte, where its value is not the guest's. */
 export const reach = (w: Work): void => {

@@ -39,16 +39,22 @@ export interface Ending {
 /** Where delivery put the frame: its words by name, and their size. */
 export interface Frame {
   readonly size: 2 | 4 | 8;
-  readonly words: ReadonlyMap<FrameWord, Word>;
+  readonly words: readonly Word[];
   /** A task gate: the words of the program stand in its TSS. */
   readonly task?: true;
 }
 /** Physical address of a word of the frame, what it holds, and the bits of it that are not judged. */
 export interface Word {
+  readonly name: FrameWord;
   readonly at: number;
   readonly value: bigint;
   readonly loose: bigint;
 }
+/** A frame has ten words at most: they are looked through. */
+export const wordOf = (frame: Frame | undefined, name: FrameWord): Word | undefined => {
+  if (frame !== undefined) for (const one of frame.words) if (one.name === name) return one;
+  return undefined;
+};
 export type FrameWord = 'error' | 'rip' | 'cs' | 'rflags' | 'rsp' | 'ss' | 'es' | 'ds' | 'fs' | 'gs';
 /** Several instructions in a row: what they were, and the permitted ways for the run to end after the last of them. */
 export interface Course {

@@ -8,7 +8,7 @@ import { low, segments } from './bits.ts';
 import { changesOf } from './changes.ts';
 import { differences, word } from './compare.ts';
 import { expect } from './expect.ts';
-import { type Ending, type InstructionsGhost, noChanges, nothing } from './ghost.ts';
+import { type Ending, type InstructionsGhost, noChanges, nothing, wordOf } from './ghost.ts';
 import type { CpuDerived, CpuState, SeenState } from './vocabulary.ts';
 import { cpl, ia32e, protectedMode } from './work.ts';
 
@@ -30,7 +30,7 @@ const matches = (e: Ending, event: EventOf<'cpu.stopped'>, g: InstructionsGhost,
     const there = event.by === 'stop' ? event.stop === e.stop : event.by === 'limit' && event.state.rip === e.s.rip;
     if (!there) return false;
     if (e.error === undefined || e.error === 'any' || e.frame === undefined) return true;
-    const at = e.frame.words.get('error')?.at;
+    const at = wordOf(e.frame, 'error')?.at;
     const saw = at === undefined ? undefined : word(m.memory, at, e.frame.size);
     return saw === undefined || (low(saw) & 0xffff) === e.error;
   }
@@ -57,9 +57,9 @@ const saved = (
   const size = e?.frame?.size ?? (ia32e(before) ? 8 : protectedMode(before) ? 4 : 2);
   const top = (): number | undefined =>
     event.state.rsp === undefined ? undefined : Number(event.state.rsp + (size === 8 ? 0n : (event.state.ss?.base ?? 0n)));
-  const at = (e?.frame?.words.get('error') ?? e?.frame?.words.get('rip'))?.at ?? top();
+  const at = (wordOf(e?.frame, 'error') ?? wordOf(e?.frame, 'rip'))?.at ?? top();
   if (at === undefined || !Number.isSafeInteger(at)) return {};
-  const pushes = e?.frame === undefined ? withError.has(event.stop ?? 0) && protectedMode(before) : e.frame.words.has('error');
+  const pushes = e?.frame === undefined ? withError.has(event.stop ?? 0) && protectedMode(before) : wordOf(e.frame, 'error') !== undefined;
   const error = pushes ? word(m.memory, at, size) : undefined;
   const rip = word(m.memory, pushes ? at + size : at, size);
   const told: { error?: number; rip?: bigint } = {};

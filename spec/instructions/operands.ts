@@ -1,7 +1,7 @@
 // The operands of the instruction under judgement: what each holds and what becomes of it when it is written.
 // Intel SDM volume 2, appendix A, Key to Abbreviations; volume 1, Operand Addressing.
 
-import { linearOf, load, offsetOf, place, save, type Use } from './access.ts';
+import { accessFor, linearOf, load, offsetOf, place, save, type Use } from './access.ts';
 import { type Size, ones } from './bits.ts';
 import type { Operand } from './forms/index.ts';
 import { register, setRegister, undecided, type Work } from './work.ts';
@@ -31,13 +31,7 @@ const operandAt = (w: Work, n: number): Operand => w.i.form.operands[n] ?? undec
 export const memoryPlace = (w: Work, size: number, use: Use, extra = 0n, aligned: number = size): readonly number[] => {
   const offset = (offsetOf(w) + extra) & ones(w.i.addressSize);
   const linear = linearOf(w, w.i.address?.segment ?? 3, offset, size, use);
-  return place(
-    w,
-    linear,
-    size,
-    use === 'read' ? { write: false } : use === 'write' ? { write: true } : { write: true, both: true },
-    aligned,
-  );
+  return place(w, linear, size, accessFor(use), aligned);
 };
 export const isMemory = (w: Work, n: number): boolean => {
   const { at } = operandAt(w, n);

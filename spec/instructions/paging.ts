@@ -142,11 +142,11 @@ export const lookUp = (w: Work, linear: bigint, access: Access): number | Failur
   const offset = small ? whole % 4096 : low(linear) & 0xfff;
   const user = ofUser(w, access);
   const key = page * 8 + (access.write ? 1 : 0) + (user ? 2 : 0) + (access.fetch ? 4 : 0);
-  const cached = w.walks.get(key);
-  if (cached !== undefined) return cached + offset;
+  const { walks } = w;
+  for (let i = 0; i < walks.length; i += 2) if (walks[i] === key) return (walks[i + 1] as number) + offset;
   const base = walk(w, linear, page, access, user);
   if (typeof base !== 'number') return base;
-  w.walks.set(key, base);
+  walks.push(key, base);
   return base + offset;
 };
 const ofUser = ({ s }: Work, access: Access): boolean => !access.implicit && cpl(s) === 3;

@@ -1,7 +1,7 @@
 // The stack as instructions use it: where a word goes, how the pointer moves, by the width of the stack segment.
 // Intel SDM volume 1, Procedure Stack; Address-Size Attribute for Stack.
 
-import { faultsOf, linearOf, place, readAt, save } from './access.ts';
+import { faultsOf, linearOf, place, readAt, save, writing } from './access.ts';
 import { ones, bigOf } from './bits.ts';
 import { stackSize, undecided, type Work } from './work.ts';
 
@@ -17,7 +17,7 @@ export const stackAt = (w: Work, by = 0n): bigint => (w.s.rsp + by) & ones(stack
 /** `loose`: bits of the slot that are not judged. */
 export const push = (w: Work, value: bigint, size: number, loose = 0n): void => {
   const linear = linearOf(w, SS, stackAt(w, -bigOf(size)), size, 'write');
-  save(w, place(w, linear, size, { write: true }), size, value, loose);
+  save(w, place(w, linear, size, writing), size, value, loose);
   moveStack(w, -bigOf(size));
 };
 /** A selector in a wider slot: the upper part may be written as zero or left. SDM volume 2, PUSH. */

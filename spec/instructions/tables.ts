@@ -2,7 +2,7 @@
 // Intel SDM volume 3, Paging: Hierarchical Paging Structures.
 
 import type { Memory } from '../clause.ts';
-import { low } from './bits.ts';
+import { bigOf, low } from './bits.ts';
 import type { CpuState } from './vocabulary.ts';
 
 /** Pages with paging-structure entries: that of CR3, and those that present entries above the last level lead to. */
@@ -18,13 +18,17 @@ export const tablesOf = (before: CpuState, memory: Memory): ReadonlySet<number> 
     for (const page of pages) {
       found.add(page);
       if (level === 1) continue;
-      for (let at = page << 12; at < (page + 1) << 12; at += wide ? 8 : 4) {
+      // A page at a time: asking for each entry takes longer than the rest.
+      const bytes = memory.read(bigOf(page * 4096), 4096);
+      if (bytes === undefined) continue;
+      const view = new DataView(bytes.buffer, bytes.byteOffset);
+      for (let at = 0; at < 4096; at += wide ? 8 : 4) {
         // Guest memory ends below 4 GBytes: the low half of an entry has all of the address that matters.
-        const entry = memory.u32(at) ?? 0;
+        const entry = view.getUint32(at, true);
         if ((entry & (1 | large)) === 1) next.push(entry >>> 12);
       }
     }
-    pages = [...new Set(next)].filter((page) => !found.has(page));
+    pages = next.length === 0 ? next : [...new Set(next)].filter((page) => !found.has(page));
   }
   return found;
 };

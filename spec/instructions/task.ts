@@ -168,7 +168,7 @@ export const switchTask = (w: Work, selector: number, how: How, left: Left): Sav
   if (l.word === 2) leave(w, 'rflags', BigInt(flag.RF | flag.AC | flag.VIF | flag.VIP | flag.ID));
   s.rip = eip;
   w.moved = true;
-  w.walks.clear();
+  w.walks.length = 0;
   loadSegments(w, selectors, ldt, l.count, left.ext);
   // #GP is of the new task: what follows the switch on the pages of CALL, JMP and INT n, and what its first instruction runs into.
   if (w.troubles.length === 0 && eip > BigInt(s.cs.limit)) {

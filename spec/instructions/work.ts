@@ -97,7 +97,8 @@ export interface Work {
   gates: number;
   /** The new task's TSS has the debug trap flag set, and #DB has not come yet. */
   taskTrap: boolean;
-  readonly walks: Map<number, number>;
+  /** Translations that were walked: a key and what it led to, one after the other. Few are made, and looked through. */
+  readonly walks: number[];
   /** Breakpoints that are enabled. */
   watch: Watch | undefined;
   /** Of the first instruction of a run there is nothing. */
@@ -213,7 +214,7 @@ export const begin = (before: CpuState, memory: Memory, granted: Granted, cpu: G
   troubles: [],
   gates: 0,
   taskTrap: false,
-  walks: new Map(),
+  walks: [],
   watch: undefined,
   carried: undefined,
 });

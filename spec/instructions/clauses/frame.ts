@@ -2,7 +2,7 @@
 // Intel SDM volume 3, Exception- or Interrupt-Handler Procedures; Error Code; Debug Status Register (DR6).
 
 import type { Clause } from '../../clause.ts';
-import type { InstructionsGhost, Kind } from '../ghost.ts';
+import { type InstructionsGhost, type Kind, wordOf } from '../ghost.ts';
 import { clause, sdm, type Seen, without } from './clause.ts';
 
 const procedures = sdm('Volume 3, Interrupt and Exception Handling, Exception- or Interrupt-Handler Procedures');
@@ -54,13 +54,13 @@ export const frameClauses: readonly Clause<InstructionsGhost>[] = [
     'frame.stack',
     'SS and RSP are saved where the level changes, and always in 64-bit mode',
     ['frame.stack'],
-    (m) => m.before.met?.frame?.words.has('rsp') === true,
+    (m) => wordOf(m.before.met?.frame, 'rsp') !== undefined,
   ),
   of(
     'frame.error',
     'the error code fills its whole word',
     ['frame.error'],
-    (m) => m.before.met?.frame?.words.has('error') === true,
+    (m) => wordOf(m.before.met?.frame, 'error') !== undefined,
     sdm('Volume 3, Interrupt and Exception Handling, Error Code'),
   ),
   of(

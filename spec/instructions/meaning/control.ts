@@ -55,7 +55,7 @@ const toCr0 = (w: Work, image: bigint): void => {
   leave(w, 'cr0', BigInt(~(cr0Bits | cr0.ET) >>> 0));
   if (enters && (low(s.efer) & efer.LME) !== 0) s.efer |= BigInt(efer.LMA);
   if (paging(now) && !paging(next)) s.efer &= ~BigInt(efer.LMA);
-  w.walks.clear();
+  w.walks.length = 0;
   if (paging(next) && pae(w) && ((now ^ next) & (cr0.PG | cr0.CD | cr0.NW)) !== 0) checkPdptes(w, s.cr3);
   // Leaving or entering protected mode with segments loaded in the other is not followed further than the segments say.
   if (((now ^ next) & cr0.PE) !== 0) undecided('the change between real-address and protected mode');
@@ -72,7 +72,7 @@ const toCr3 = (w: Work, image: bigint): void => {
   s.cr3 = value;
   // Bits that mean nothing are not said to be kept. SDM volume 3, table Use of CR3.
   leave(w, 'cr3', pcid ? 0n : ia32e(s) ? 0xfe7n : pae(w) ? 0x1fn : 0xfe7n);
-  w.walks.clear();
+  w.walks.length = 0;
   if (paging(low(s.cr0)) && pae(w)) checkPdptes(w, value);
 };
 /** Bits of CR4 by the feature that makes them writable. */
@@ -110,7 +110,7 @@ const toCr4 = (w: Work, image: bigint): void => {
   if (long && ((next & cr4.PAE) === 0 || ((now ^ next) & cr4.LA57) !== 0)) combination();
   if ((next & cr4.PCIDE) !== 0 && (now & cr4.PCIDE) === 0 && (!long || (s.cr3 & 0xfffn) !== 0n)) combination();
   s.cr4 = image;
-  w.walks.clear();
+  w.walks.length = 0;
   const watched = cr4.PAE | cr4.PSE | cr4.PGE | cr4.SMEP;
   if (paging(low(s.cr0)) && (now & cr4.PAE) !== (next & cr4.PAE)) undecided('a change of the paging mode under the program');
   if (paging(low(s.cr0)) && pae(w) && ((now ^ next) & watched) !== 0) checkPdptes(w, s.cr3);

@@ -62,7 +62,7 @@ const toEfer = (w: Work, value: bigint): void => {
   if (((now ^ next) & efer.LME) !== 0 && (low(w.s.cr0) & cr0.PG) !== 0) gp('msr.lme');
   if (((now ^ next) & efer.LMA) !== 0) undecided('a write that would change EFER.LMA');
   w.s.efer = value;
-  w.walks.clear();
+  w.walks.length = 0;
 };
 const WRMSR: Meaning = (w) => {
   if (apart(w)) {
