@@ -5,7 +5,7 @@ import type { Arbitrary } from 'fast-check';
 import fc from 'fast-check';
 import { drawn, type Form, forms } from '../../spec/instructions/index.ts';
 import type { Case, Tweak } from './choice.ts';
-import { latePlaces, places } from './edges.ts';
+import { latePlaces, loadable, oddSelectors, places } from './edges.ts';
 import type { SelectorName } from './layout.ts';
 import { type Entry, type Fields, indexOf, over, USER } from './recipe.ts';
 import { executionRecipes } from './recipes-execution.ts';
@@ -15,13 +15,14 @@ import { transferRecipes } from './recipes-transfers.ts';
 
 /** They show descriptor tables, or a number that the kernel gives the processor; or lead to the kernel. */
 const kernels: ReadonlySet<string> = new Set(['SGDT', 'SIDT', 'SLDT', 'STR', 'SMSW', 'RDTSCP', 'RDPID']);
-const own = (f: Form): boolean => f.topic !== 'call' && !kernels.has(f.mnemonic);
-/** RDFSBASE and its like exist where CR4.FSGSBASE is set. */
-const based = (f: Form | undefined): boolean => f !== undefined && /^(RD|WR)[FG]SBASE$/.test(f.mnemonic);
+const had = (f: Form): boolean => f.topic !== 'call' && !kernels.has(f.mnemonic);
+/** They exist where CR4.FSGSBASE is set. */
+const basing: ReadonlySet<string> = new Set(['RDFSBASE', 'RDGSBASE', 'WRFSBASE', 'WRGSBASE']);
+const based = (f: Form): boolean => basing.has(f.mnemonic);
 const fsgsbase: Tweak = { kind: 'cr4', a: 8, b: 0 };
 
 /** Where descriptor tables, the I/O bitmap or segments decide, little is foretold of a host: these come by chance alone. */
-const told = (f: Form): boolean => own(f) && !['far', 'io', 'probe'].includes(f.topic) && (f.topic !== 'segment' || based(f));
+const told = (f: Form): boolean => had(f) && !['far', 'io', 'probe'].includes(f.topic) && (f.topic !== 'segment' || based(f));
 
 /** Pages that the kernel's page tables can have as the guest's: those of the user, and none. */
 const owned: ReadonlySet<string> = new Set([
@@ -39,24 +40,24 @@ const owned: ReadonlySet<string> = new Set([
   'non-canonical',
   'out of absent',
 ]);
-const ownPlace = (n: number): boolean => owned.has((latePlaces[n - places.length] ?? places[n])?.kind ?? '');
-const reached32 = places.filter((p) => p.only64 !== true);
+const kindOf = (n: number): string => (latePlaces[n - places.length] ?? places[n])?.kind ?? '';
 const absent = places.findIndex((p) => p.kind === 'absent');
 const outOfAbsent = places.length + latePlaces.findIndex((p) => p.kind === 'out of absent');
-/** Next to the absent page lie others than the user's, but for what begins in it. */
-const place = (n: number, late: boolean): number => {
-  if (ownPlace(n) && (late || n < places.length)) return n;
-  return (latePlaces[n - places.length] ?? places[n])?.kind.includes('absent') === true ? (late ? outOfAbsent : absent) : 0;
-};
+/** By its number, the place to take instead: itself where it is the user's. Next to the absent page lie others' pages, but for what begins in it. */
+const own = (n: number): number => (owned.has(kindOf(n)) ? n : kindOf(n).includes('absent') ? outOfAbsent : 0);
+const placeFor: readonly number[] = Array.from({ length: places.length + latePlaces.length }, (_, n) => own(n));
+/** String instructions know no late places. */
+const stringPlaceFor: readonly number[] = placeFor.map((n) => (n < places.length ? n : absent));
+/** Destinations of string instructions, by `imm` (lay.ts). */
+const reachable: readonly boolean[] = places.filter((p) => p.only64 !== true).map((p) => owned.has(p.kind));
 
 /** Descriptors that Linux has in the same places. */
 const shared: readonly number[] = (
   ['null', 'kernelCode32', 'kernelCode64', 'kernelData', 'userCode32', 'userData', 'userCode64'] as const satisfies readonly SelectorName[]
 ).map(indexOf);
-const sharedSelector = (selector: number): number => {
-  if (selector === 0 || shared.includes(selector - 1)) return selector;
-  return 1 + (shared[selector % shared.length] ?? 0);
-};
+const selectorFor: readonly number[] = Array.from({ length: 1 + loadable.length + oddSelectors.length }, (_, n) =>
+  n === 0 || shared.includes(n - 1) ? n : 1 + (shared[n % shared.length] ?? 0),
+);
 
 /** The edit as it can be had: flags but IF, VIF and VIP; a null selector of all segments; code that does not run into the supervisor's page. */
 const edit = (t: Tweak): readonly Tweak[] => {
@@ -77,37 +78,52 @@ const edit = (t: Tweak): readonly Tweak[] => {
       return [];
   }
 };
-/** Behind the start of its page. */
+/** Code behind the start of its page, so that short ways back lead to no other. */
 const inward: Tweak = { kind: 'code', a: 0, b: 0 };
-/** Numbers by which lay.ts chooses what depends on the host: closed ports, INT n but those of Linux, targets of branches but the supervisor's page. */
-const closed = [4, 7, 8, 9, 10, 11] as const;
-const closedImmediate = [2, 5] as const;
-const chosen = (form: Form | undefined, c: Case): Case => {
-  if (form?.topic === 'io') return { ...c, value: closed[c.value % 6] ?? 4, imm: closedImmediate[c.imm % 2] ?? 2, reg: c.reg % 9 };
-  if (form?.mnemonic === 'INT') return [2, 3].includes(c.imm % 13) ? { ...c, imm: 4 } : c;
-  // The destination of a string instruction goes by `reg` and `imm`.
-  if (form?.topic === 'string') return owned.has(reached32[c.imm % reached32.length]?.kind ?? '') ? c : { ...c, reg: c.reg % 9 };
-  if (form?.topic !== 'branch' && form?.topic !== 'far') return c;
-  const towards = c.value % 6 === 2 || c.value2 % 6 === 2 ? { ...c, value: 0, value2: 0 } : c;
-  // 66H cuts the target to 16 bits, where it is no user's; not on every processor in 64-bit mode.
-  const size = c.size === 1 ? 0 : c.size;
-  const backwards = form.operands.some((o) => o.at === 'J') && [3, 4, 6].includes(c.imm % 7);
-  return { ...towards, size, tweaks: backwards ? [inward, ...c.tweaks] : c.tweaks };
+const none: readonly Tweak[] = [];
+const editsOf = (c: Case, form: Form | undefined): readonly Tweak[] => {
+  const kept = c.tweaks.length === 0 ? none : c.tweaks.flatMap(edit);
+  if (form === undefined) return kept;
+  if (based(form)) return [...kept, fsgsbase];
+  const backwards = form.topic === 'branch' && [3, 4, 6].includes(c.imm % 7) && form.operands.some((o) => o.at === 'J');
+  return backwards ? [inward, ...kept] : kept;
 };
+/** Numbers by which lay.ts chooses what depends on the host: ports that are closed, for IN and OUT in DX and as immediates; vectors of Linux; the
+ *  supervisor's page as a target. */
+const closed: readonly number[] = [4, 7, 8, 9, 10, 11];
+const closedImmediate: readonly number[] = [2, 5];
+const linuxVectors: readonly number[] = [2, 3];
+const supervisor = 2;
 /** `wide`: 64-bit mode. Elsewhere addresses of 16 bits reach no page of the user. */
 const fitted =
   (wide: boolean) =>
-  (drawn: Case): Case => {
-    const form = forms[drawn.form];
-    const c = chosen(form, { ...drawn, tweaks: drawn.tweaks.flatMap(edit) });
-    const narrow = c.prefix === 4 && !wide && (c.memory || form?.mod === 'memory' || form?.topic !== 'branch');
+  (c: Case): Case => {
+    const form = forms[c.form];
+    const topic = form?.topic;
+    const [io, string] = [topic === 'io', topic === 'string'];
+    const branch = topic === 'branch' || topic === 'far';
+    const away = branch && (c.value % 6 === supervisor || c.value2 % 6 === supervisor);
+    const narrow = c.prefix === 4 && !wide && (c.memory || topic !== 'branch' || form?.mod === 'memory');
+    const elsewhere = io || (string && reachable[c.imm % reachable.length] !== true);
     return {
-      ...c,
+      op: c.op,
       level: USER,
-      place: place(c.place, form?.topic !== 'string'),
+      form: c.form,
+      // 66H cuts the target to 16 bits, where it is no user's; not on every processor in 64-bit mode.
+      size: branch && c.size === 1 ? 0 : c.size,
+      reg: elsewhere ? c.reg % 9 : c.reg,
+      rm: c.rm,
+      memory: c.memory,
+      place: (string ? stringPlaceFor : placeFor)[c.place] ?? 0,
+      addressing: c.addressing,
+      value: io ? (closed[c.value % 6] ?? 4) : away ? 0 : c.value,
+      value2: away ? 0 : c.value2,
+      count: c.count,
+      imm: io ? (closedImmediate[c.imm % 2] ?? 2) : form?.mnemonic === 'INT' && linuxVectors.includes(c.imm % 13) ? 4 : c.imm,
+      selector: selectorFor[c.selector] ?? 0,
+      rpl: c.rpl,
       prefix: narrow ? 0 : c.prefix,
-      selector: sharedSelector(c.selector),
-      tweaks: based(form) ? [...c.tweaks, fsgsbase] : c.tweaks,
+      tweaks: editsOf(c, form),
     };
   };
 
@@ -118,7 +134,7 @@ const entries: readonly Entry[] = [...executionRecipes, ...transferRecipes, ...l
   },
 );
 /** One case in seven by chance alone. */
-const byChance: Entry = [forms.slice(0, drawn).filter(own), {}, Math.ceil(entries.reduce((sum, [, , weight = 2]) => sum + weight, 0) / 6)];
+const byChance: Entry = [forms.slice(0, drawn).filter(had), {}, Math.ceil(entries.reduce((sum, [, , weight = 2]) => sum + weight, 0) / 6)];
 /** Of these fields, as ring 3 can have them in 64-bit mode or elsewhere. */
 export const ring3Case = (fields: Fields, wide: boolean): Arbitrary<Case> =>
   fc.oneof(...over([byChance, ...entries], fields)).map(fitted(wide));
