@@ -5,6 +5,7 @@ import type { Arbitrary } from 'fast-check';
 import fc from 'fast-check';
 import { drawn, forms } from '../../spec/instructions/index.ts';
 import type { Choice } from '../program.ts';
+import { caseFrom, type Fields } from './case-arbitrary.ts';
 import { loadable, oddSelectors, operands, places } from './edges.ts';
 import { focused, focusedLate, focusedLater, focusedLast, focusedSwitches } from './focus.ts';
 import { ring3Case } from './ring3.ts';
@@ -101,7 +102,7 @@ const weighted: readonly number[] = forms.slice(0, drawn).flatMap((f, i) => (sim
 const tweak: Arbitrary<Tweak> = fc.record({ kind: fc.constantFrom(...tweakKinds), a: index(64), b: index(16) }, { noNullPrototype: true });
 export const selectorCount: number = loadable.length + oddSelectors.length;
 
-const fields: { readonly [K in keyof Case]: Arbitrary<Case[K]> } = {
+const fields: Fields = {
   op: fc.constant('case' as const),
   level: often(4, 1),
   form: fc.constantFrom(...weighted),
@@ -123,7 +124,7 @@ const fields: { readonly [K in keyof Case]: Arbitrary<Case[K]> } = {
 const recipes = focused(fields);
 /** One case in seven by chance alone. */
 export const caseOf: Arbitrary<Case> = fc.oneof(
-  { weight: Math.ceil(recipes.reduce((sum, r) => sum + r.weight, 0) / 6), arbitrary: fc.record(fields, { noNullPrototype: true }) },
+  { weight: Math.ceil(recipes.reduce((sum, r) => sum + r.weight, 0) / 6), arbitrary: caseFrom(fields) },
   ...recipes,
 );
 const only = (c: Arbitrary<Case>): Arbitrary<readonly Case[]> => fc.array(c, { minLength: 1, maxLength: 1 });

@@ -2,7 +2,8 @@
 
 import type { Arbitrary } from 'fast-check';
 import type { Case } from './choice.ts';
-import { type Fields, over } from './recipe.ts';
+import type { Fields } from './case-arbitrary.ts';
+import { over } from './recipe.ts';
 import { executionRecipes } from './recipes-execution.ts';
 import { lateRecipes } from './recipes-late.ts';
 import { laterRecipes } from './recipes-later.ts';

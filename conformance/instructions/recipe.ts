@@ -4,11 +4,11 @@
 import type { Arbitrary } from 'fast-check';
 import fc from 'fast-check';
 import { drawn, type Form, forms } from '../../spec/instructions/index.ts';
+import { caseFrom, type Fields } from './case-arbitrary.ts';
 import type { Case, Tweak, TweakKind } from './choice.ts';
 import { loadable, oddSelectors, places } from './edges.ts';
 import type { SelectorName } from './layout.ts';
 
-export type Fields = { readonly [K in keyof Case]: Arbitrary<Case[K]> };
 export type Recipe = { readonly [K in Exclude<keyof Case, 'op' | 'form'>]?: Arbitrary<Case[K]> | Case[K] };
 
 /** Levels, from the outermost. */
@@ -58,5 +58,5 @@ export const over = (
     const fixed = Object.fromEntries(
       Object.entries(recipe).map(([name, v]) => [name, typeof v === 'object' ? v : fc.constant(v)]),
     ) as Partial<Fields>;
-    return { weight, arbitrary: fc.record({ ...fields, ...fixed, form: numbers(from) }, { noNullPrototype: true }) };
+    return { weight, arbitrary: caseFrom({ ...fields, ...fixed, form: numbers(from) }) };
   });
