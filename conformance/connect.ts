@@ -28,6 +28,8 @@ interface Kind {
   readonly matches: (name: string) => boolean;
   readonly open: (rest: string, name: string) => Promise<Target>;
   readonly probe?: () => Promise<Probe> | Probe;
+  /** Why there can be no second connection; of some kinds only where they are told what to connect to. */
+  readonly once?: string;
 }
 const named =
   (word: string) =>
@@ -44,6 +46,7 @@ export const kinds: readonly Kind[] = [
     matches: named('ref'),
     open: async (rest) => (await import('./targets/ref/ref.ts')).refTarget(rest === '' ? undefined : rest),
     probe: () => ({ available: true, detail: 'in process' }),
+    once: 'its disk is one file',
   },
   {
     usage: 'ref-rom',
@@ -83,6 +86,7 @@ export const kinds: readonly Kind[] = [
     matches: named('vhost-user'),
     open: async (rest) =>
       (await import('./targets/vhost-user/target.ts')).vhostUserTarget(needed(rest, 'the socket', 'vhost-user:/run/blk.sock')),
+    once: 'a back end serves one front end at a time',
   },
   {
     usage: 'qemu[:BINARY]',
@@ -140,6 +144,9 @@ export const connect = async (name: string): Promise<Target> => {
     throw cannot(`${name} cannot be reached: ${error instanceof Error ? error.message : String(error)}`);
   }
 };
+
+/** Why a target can be connected to only once, if so. */
+export const onlyOnce = (name: string): string | undefined => (name.includes(':') ? kinds.find((k) => k.matches(name))?.once : undefined);
 
 /** What this machine can run. Kinds that need a file or command of the user's are listed as available. */
 export const probes = async (): Promise<readonly Availability[]> => {

@@ -4,6 +4,8 @@ import type { Area, Clause } from '../spec/clause.ts';
 import type { Capability, MachineConfig, Target } from '../spec/units.ts';
 import { areas as allAreas, asked, suitesFor } from './areas.ts';
 import { commonOffers } from './common-machines.ts';
+import type { Crew } from './crew.ts';
+import { crewSource } from './crew-source.ts';
 import { readDeviations } from './deviations.ts';
 import { createJudge, type Finding } from './judge.ts';
 import { type Allowance, allowancePerStimulus, initialAllowance, minimize } from './minimize.ts';
@@ -12,9 +14,9 @@ import type { Program, Suite } from './program.ts';
 import { askedFor } from './report/asked.ts';
 import type { CheckResult, Counterexample } from './report/result.ts';
 import { type Played } from './run.ts';
-import { type Block, playBlock, runBlocks, takesBlocks } from './run-block.ts';
-import { blockOf, programsOf } from './sample.ts';
+import { schedule, type Site, type Turn } from './schedule.ts';
 import { signatureOf } from './signature.ts';
+import { ownThread } from './source.ts';
 import { standing } from './standing.ts';
 import { isAdapterError } from './targets/exec/blame.ts';
 import { bySignature, concluded, explains } from './verdict.ts';
@@ -51,21 +53,8 @@ export interface ExploreOptions {
   readonly onProgress?: (p: Progress) => void;
   readonly onProgram?: (p: Program, played: Played) => void;
   readonly stopped?: () => boolean;
-}
-/** A machine that keeps refusing is not asked again. */
-interface Site {
-  readonly suite: Suite;
-  readonly machines: MachineConfig[];
-  readonly offers: readonly Capability[];
-  readonly built: Set<MachineConfig>;
-  block: number;
-  played: number;
-  /** What blocks did that are not judged yet, by number. */
-  readonly ahead: Map<number, Block>;
-}
-interface Prepared {
-  readonly programs: readonly Program[];
-  readonly block?: NonNullable<Parameters<typeof playBlock>[4]>;
+  /** Others that play and judge, ahead; their target is the same, and they judge with all registered areas. `onProgram` hears of nothing then. */
+  readonly crew?: Crew;
 }
 /** Findings of one clause and kind that are minimized: the 1st, 2nd, 4th, 8th … to notice other shapes without minimizing all; where all shapes so
  *  far are known deviations the 1st, 8th and 64th. */
@@ -92,12 +81,10 @@ const unshortened = (finding: Finding, program: Program, { lines, stimuli }: Pla
 export const explore = async (options: ExploreOptions): Promise<CheckResult> => {
   const { target, seed } = options;
   const areas = options.spec ?? allAreas;
-  const judge = createJudge(areas);
   const offered = new Set<Capability>();
   const refused = new Map<string, { readonly suite: Suite; readonly why: string; readonly machines: MachineConfig[] }>();
   const found = new Map<string, Counterexample>();
   const seenKinds = new Map<string, number>();
-  const shard = options.shard ?? { index: 1, of: 1 };
   const started = performance.now();
   let programs = 0;
   let stimuli = 0;
@@ -124,7 +111,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
     else {
       const machines = suite.machines.filter((m) => options.machines?.has(m) ?? true);
       const offers = commonOffers(options.among ?? [target], suite);
-      sites.push({ suite, machines, offers, built: new Set(), block: 0, played: 0, ahead: new Map() });
+      sites.push({ suite, machines, offers, built: new Set(), block: 0, played: 0 });
     }
   }
   const record = async (suite: Suite, program: Program, played: Played): Promise<void> => {
@@ -165,84 +152,54 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
     }
     if (failed !== undefined) throw failed.error;
   };
-  /** The block, and where a start of the target is worth more programs than one block has, what it and those that follow on its machine did. */
-  const prepared = async (site: Site, machine: MachineConfig, block: number): Promise<Prepared> => {
-    const { suite, ahead } = site;
-    const found = ahead.get(block);
-    if (found !== undefined) {
-      ahead.delete(block);
-      if (found.programs[0]?.machine === machine) return { programs: found.programs, block: found };
-    }
-    const programs = programsOf(suite, machine, seed, block, site.offers);
-    if (options.forMs !== undefined || target.atOnce === undefined || !takesBlocks(target, suite)) return { programs };
-    const blocks = [programs];
-    const numbers = [block];
-    const most = Math.ceil(target.atOnce / blockOf(suite));
-    const stride = site.machines.length * blockOf(suite);
-    let played = site.played + stride;
-    for (let b = block + site.machines.length; blocks.length < most && played < (options.runs ?? suite.runs); b += site.machines.length) {
-      played += stride;
-      if (b % shard.of !== shard.index - 1) continue;
-      blocks.push(programsOf(suite, machine, seed, b, site.offers));
-      numbers.push(b);
-    }
-    const ran = await runBlocks(target, suite, machine, blocks);
-    if (!Array.isArray(ran)) return { programs, block: ran as Exclude<typeof ran, readonly Block[]> };
-    for (const [i, b] of (ran as readonly Block[]).entries()) if (i > 0) ahead.set(numbers[i] as number, b);
-    return { programs, block: (ran as readonly Block[])[0] as Block };
-  };
-  const spent = (site: Site): boolean =>
-    site.machines.length === 0 || (options.forMs === undefined && site.played >= (options.runs ?? site.suite.runs));
-  const done = (): boolean =>
-    options.stopped?.() === true ||
-    hung >= hangsMost ||
-    sites.every(spent) ||
-    (options.forMs !== undefined && performance.now() - started >= options.forMs);
+  const turns = schedule(sites, { runs: options.runs, timed: options.forMs !== undefined, shard: options.shard ?? { index: 1, of: 1 } });
+  const { spent } = turns;
+  const late = (): boolean => options.forMs !== undefined && performance.now() - started >= options.forMs;
+  const done = (): boolean => options.stopped?.() === true || hung >= hangsMost || sites.every(spent) || late();
   const budget = sites.reduce((sum, site) => sum + (options.runs ?? site.suite.runs), 0);
 
-  const exploring = async (): Promise<void> => {
-    for (const site of sites) {
-      if (spent(site) || done()) continue;
-      const machine = site.machines[site.block % site.machines.length] as MachineConfig;
-      const block = site.block++;
-      if (block % shard.of !== shard.index - 1) {
-        site.played += blockOf(site.suite);
-        continue;
+  const source =
+    options.crew === undefined
+      ? ownThread({
+          target,
+          judge: createJudge(areas),
+          seed,
+          schedule: turns,
+          ...(options.onProgram === undefined ? {} : { onProgram: options.onProgram }),
+        })
+      : crewSource(options.crew, { target, seed, schedule: turns, over: () => options.stopped?.() === true || late() });
+
+  const exploring = async (turn: Turn): Promise<void> => {
+    const { site, machine } = turn;
+    for await (const part of source.play(turn)) {
+      if (part.programs > 0) site.built.add(machine);
+      site.played += part.programs;
+      programs += part.programs;
+      stimuli += part.stimuli;
+      allowance.left += allowancePerStimulus * part.stimuli;
+      for (const c of part.offers) offered.add(c);
+      if (part.refused !== undefined) {
+        site.machines.splice(site.machines.indexOf(machine), 1);
+        // The same block, on the next machine: what was played is not played again.
+        site.block = turn.block;
+        const key = `${site.suite.id}: ${part.refused}`;
+        refused.set(key, { suite: site.suite, why: part.refused, machines: [...(refused.get(key)?.machines ?? []), machine] });
+        break;
       }
-      const given = await prepared(site, machine, block);
-      // No more than are asked for: what a block has beyond that would be run and not judged.
-      const left = options.forMs === undefined && given.block === undefined ? (options.runs ?? site.suite.runs) - site.played : undefined;
-      for await (const { program, played } of playBlock(target, site.suite, given.programs.slice(0, left), judge, given.block)) {
-        options.onProgram?.(program, played);
-        if (played.refused !== undefined) {
-          site.machines.splice(site.machines.indexOf(machine), 1);
-          // The same block, on the next machine: what was played is not played again.
-          site.block = block;
-          const key = `${site.suite.id}: ${played.refused}`;
-          refused.set(key, { suite: site.suite, why: played.refused, machines: [...(refused.get(key)?.machines ?? []), machine] });
-          break;
-        }
-        site.built.add(machine);
-        site.played++;
-        programs++;
-        stimuli += played.stimuli;
-        allowance.left += allowancePerStimulus * played.stimuli;
-        for (const line of played.lines) if ('granted' in line) for (const c of line.granted.offers) offered.add(c);
-        if (played.findings.length > 0) await record(site.suite, program, played);
-        if (spent(site) || done()) break;
-      }
-      options.onProgress?.({
-        programs,
-        stimuli,
-        done: options.forMs === undefined ? programs / budget : (performance.now() - started) / options.forMs,
-        broken: found.size,
-      });
-      await new Promise((resume) => setImmediate(resume));
+      if (part.shown !== undefined) await record(site.suite, part.shown.program, part.shown.played);
+      if (spent(site) || done()) break;
     }
+    options.onProgress?.({
+      programs,
+      stimuli,
+      done: options.forMs === undefined ? programs / budget : (performance.now() - started) / options.forMs,
+      broken: found.size,
+    });
+    await new Promise((resume) => setImmediate(resume));
   };
   let cutShort: CheckResult['cutShort'];
   try {
-    while (!done()) await exploring();
+    for (let turn = done() ? undefined : turns.next(); turn !== undefined; turn = done() ? undefined : turns.next()) await exploring(turn);
   } catch (error) {
     if (!isAdapterError(error) || programs === 0) throw error;
     // What was judged before does not become less true.
@@ -260,7 +217,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
     programs,
     stimuli,
     clauses: selected(areas, options),
-    tallies: judge.tallies,
+    tallies: source.tallies,
     offered,
     counterexamples: [...found.values()],
     deviations: deviations.entries,

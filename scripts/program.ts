@@ -26,6 +26,7 @@ export const main = async (args: readonly string[]): Promise<number> => {
     .option('--for <time>', 'stop after a time instead of a number of programs: 60s, 2m; not together with --runs')
     .option('--seed <n>', 'seed of the programs', '1')
     .option('--shard <i/n>', 'the i-th of n parts')
+    .option('--jobs <n>', 'play and judge in n threads, each with a connection of its own; the result is the same')
     .option('--strict', 'advice (should) fails too')
     .option('--deviations <file>', 'known deviations, or none')
     .option('--report <kind[=file]>', 'console, json, junit, tap, markdown, github (repeatable)', list)

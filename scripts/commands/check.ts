@@ -3,7 +3,8 @@
 import { accessSync, closeSync, constants, existsSync, openSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import cliProgress from 'cli-progress';
-import { connect } from '../../conformance/connect.ts';
+import { connect, onlyOnce } from '../../conformance/connect.ts';
+import { type Crew, startCrew } from '../../conformance/crew.ts';
 import { explore } from '../../conformance/explore.ts';
 import { consoleReport } from '../../conformance/report/console.ts';
 import { jsonReport } from '../../conformance/report/json.ts';
@@ -21,6 +22,7 @@ export interface CheckOptions {
   readonly for?: string;
   readonly seed?: string;
   readonly shard?: string;
+  readonly jobs?: string;
   readonly strict?: boolean;
   readonly deviations?: string;
   readonly report?: readonly string[];
@@ -85,7 +87,17 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
     throw usage('--runs and --for exclude each other: a run ends by a count or by the clock; leave one of them out');
   const forMs = options.for === undefined ? undefined : duration(options.for);
   const runs = options.runs === undefined ? undefined : whole(options.runs, '--runs', 1);
+  const jobs = options.jobs === undefined ? 1 : whole(options.jobs, '--jobs', 1);
+  const once = jobs > 1 ? onlyOnce(name) : undefined;
+  if (once !== undefined) throw usage(`--jobs ${jobs}: ${name} can be connected to only once (${once}); leave --jobs out`);
   const target = await connect(name);
+  let crew: Crew | undefined;
+  try {
+    if (jobs > 1) crew = await startCrew(name, jobs, target.hello);
+  } catch (error) {
+    await target.close();
+    throw error;
+  }
   let interrupted = false;
   const interrupt = (): void => {
     interrupted = true;
@@ -116,13 +128,14 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
       ...(options.deviations === undefined ? {} : { deviations: options.deviations }),
       onProgress: (p) => bar?.update(Math.min(100, Math.round(p.done * 100)), { programs: p.programs, broken: p.broken }),
       stopped: () => interrupted,
+      ...(crew === undefined ? {} : { crew }),
     });
   } finally {
     process.off('SIGINT', interrupt);
     process.off('SIGTERM', interrupt);
     bar?.stop();
     // What was found is told before what closing throws.
-    await (async () => target.close())().catch((error: unknown) => (unclosed = { error }));
+    for (const one of [crew, target]) await (async () => one?.close())().catch((error: unknown) => (unclosed ??= { error }));
   }
   const saved = new Map<Counterexample, string>();
   const folder = options.save ?? 'traces/found';

@@ -1,0 +1,138 @@
+// One of a crew: a thread with a connection and a judge of its own that plays the blocks it is given, in order, and tells what they came to.
+// Lines of a trace are sent only of programs with findings; what clauses were seen doing is sent part by part, so that the parts can be added in order.
+
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Capability, MachineConfig } from '../spec/units.ts';
+import { areas, suites } from './areas.ts';
+import { connect } from './connect.ts';
+import { createJudge, type Judge, type Tally } from './judge.ts';
+import type { Choice } from './program.ts';
+import type { Line, Played } from './run.ts';
+import { playBlock } from './run-block.ts';
+import { type Drawn, drawn, offersOf } from './source.ts';
+
+export interface WorkerData {
+  /** Of the target. */
+  readonly name: string;
+  /** One word: 0 while what is not begun is wanted. */
+  readonly over: ArrayBufferLike;
+}
+export interface Orders {
+  readonly seed: number;
+  readonly suite: string;
+  /** Its number among the suite's. */
+  readonly machine: number;
+  readonly offers: readonly Capability[];
+  readonly blocks: readonly { readonly block: number; readonly most: number }[];
+}
+/** An error without its class. */
+export interface SentError {
+  readonly message: string;
+  readonly stack: string | undefined;
+  readonly fields: Readonly<Record<string, string>>;
+}
+export interface SentPart {
+  readonly programs: number;
+  readonly stimuli: number;
+  readonly offers: readonly Capability[];
+  readonly tallies: readonly Tally[];
+  /** `lines` without the first, which is the machine. */
+  readonly shown?: { readonly choices: readonly Choice[]; readonly played: Omit<Played, 'lines'>; readonly lines: readonly Line[] };
+  readonly refused?: string;
+}
+export interface Outcome {
+  readonly parts: readonly SentPart[];
+  readonly error?: SentError;
+}
+/** `undone`: the block was not played: the start that it was to share with the one before it came to nothing, or the run is over. */
+export type Told =
+  | { readonly hello: string }
+  | { readonly failed: SentError }
+  | { readonly block: number; readonly outcome: Outcome | 'undone' }
+  | { readonly closed: SentError | undefined };
+
+/** What clauses were seen doing since it was asked last. */
+const taken = ({ tallies }: Judge): readonly Tally[] => {
+  const changed: Tally[] = [];
+  for (const tally of tallies.values()) {
+    if (tally.applied === 0) continue;
+    changed.push({ ...tally });
+    tally.applied = tally.kept = tally.broken = tally.unknown = 0;
+    // Not deleted: records of one shape are read faster.
+    if (tally.why !== undefined) (tally as { why: string | undefined }).why = undefined;
+  }
+  return changed;
+};
+const sent = (error: unknown): SentError => {
+  if (!(error instanceof Error)) return { message: String(error), stack: undefined, fields: {} };
+  const fields = Object.entries(error).filter((field): field is [string, string] => typeof field[1] === 'string');
+  return { message: error.message, stack: error.stack, fields: Object.fromEntries(fields) };
+};
+
+const { name, over } = workerData as WorkerData;
+const word = new Int32Array(over);
+const tell = (told: Told): void => parentPort?.postMessage(told);
+const judge = createJudge(areas);
+
+const serve = async (): Promise<void> => {
+  const target = await connect(name);
+  const outcomeOf = async (suite: (typeof suites)[number], { programs, block }: Drawn, most: number): Promise<Outcome> => {
+    const parts: SentPart[] = [];
+    let count = { programs: 0, stimuli: 0, offers: new Set<Capability>() };
+    const part = (more: Pick<SentPart, 'shown' | 'refused'>): void => {
+      parts.push({ ...count, offers: [...count.offers], tallies: taken(judge), ...more });
+      count = { programs: 0, stimuli: 0, offers: new Set() };
+    };
+    try {
+      for await (const { program, played } of playBlock(target, suite, programs.slice(0, most), judge, block)) {
+        if (played.refused !== undefined) {
+          part({ refused: played.refused });
+          break;
+        }
+        count.programs++;
+        count.stimuli += played.stimuli;
+        for (const c of offersOf(played)) count.offers.add(c);
+        const { lines, ...rest } = played;
+        if (played.findings.length > 0) part({ shown: { choices: program.choices, played: rest, lines: lines.slice(1) } });
+        if (Atomics.load(word, 0) !== 0) break;
+      }
+    } catch (error) {
+      part({});
+      return { parts, error: sent(error) };
+    }
+    part({});
+    return { parts };
+  };
+  const obey = async ({ seed, suite: id, machine: number, offers, blocks }: Orders): Promise<void> => {
+    const suite = suites.find((s) => s.id === id) as (typeof suites)[number];
+    const machine = suite.machines[number] as MachineConfig;
+    let all: readonly Drawn[] = [];
+    let failed: { readonly error: unknown } | undefined;
+    try {
+      if (Atomics.load(word, 0) === 0)
+        all = await drawn(
+          target,
+          seed,
+          blocks.map(({ block }) => ({ site: { suite, offers }, machine, block })),
+        );
+    } catch (error) {
+      failed = { error };
+    }
+    for (const [i, { block, most }] of blocks.entries()) {
+      const one = all[i];
+      if (one !== undefined) tell({ block, outcome: await outcomeOf(suite, one, most) });
+      else if (failed !== undefined && i === 0) tell({ block, outcome: { parts: [], error: sent(failed.error) } });
+      else tell({ block, outcome: 'undone' });
+    }
+  };
+  let last: Promise<void> = Promise.resolve();
+  parentPort?.on('message', (orders: Orders | 'close') => {
+    last = last.then(async () => {
+      if (orders !== 'close') return obey(orders);
+      const closed = await (async () => target.close())().then(() => undefined, sent);
+      tell({ closed });
+    });
+  });
+  tell({ hello: JSON.stringify(target.hello) });
+};
+serve().catch((error: unknown) => tell({ failed: sent(error) }));
