@@ -38,7 +38,13 @@ export const revived = ({ message, stack, fields }: SentError): Error =>
 const startThread = (data: WorkerData): Worker => {
   const typescript = import.meta.url.endsWith('.ts');
   const file = new URL(`./crew-worker.${typescript ? 'ts' : 'js'}`, import.meta.url);
-  const options = { workerData: data, execArgv: [], resourceLimits: { maxYoungGenerationSizeMb: youngMb } };
+  const options = {
+    workerData: data,
+    execArgv: [],
+    resourceLimits: { maxYoungGenerationSizeMb: youngMb },
+    // Adapters close by libc what Node opened: it would close the number again at the end of the thread, which then is another thread's.
+    trackUnmanagedFds: false,
+  };
   if (!typescript) return new Worker(file, options);
   // tsx hooks the thread that asks for it, and --import asks in the main thread alone.
   const tsx = new URL('./esm/api/index.mjs', pathToFileURL(createRequire(import.meta.url).resolve('tsx'))).href;

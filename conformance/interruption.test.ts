@@ -43,6 +43,14 @@ const alive = (pid: number): boolean => {
     return false;
   }
 };
+/** As the kernel has it, at most 15 characters. */
+const nameOf = (pid: number): string => {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'latin1').trim();
+  } catch {
+    return '';
+  }
+};
 const leftovers = (): readonly string[] =>
   [tmpdir(), '/dev/shm'].flatMap((at) =>
     existsSync(at)
@@ -102,6 +110,28 @@ test('SIGINT ends a check with what was found so far, and 130', { timeout: 60_00
   expect(code, err).toBe(130);
   expect(out).toContain('programs');
   expect(JSON.parse(readFileSync(report, 'utf8'))).toMatchObject({ schema: 1, target: { name: 'ref' } });
+});
+
+describe('a check in several threads', () => {
+  const cases = (['qemu SIGINT', 'qsd SIGKILL', 'qemu SIGKILL'] as const).filter((c) => available.includes(c.split(' ')[0] as string));
+  test.each(cases)('on %s leaves nothing behind', { timeout: 60_000 }, async (which) => {
+    const [target = '', signal] = which.split(' ') as [string, 'SIGINT' | 'SIGKILL'];
+    const before = new Set(leftovers());
+    const child = started(['check', target, '--jobs', '2', '--for', '10m', '--area', 'virtio.blk', '--save', folder]);
+    const exit = once(child, 'exit');
+    const { pid = 0 } = child;
+    // Three connections, each with its programs: its own, and those of the threads.
+    const working = (): readonly number[] => below(pid).filter((p) => nameOf(p).startsWith('qemu-'));
+    await expect.poll(() => working().length, { timeout: 40_000 }).toBeGreaterThan(3);
+    const children = below(pid);
+    const owners = new Set([pid, ...children].map(String));
+    const made = leftovers().filter((f) => !before.has(f) && owners.has(/-(\d+)-/.exec(f.slice(f.lastIndexOf('/')))?.[1] ?? ''));
+    child.kill(signal);
+    const [code, by] = (await exit) as [number | null, string | null];
+    expect(code ?? by).toBe(signal === 'SIGINT' ? 130 : 'SIGKILL');
+    await expect.poll(() => children.filter(alive), { timeout: 15_000 }).toEqual([]);
+    await expect.poll(() => made.filter((f) => existsSync(f)), { timeout: 15_000 }).toEqual([]);
+  });
 });
 
 describe('a disk that is full', () => {

@@ -46,6 +46,7 @@ test('vmmc check ref runs and writes the report', () => {
   expect(err).toBe('');
   expect(JSON.parse(out)).toMatchObject({ schema: 1, target: { name: 'ref' }, unexpectedlyKept: [] });
   expect(code).toBe(0);
+  expect(vmmc('check', 'ref', '--runs', '20', '--report', 'json', '--jobs', '2')).toEqual({ code, out, err });
 }, 60_000);
 test('vmmc faults finds the sources of the reference', () => {
   const { code, out, err } = vmmc('faults', 'VB-011', '--json');
