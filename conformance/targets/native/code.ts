@@ -217,11 +217,35 @@ const questions = (x: typeof Iced, i: Iced.Instruction, first: boolean, bitness:
   }
 };
 
+/** First opcode bytes of what is asked about, or may be. Intel SDM volume 2, Opcode Maps; 62H and 8FH begin EVEX and XOP too. */
+const special = new Uint8Array(256);
+for (const byte of [0x07, 0x17, 0x1f, 0x62, 0x8e, 0x8f, 0x9a, 0xc4, 0xc5, 0xca, 0xcb, 0xcd, 0xcf, 0xea, 0xff]) special[byte] = 1;
+for (const first of [0x6c, 0xe4, 0xec]) special.fill(1, first, first + 4);
+/** Behind 0FH: CMOVcc, Jcc, SETcc, CPUID, bit, shift, multiply, exchange and extending moves, BSWAP, UD0 to UD2, and the maps of 38H and 3AH. */
+const plain0F = new Uint8Array(256);
+for (const first of [0x40, 0x80, 0x90]) plain0F.fill(1, first, first + 16);
+for (const byte of [0x0b, 0x38, 0x3a, 0xa2, 0xa3, 0xa4, 0xa5, 0xab, 0xac, 0xad, 0xaf, 0xb0, 0xb1, 0xb3, 0xb6, 0xb7, 0xc0, 0xc1, 0xff])
+  plain0F[byte] = 1;
+plain0F.fill(1, 0xb9, 0xc0);
+plain0F.fill(1, 0xc8, 0xd0);
+/** Wherever instructions begin in these bytes, nothing is asked about any of them. */
+const unasked = (bytes: Uint8Array): boolean => {
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i] as number;
+    if (special[byte] !== 0) return false;
+    if (byte === 0x0f && i + 1 < bytes.length && plain0F[bytes[i + 1] as number] === 0) return false;
+    if (byte === 0xc7 && bytes[i + 1] === 0xf8) return false; // XBEGIN
+  }
+  return true;
+};
+
 const cache = new Map<string, readonly Question[]>();
 const cacheMax = 20_000;
+const nothing: readonly Question[] = [];
 /** Questions of all instructions in `bytes`, one after the other as they stand. */
-const asked = (bytes: Buffer, bitness: 32 | 64): readonly Question[] => {
-  const key = bitness + bytes.toString('latin1');
+const asked = (bytes: Uint8Array, bitness: 32 | 64): readonly Question[] => {
+  if (unasked(bytes)) return nothing;
+  const key = bitness + Buffer.prototype.latin1Slice.call(bytes, 0, bytes.length);
   const known = cache.get(key);
   if (known !== undefined) return known;
   const x = load();
@@ -240,7 +264,7 @@ const asked = (bytes: Buffer, bitness: 32 | 64): readonly Question[] => {
 };
 
 /** Why the host cannot stand in for the guest in this code, or undefined. */
-export const codeRefusal = (bytes: Buffer, bitness: 32 | 64, state: CpuState, around: Surroundings): string | undefined => {
+export const codeRefusal = (bytes: Uint8Array, bitness: 32 | 64, state: CpuState, around: Surroundings): string | undefined => {
   for (const question of asked(bytes, bitness)) {
     const why = question(state, around);
     if (why !== undefined) return why;

@@ -1,7 +1,7 @@
 // The runner's records as observations: general registers, selectors, the exception, changed words of memory as ranges of bytes.
 // What says nothing about the processor (the host's kernel answered, or its page tables differ from the guest's) is unsupported.
 
-import type { SeenState } from '../../../spec/instructions/vocabulary.ts';
+import type { SeenSegment, SeenState } from '../../../spec/instructions/vocabulary.ts';
 import type { Answer, Gpa } from '../../../spec/units.ts';
 import type { MemoryChanged, Observation } from '../../../spec/vocabulary.ts';
 import type { Records } from '../kvm/decode.ts';
@@ -12,17 +12,25 @@ import { ended } from './runner-frame.ts';
 const withError = new Set([8, 10, 11, 12, 13, 14, 17]);
 const PF = 14;
 
+/** One object for each selector. */
+const kept = (make: (selector: number) => SeenSegment): ((selector: number) => SeenSegment) => {
+  const made: SeenSegment[] = [];
+  return (selector) => (made[selector] ??= make(selector));
+};
 /** `hidden`: why a page fault at this address, with this error code, is the host's own affair, or undefined. `bases`: FS and GS bases are seen. */
 export const nativeRecords = (shared: Buffer, bases: boolean, hidden: (address: bigint, error: number) => string | undefined): Records => {
   const { bytes: u8, word, quad, general } = recordViews(shared);
   let next = 0;
+  const [plain, flat] = [kept((selector) => ({ selector })), kept((selector) => ({ selector, base: 0n }))];
 
   const state = (start: number): SeenState => {
-    const selector = (place: number): { readonly selector: number } => ({
-      selector: word((start + at.sregs + 24 * place + 12) >> 2) & 0xffff,
-    });
-    const based = (place: number): { readonly selector: number; readonly base?: bigint } =>
-      bases ? { ...selector(place), base: quad((start + at.sregs + 24 * place) >> 3) } : selector(place);
+    const selector = (place: number): SeenSegment => plain(word((start + at.sregs + 24 * place + 12) >> 2) & 0xffff);
+    const based = (place: number): SeenSegment => {
+      const seen = selector(place);
+      if (!bases) return seen;
+      const base = quad((start + at.sregs + 24 * place) >> 3);
+      return base === 0n ? flat(seen.selector) : { selector: seen.selector, base };
+    };
     const s = general(start);
     s.cs = selector(0);
     s.ss = selector(5);

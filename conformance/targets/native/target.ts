@@ -104,11 +104,11 @@ export const nativeTarget = async (): Promise<Target> => {
     }
     return list;
   };
-  const codeOf = (rip: bigint, writes: readonly MemoryWrite[], memory: Buffer): Buffer => {
+  const codeOf = (rip: bigint, writes: readonly MemoryWrite[], memory: Buffer): Uint8Array => {
     for (let i = writes.length - 1; i >= 0; i--) {
       const { at, bytes } = writes[i] as MemoryWrite;
       const start = Number(rip - at);
-      if (rip >= at && start < bytes.length) return Buffer.from(bytes.buffer, bytes.byteOffset + start, bytes.length - start);
+      if (rip >= at && start < bytes.length) return start === 0 ? bytes : bytes.subarray(start);
     }
     return memory.subarray(Number(rip), Number(rip) + 16);
   };
