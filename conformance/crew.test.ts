@@ -58,10 +58,10 @@ describe('ref', () => {
     expect(result.clauses.filter((c) => c.verdict === 'kept').length).toBeGreaterThan(5);
   });
 });
-test('a fault in three threads is found and minimized as in one', async () => {
+test('a fault in three threads is found and minimized as in one', { timeout: 60_000 }, async () => {
   const three = await crewOf('fault:VB-112', 3);
   try {
-    const options = { areas: ['virtio.split'], runs: 300 };
+    const options = { areas: ['virtio.split'], runs: 150 };
     const one = await checked('fault:VB-112', undefined, options);
     expect(one.counterexamples.length).toBeGreaterThan(2);
     expect(everything(await checked('fault:VB-112', three, options))).toEqual(everything(one));

@@ -27,6 +27,9 @@ export interface Crew {
 }
 /** Starts of the target that a thread has been given and has not told of: one that it is at, and one to go on with. */
 const givenMost = 2;
+/** A thread that has had less than this share of a kind of blocks, as a part of its equal share, gets more of them only when it has nothing else to do:
+ *  each thread compiles what it runs for itself, and does not run all of it. */
+const ownShare = 0.5;
 /** A thread that is not done with closing by then is ended. */
 const closeMs = 10_000;
 /** Of the young generation, in MB: with V8's own measure a tenth of the time goes into copying what lives for one block. */
@@ -58,12 +61,16 @@ interface Waiting {
 }
 interface Given {
   readonly orders: Orders;
+  /** Programs of one kind run much the same code: the first word of their suite. */
+  readonly kind: string;
   /** By block; empty: all was told. */
   readonly waiting: Map<number, Waiting>;
 }
 interface Hand {
   readonly thread: Worker;
   readonly given: Given[];
+  /** How many orders of each kind it has had. */
+  readonly kinds: Map<string, number>;
   /** It says hello, or why it cannot. */
   readonly greeted: Promise<void>;
   /** It has closed its connection, or is gone. */
@@ -86,14 +93,29 @@ export const startCrew = async (name: string, jobs: number, hello: Hello): Promi
     lost ??= adapterError(`a thread of --jobs ended: ${why}`, 'run it without --jobs, where what ended it says more', '');
     for (const { waiting } of [...queue, ...hands.flatMap(({ given }) => given)]) for (const { fail } of waiting.values()) fail(lost);
   };
-  const give = (): void => {
-    for (let next = queue[0]; next !== undefined; next = queue[0]) {
-      const idlest = hands.reduce((a, b) => (b.given.length < a.given.length ? b : a));
-      if (idlest.given.length >= givenMost) return;
-      idlest.given.push(next);
-      idlest.thread.postMessage(next.orders);
-      queue.shift();
+  const kinds = new Map<string, number>();
+  const share = (hand: Hand, kind: string): number => (hand.kinds.get(kind) ?? 0) / (kinds.get(kind) ?? 1);
+  /** The first of the blocks that the thread has had most of, as a share of their kind; one of a new kind is as good. */
+  const best = (hand: Hand): Given | undefined => {
+    let [found, most]: [Given | undefined, number] = [undefined, hand.given.length === 0 ? -1 : ownShare / jobs];
+    for (const one of queue) {
+      const of = kinds.has(one.kind) ? share(hand, one.kind) : 1;
+      if (of > most) [found, most] = [one, of];
     }
+    return found;
+  };
+  let giving = false;
+  const give = (): void => {
+    giving = false;
+    for (const hand of hands.toSorted((a, b) => a.given.length - b.given.length))
+      for (let next = queue[0]; next !== undefined && hand.given.length < givenMost; ) {
+        next = best(hand);
+        if (next === undefined) break;
+        queue.splice(queue.indexOf(next), 1);
+        for (const counts of [kinds, hand.kinds]) counts.set(next.kind, (counts.get(next.kind) ?? 0) + 1);
+        hand.given.push(next);
+        hand.thread.postMessage(next.orders);
+      }
   };
   const hand = (): Hand => {
     const thread = startThread({ name, over: over.buffer });
@@ -114,6 +136,7 @@ export const startCrew = async (name: string, jobs: number, hello: Hello): Promi
     return {
       thread,
       given,
+      kinds: new Map(),
       greeted: new Promise((resolve, reject) => {
         thread.on('message', (message: Told) => {
           if ('failed' in message) reject(revived(message.failed));
@@ -168,9 +191,11 @@ export const startCrew = async (name: string, jobs: number, hello: Hello): Promi
           }),
       );
       for (const result of results) result.catch(() => undefined); // whoever takes it is told
-      const own: Given = { orders, waiting };
+      const own: Given = { orders, kind: orders.suite.split('.')[0] as string, waiting };
       queue.push(own);
-      give();
+      // What is ordered next may fit better.
+      if (!giving) queueMicrotask(give);
+      giving = true;
       return {
         results,
         takeBack: () => {

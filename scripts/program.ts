@@ -30,7 +30,7 @@ export const main = async (args: readonly string[]): Promise<number> => {
     .option('--strict', 'advice (should) fails too')
     .option('--deviations <file>', 'known deviations, or none')
     .option('--report <kind[=file]>', 'console, json, junit, tap, markdown, github (repeatable)', list)
-    .option('--save <dir>', 'where counterexamples are written', 'traces/found')
+    .option('--save <dir>', 'where counterexamples are written, a trace each; it is made where it is not there', 'traces/found')
     .action(async (target, options) => runs((await import('./commands/check.ts')).checkCommand(target, options)));
   program
     .command('clauses')
@@ -94,7 +94,7 @@ export const main = async (args: readonly string[]): Promise<number> => {
     .option('--area <prefix>', 'only these areas', list)
     .option('--runs <n>', 'programs per suite', '300')
     .option('--seed <n>', 'seed of the programs', '1')
-    .option('--save <folder>', 'where traces of differences go; default traces/found')
+    .option('--save <dir>', 'where traces of differences are written', 'traces/found')
     .option('--json', 'machine-readable')
     .action(async (targets, options) => runs((await import('./commands/agree.ts')).agreeCommand(targets, options)));
   program
