@@ -1,12 +1,12 @@
 // Speed, as ratios of interleaved runs: the same programs judged and not judged, on each target that this machine can run;
-// the judge over a long trace; two shards side by side against one; memory by the minute. Nothing here is asserted by tests.
+// the judge over a long trace; two shards side by side against one; several threads against one; memory by the minute. Nothing here is asserted by tests.
 // It runs what is published, built: the loader of the sources makes every inner function slower.
-// npm run bench [-- NAME…] [--minutes N]: names of targets, vt-d, processor, trace, shards, check, memory; none: all but memory, which N adds.
+// npm run bench [-- NAME…] [--minutes N]: names of targets, vt-d, processor, trace, shards, jobs, check, memory; none: all but memory, which N adds.
 
 import '../conformance/compiler.ts';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
+import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { areas } from '../conformance/areas.ts';
@@ -215,6 +215,19 @@ const shards = async (folder: string): Promise<void> => {
     `shards 1/2 and 2/2 of ${sharded} programs side by side: ${median(whole).toFixed(2)} times one run; ${median(steady).toFixed(2)} times without the ${(median(starts) / 1000).toFixed(1)} s that each command takes to start`,
   );
 };
+/** One thread against as many as there are cores, by the clock, over all areas. */
+const threads = async (folder: string): Promise<void> => {
+  const most = Math.max(2, availableParallelism());
+  const ratios: number[] = [];
+  let seconds = 0;
+  for (let i = 0; i < 3; i++) {
+    const run = (jobs: number): Promise<number> => timed([['check', 'ref', '--runs', '1000', '--jobs', String(jobs), '--save', folder]]);
+    const one = await run(1);
+    ratios.push(one / (await run(most)));
+    seconds = one / 1000;
+  }
+  print(`check ref --jobs ${most}: ${median(ratios).toFixed(2)} times --jobs 1, of ${seconds.toFixed(0)} s (3 interleaved pairs)`);
+};
 
 const words = process.argv.slice(2);
 const at = words.indexOf('--minutes');
@@ -242,6 +255,7 @@ try {
   if (asked('processor')) await processor();
   if (asked('check')) await wholeCheck(folder);
   if (asked('shards')) await shards(folder);
+  if (asked('jobs')) await threads(folder);
   if (minutes > 0) await memory(minutes);
 } finally {
   rmSync(folder, { recursive: true, force: true });
