@@ -24,20 +24,21 @@ export const nativeRecords = (shared: Buffer, bases: boolean, hidden: (address: 
   const [plain, flat] = [kept((selector) => ({ selector })), kept((selector) => ({ selector, base: 0n }))];
 
   const state = (start: number): SeenState => {
-    const selector = (place: number): SeenSegment => plain(word((start + at.sregs + 24 * place + 12) >> 2) & 0xffff);
-    const based = (place: number): SeenSegment => {
-      const seen = selector(place);
-      if (!bases) return seen;
+    const selector = (place: number): number => word((start + at.sregs + 24 * place + 12) >> 2) & 0xffff;
+    const based = (place: number, value: number): SeenSegment => {
+      if (!bases) return plain(value);
       const base = quad((start + at.sregs + 24 * place) >> 3);
-      return base === 0n ? flat(seen.selector) : { selector: seen.selector, base };
+      return base === 0n ? flat(value) : { selector: value, base };
     };
     const s = general(start);
-    s.cs = selector(0);
-    s.ss = selector(5);
-    s.ds = selector(1);
-    s.es = selector(2);
-    s.fs = based(3);
-    s.gs = based(4);
+    s.cs = plain(selector(0));
+    s.ss = plain(selector(5));
+    // A null selector is not told: the kernel's return to ring 3 takes its RPL away.
+    const [ds, es, fs, gs] = [selector(1), selector(2), selector(3), selector(4)];
+    if (ds > 3) s.ds = plain(ds);
+    if (es > 3) s.es = plain(es);
+    if (fs > 3) s.fs = based(3, fs);
+    if (gs > 3) s.gs = based(4, gs);
     return s;
   };
   /** 24 bytes a changed word: address, 8, new bytes, old bytes. Neighbouring bytes make one range. */
