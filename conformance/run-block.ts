@@ -1,7 +1,7 @@
 // Plays programs of one machine together: one by one, ahead of the judge, side by side, or whole blocks at once, as the target and the suite allow.
 // Whatever the way, each program has the trace that playing it alone would have.
 
-import type { Answer, Course, Granted, MachineConfig, Target, WholeRun } from '../spec/units.ts';
+import type { Answer, Course, Granted, MachineConfig, Ran as SideRun, Target, WholeRun } from '../spec/units.ts';
 import type { Judge } from './judge.ts';
 import type { Program, Step, Suite } from './program.ts';
 import { bounded, isCutOff, judged, type Played, play, silent } from './run.ts';
@@ -88,19 +88,35 @@ async function* playSideBySide(
     const some = programs.slice(i, i + ahead);
     const machine = (some[0] as Program).machine;
     const told = some.map((): Step[] => []);
+    const answered = some.map((): (readonly Answer[])[] => []);
+    const builds: Granted[] = [];
     const courses = some.map(
       ({ choices }, number): Course =>
         function* (granted) {
+          builds[number] = granted;
           const player = suite.play(choices, granted, machine);
           let given = 0;
           for (let step = player.next(); !step.done; ) {
             bounded(suite, (given += step.value.do.length));
             told[number]?.push(step.value);
-            step = player.next(yield step.value.do);
+            const answers = yield step.value.do;
+            answered[number]?.push(answers);
+            step = player.next(answers);
           }
         },
     );
-    const ran = (await target.sideBySide?.(machine, courses)) ?? [];
+    let ran: readonly SideRun[];
+    try {
+      ran = (await target.sideBySide?.(machine, courses)) ?? [];
+    } catch (error) {
+      // What programs were answered until then they did, whichever of them it was.
+      for (const [number, program] of isAdapterError(error) ? some.entries() : []) {
+        const [granted, steps, answers] = [builds[number], told[number] ?? [], answered[number] ?? []];
+        if (granted !== undefined && answers.length > 0)
+          yield { program, played: judged(machine, granted, steps, answers.flatMap(whole(steps)), judge, true) };
+      }
+      throw error;
+    }
     for (const [number, program] of some.entries()) {
       const run = ran[number] ?? { broke: silent };
       if ('threw' in run) throw run.threw;

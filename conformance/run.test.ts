@@ -9,6 +9,7 @@ import { judgedMemory } from './memory.ts';
 import type { Program, Suite } from './program.ts';
 import { play, stimuliLimit } from './run.ts';
 import { playBlock } from './run-block.ts';
+import { adapterError } from './targets/exec/blame.ts';
 
 const machine: MachineConfig = { memory: 4096, fill: 0, bus: 'none' };
 const granted: Granted = { memory: { size: 4096, fill: 0, seen: 'compared' }, level: 'queue', reset: 'device', offers: [] };
@@ -63,6 +64,29 @@ test.each([
   for await (const { played } of playBlock(target({ sideBySide }), both, [program], createJudge(areas)))
     expect(played.broke).toMatch(/stopped answering/);
   expect.assertions(1);
+});
+test('programs side by side that end in an error of the adapter are judged as far as they were answered', async () => {
+  const three: Suite = suite(3);
+  const steps = [3, 1, 3, 0];
+  const sideBySide: Target['sideBySide'] = async (_machine, courses) => {
+    for (const [i, course] of courses.entries()) {
+      const playing = course(granted);
+      playing.next();
+      for (let step = 0; step < (steps[i] ?? 0); step++) playing.next([rest, rest]);
+    }
+    throw adapterError('the adapter sent "oops"', 'print nothing else', '');
+  };
+  const seen: (readonly [number, string | undefined])[] = [];
+  await expect(async () => {
+    const programs = steps.map(() => program);
+    for await (const { played } of playBlock(target({ sideBySide }), three, programs, createJudge(areas)))
+      seen.push([played.stimuli, played.broke]);
+  }).rejects.toThrow('oops');
+  expect(seen).toEqual([
+    [6, undefined],
+    [2, undefined],
+    [6, undefined],
+  ]);
 });
 test('a player that is never done is stopped, and what ran before it is judged', async () => {
   const prompt = target({ prompt: true });
