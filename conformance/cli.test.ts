@@ -248,14 +248,15 @@ test.each([
   ['check --jobs all', '--jobs all: must be a whole number of at least 1'],
   ['check vhost-user:/no/such --jobs 2', 'can be connected to only once (a back end serves one front end at a time); leave --jobs out'],
   ['check --runs 5 --for 1s', '--runs and --for exclude each other'],
-  ['check --nosuch', "unknown option '--nosuch'"],
+  ['check --nosuch', "vmmc: unknown option '--nosuch'"],
+  ['record ref', "vmmc: required option '-o, --output <file>' not specified"],
   ['faults nosuch', 'no fault is seeded for nosuch'],
   ['clauses --area nosuch', 'no area is called nosuch'],
   ['agree ref', 'name one more beside ref, for example qemu'],
   ['agree qsd', 'name one more beside qsd, for example ref'],
   ['agree ref ref --runs 0', '--runs 0: must be a whole number of at least 1'],
   ['record ref --area nosuch -o no', 'no area is called nosuch'],
-  ['nosuch', "unknown command 'nosuch'"],
+  ['nosuch', "vmmc: unknown command 'nosuch'"],
 ])('vmmc %s is a mistake, named with its fix', async (line, message) => {
   expect(await vmmc(...line.split(' '))).toMatchObject({ code: 64, err: expect.stringContaining(message) });
 });

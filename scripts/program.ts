@@ -9,7 +9,10 @@ export const main = async (args: readonly string[]): Promise<number> => {
   const program = new Command('vmmc')
     .description('Judge what a virtual machine monitor really does against executable specifications.')
     .exitOverride()
-    .configureOutput({ writeErr: (text) => process.stderr.write(text) });
+    .configureOutput({
+      writeErr: (text) => process.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'vmmc: ')),
+    });
   let status = 0;
   const runs = (code: Promise<number>): Promise<void> =>
     code.then((n) => {
