@@ -8,7 +8,7 @@ import { code } from '../instructions/layout.ts';
 import { startState } from '../instructions/state.ts';
 import { type AgentCase, encodeCase } from './case.ts';
 import { machineBytes, rom, romSize } from './image.ts';
-import { caseAt, caseHeader, ends, everywhere, resultHeader, stateAt, stateSize, wholeTables } from './map.ts';
+import { alone, caseAt, caseHeader, caseWord, ends, everywhere, resultHeader, stateAt, stateIn, stateSize, wholeTables } from './map.ts';
 import { decodeResult } from './result.ts';
 
 const long = machineFor('long64', '4-level', []);
@@ -33,13 +33,18 @@ describe('a case', () => {
     if ('unsupported' in made) throw new Error(made.unsupported);
     const { bytes } = made;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    expect(view.getUint32(caseAt.size, true)).toBe(bytes.length);
-    expect(view.getUint32(caseAt.patches, true)).toBe(1);
-    // A bit for each word that is not as usual, then those words, then the patch.
-    expect(view.getBigUint64(caseAt.changed, true)).toBe((1n << BigInt(stateAt.rax >> 3)) | (1n << BigInt(stateAt.tscAux >> 3)));
-    expect([0, 8].map((at) => view.getBigUint64(caseHeader + at, true))).toEqual([0x1122_3344_5566_7788n, 5n]);
-    expect([...bytes.subarray(caseHeader + 24, caseHeader + 26)]).toEqual([0x90, 0xcc]);
-    expect(bytes.length).toBe(caseHeader + 32);
+    expect([caseAt.stateWords, caseAt.words].map((at) => view.getUint8(at))).toEqual([2, 1]);
+    // The words of the state that are not as usual, each with its place, then the word of memory that the patch stands in.
+    const word = (i: number): readonly [number, bigint] => {
+      const at = caseHeader + caseWord * i;
+      return [8 * view.getUint16(at, true), view.getBigUint64(at + 2, true)];
+    };
+    expect([word(0), word(1)]).toEqual([
+      [stateIn + stateAt.rax, 0x1122_3344_5566_7788n],
+      [stateIn + stateAt.tscAux, 5n],
+    ]);
+    expect(word(2)).toEqual([code, 0xcccc_cccc_cccc_cc90n]);
+    expect(bytes.length).toBe(caseHeader + 3 * caseWord);
   });
   test('is refused where the agent could not load, outlive or see it', () => {
     const shadowed = (s: CpuState): CpuState => ({ ...s, shadow: 'sti' });
@@ -85,18 +90,18 @@ describe('what is looked at', () => {
       { do: 'cpu.run', state: startState(long, 0), limit: 10 },
     ]);
     if ('unsupported' in made) throw new Error(made.unsupported);
-    return new DataView(made.bytes.buffer, made.bytes.byteOffset).getUint32(caseAt.flags, true);
+    return new DataView(made.bytes.buffer, made.bytes.byteOffset).getUint8(caseAt.flags);
   };
   test.each([
     ['another entry to the same table', 0x77f8, 0x8007n, wholeTables],
     ['an upper entry that is not present', 0x9010, 0x0006n, wholeTables],
-    ['a large page over the machine', 0x9010, 0x0087n, everywhere],
-    ['a page table elsewhere', 0x9010, 0xb007n, everywhere],
-    ['the next level skipped', 0x7008, 0x9007n, everywhere],
-    ['a page of another entry', 0xa088, 0x12067n, everywhere],
+    ['a large page over the machine', 0x9010, 0x0087n, everywhere | alone],
+    ['a page table elsewhere', 0x9010, 0xb007n, everywhere | alone],
+    ['the next level skipped', 0x7008, 0x9007n, everywhere | alone],
+    ['a page of another entry', 0xa088, 0x12067n, everywhere | alone],
     ['another right to its own page', 0xa088, 0x11065n, 0],
     ['a page that is not present', 0xa088, 0x12066n, 0],
-    ['one entry beyond the machine to a page inside', 0xa000 + 8 * 0x40, 0x12067n, everywhere],
+    ['one entry beyond the machine to a page inside', 0xa000 + 8 * 0x40, 0x12067n, everywhere | alone],
   ])('%s', (_, at, entry, expected) => {
     expect(flags(at, entry)).toBe(expected);
   });

@@ -7,7 +7,8 @@ import type { Stimulus } from '../../spec/vocabulary.ts';
 import { furnishedPages } from './image.ts';
 import { giveBack, loanOf, type Patch } from './loan.ts';
 import { leadsPast, lookOf } from './look.ts';
-import { caseAt, caseHeader, compared, kinds, stateSize, withMsrs } from './map.ts';
+import { alone, caseAt, caseHeader, caseWord, compared, everywhere, kinds, stateSize, withMsrs } from './map.ts';
+import { writesHotOnly } from './reach.ts';
 import { fromTable, isLong, refusalOf } from './refuse.ts';
 import { encodeDifferences } from './state.ts';
 
@@ -60,12 +61,22 @@ const lend = (size: number): { readonly chunk: Uint8Array; readonly view: DataVi
   return { ...current, from: used };
 };
 
+const watchOf = (machine: MachineConfig, state: CpuState, memory: Uint8Array, patches: readonly Patch[]): number => {
+  const cpu = machine.cpu as CpuMachine;
+  if (cpu.paging === 'none') return writesHotOnly(cpu, state, memory) ? everywhere : everywhere | alone;
+  const look = lookOf(machine, memory, patches);
+  return (look & everywhere) === 0 ? look : look | alone;
+};
+/** Of each word of memory, the last case that it was put into. */
+const placed = new Float64Array(compared >> 3);
+let number = 0;
+
 /** `pristine`: the machine's memory below the agent, stops included. */
 export const encodeCase = (machine: MachineConfig, pristine: Uint8Array, stimuli: readonly Stimulus[]): Encoded => {
   const patches: Patch[] = [];
-  const { before } = loanOf(pristine);
+  const { before, beforeView } = loanOf(pristine);
   try {
-    return encoded(machine, pristine, before, patches, stimuli);
+    return encoded(machine, pristine, before, beforeView, patches, stimuli);
   } finally {
     giveBack(before, pristine, patches);
   }
@@ -74,6 +85,7 @@ const encoded = (
   machine: MachineConfig,
   pristine: Uint8Array,
   memory: Uint8Array,
+  beforeView: DataView,
   patches: Patch[],
   stimuli: readonly Stimulus[],
 ): Encoded => {
@@ -93,23 +105,28 @@ const encoded = (
   const refused = refusalOf(cpu, state, memory);
   if (refused !== undefined) return { unsupported: refused };
   if (leadsPast(machine, memory, patches)) return { unsupported: 'a paging entry that leads past the memory of the machine' };
-  const room = caseHeader + stateSize + patches.reduce((sum, p) => sum + 8 + ((p.bytes.length + 7) & ~7), 0);
+  const room = caseHeader + caseWord * ((stateSize >> 3) + patches.reduce((sum, p) => sum + 1 + ((p.bytes.length + 7) >> 3), 0));
   const { chunk, view, from } = lend(room);
   const start = Number(state.cs.base + state.rip);
   const otherBases = cpu.mode === 'long64' && (!fromTable(state.fs, state, memory) || !fromTable(state.gs, state, memory));
   const msrs = otherBases || msrInstruction(memory.subarray(start, start + 64));
-  view.setUint32(from + caseAt.kind, kindOf(cpu.mode, state), true);
-  view.setUint32(from + caseAt.patches, patches.length, true);
-  view.setUint32(from + caseAt.flags, (msrs ? withMsrs : 0) | lookOf(machine, memory, patches), true);
+  view.setUint8(from + caseAt.kind, kindOf(cpu.mode, state));
+  view.setUint8(from + caseAt.flags, (msrs ? withMsrs : 0) | watchOf(machine, state, memory, patches));
   view.setBigUint64(from + caseAt.furnished, patchedPages(furnishedBefore(machine, pristine), patches), true);
-  let at = encodeDifferences(machine, state, view, from + caseAt.changed, from + caseHeader);
-  for (const p of patches) {
-    view.setUint32(at, p.at, true);
-    view.setUint32(at + 4, p.bytes.length, true);
-    chunk.set(p.bytes, at + 8);
-    at += 8 + ((p.bytes.length + 7) & ~7);
-  }
-  view.setUint32(from + caseAt.size, at - from, true);
+  const memoryAt = encodeDifferences(machine, state, view, from + caseHeader);
+  view.setUint8(from + caseAt.stateWords, (memoryAt - from - caseHeader) / caseWord);
+  let at = memoryAt;
+  number++;
+  for (const p of patches)
+    for (let word = p.at >> 3; word <= (p.at + p.bytes.length - 1) >> 3; word++) {
+      if (placed[word] === number) continue;
+      placed[word] = number;
+      view.setUint16(at, word, true);
+      view.setUint32(at + 2, beforeView.getUint32(8 * word, true), true);
+      view.setUint32(at + 6, beforeView.getUint32(8 * word + 4, true), true);
+      at += caseWord;
+    }
+  view.setUint16(from + caseAt.words, (at - memoryAt) / caseWord, true);
   used = at;
   return { bytes: chunk.subarray(from, at), state, pristine, patches, msrs };
 };

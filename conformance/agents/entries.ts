@@ -18,6 +18,7 @@ import {
   ownPml4,
   pristine,
   results,
+  stateIn,
   stateSize,
   usual,
   vars,
@@ -70,6 +71,7 @@ export const emitUnpack = (a: Assembler): void => {
   copy(payloadAt.image, before, compared);
   copy(payloadAt.agent, agentCode, 0x10000);
   copy(payloadAt.usual, usual, stateSize);
+  copy(payloadAt.usual, stateIn, stateSize);
   // Page tables: one PML4 entry, four PDPT entries, 2,048 pages of 2 MiB.
   imm32(a, 7, ownPml4);
   imm32(a, 1, 0x6000 >> 2);

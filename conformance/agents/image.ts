@@ -92,6 +92,8 @@ export interface PayloadOptions {
   readonly resume?: boolean;
   /** High byte of the interval timer's count for each case (1.193182 MHz); absent: none. */
   readonly watchdog?: number;
+  /** Cases to a group, of which most memory is compared once; absent: all of it after each case, as is needed where results leave at once. */
+  readonly group?: number;
 }
 /** Everything that a start needs, one blob: header and control, agent, memory, cases. */
 export const payload = (machine: MachineConfig, cases: readonly Uint8Array[], options: PayloadOptions): Uint8Array => {
@@ -106,6 +108,7 @@ export const payload = (machine: MachineConfig, cases: readonly Uint8Array[], op
   control(controlAt.serial, options.serial === true ? 1 : 0);
   control(controlAt.resume, options.resume === true ? 1 : 0);
   control(controlAt.watchdog, options.watchdog ?? 0);
+  control(controlAt.group, options.group ?? 0);
   const agent = agentBytes(machine);
   bytes.set(agent.bytes, payloadAt.agent);
   view.setUint32(payloadAt.agentSize, (agent.code + 3) >> 2, true);
@@ -125,7 +128,8 @@ const bootSize = 0x10000;
 /** Room for cases in a ROM, bytes. */
 export const romRoom: number = romSize - bootSize - payloadCases;
 /** 0.4 ms of guest time: some 20,000 instructions where a second has 50 million, ten times what a case may take. */
-const emulated: PayloadOptions = { resume: true, watchdog: 0x02 };
+export const emulated: PayloadOptions = { resume: true, watchdog: 0x02, group: 32 };
+export const emulatedWhole: PayloadOptions = { resume: true, watchdog: 0x02 };
 /** The ROM for the top of 4 GiB: payload first, start-up code in the last 64 KiB. Throws where the cases do not fit. */
 export const rom = (machine: MachineConfig, cases: readonly Uint8Array[], options: PayloadOptions = emulated): Uint8Array => {
   const bytes = new Uint8Array(romSize);

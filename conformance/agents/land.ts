@@ -4,7 +4,7 @@
 import type { Assembler } from './assembler.ts';
 import { assembler } from './assembler.ts';
 import { EFER, msrs, resetDr7 } from './launch.ts';
-import { agentCode, agentStack, ownPml4, stateAt, stateOut, vars, withMsrs, ownGdt } from './map.ts';
+import { agentCode, agentStack, caseAt, ownPml4, stateAt, stateOut, vars, withMsrs, ownGdt } from './map.ts';
 
 const at = (name: keyof typeof stateAt): number => stateOut + stateAt[name];
 /** Where the stubs jump to: fixed places at the start of the agent, so that they need no labels of it. */
@@ -107,7 +107,7 @@ export const emitLand = (a: Assembler): void => {
   a.put(0x44, 0x0f, 0x20, 0xc0); // mov rax, cr8
   a.memory([0x89], 0, at('cr8'), { wide: true });
   rdmsr(a, EFER, 'efer');
-  a.memory([0xf6], 0, vars.thisCase + 8, { imm: [withMsrs] });
+  a.memory([0xf6], 0, vars.thisCase + caseAt.flags, { imm: [withMsrs] });
   a.put(0x0f, 0x84);
   a.rel32('noMsrsOut');
   for (const [number, field] of msrs) rdmsr(a, number, field);

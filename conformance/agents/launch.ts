@@ -2,7 +2,7 @@
 // Intel SDM volume 3, Mode Switching; Returning from a procedure in 64-bit mode (IRETQ always pops SS:RSP).
 
 import type { Assembler } from './assembler.ts';
-import { agentCode, agentStack, kinds, ownGdt, ownStackSelector, stateAt, stateIn, vars, withMsrs } from './map.ts';
+import { agentCode, agentStack, caseAt, kinds, ownGdt, ownStackSelector, stateAt, stateIn, vars, withMsrs } from './map.ts';
 
 const at = (name: keyof typeof stateAt): number => stateIn + stateAt[name];
 /** MSR numbers. SDM volume 4, IA-32 Architectural MSRs. */
@@ -42,6 +42,15 @@ const debugControl = (a: Assembler, wide: boolean): void => {
   a.u32(resetDr7); // cmp eax or rax, imm32
   a.put(0x74, 0x03, 0x0f, 0x23, 0xf8); // je; mov dr7, rax
 };
+/** DR0 to DR3: the landing keeps registers in them, and the case before may have written to any. Writing is dear in emulators, reading is not; and dearer in
+ *  Bochs while its TLB holds parts of large pages, as the agent's are: that is over once CR3 is loaded. */
+const clearAddresses = (a: Assembler, wide: boolean): void => {
+  const rex = wide ? [0x48] : [];
+  for (let n = 0; n < 4; n++) {
+    a.put(0x0f, 0x21, 0xc0 | (n << 3), ...rex, 0x85, 0xc0, 0x74, 0x05); // mov rax, drn; test rax, rax; jz
+    a.put(0x31, 0xc0, 0x0f, 0x23, 0xc0 | (n << 3)); // xor eax, eax; mov drn, rax
+  }
+};
 /** The TSS descriptor in the agent's own table is made available again, then LTR and LLDT by it. */
 const taskAndLocal = (a: Assembler): void => {
   a.memory([0xc6], 0, ownGdt + 0x40 + 5, { imm: [0x89] }); // mov byte: present, available TSS
@@ -60,7 +69,7 @@ const dataSegments = (a: Assembler): void => {
 
 /** Loads MSRs if the case asks for it. */
 const loadMsrs = (a: Assembler, name: string, which: typeof msrs): void => {
-  a.memory([0xf6], 0, vars.thisCase + 8, { imm: [withMsrs] }); // test byte [flags], withMsrs
+  a.memory([0xf6], 0, vars.thisCase + caseAt.flags, { imm: [withMsrs] }); // test byte [flags], withMsrs
   a.put(0x0f, 0x84);
   a.rel32(`${name}Loaded`);
   for (const [number, field] of which) wrmsr(a, number, field);
@@ -100,11 +109,6 @@ export const emitLaunch = (a: Assembler): void => {
   a.bits(64);
   a.label('launch');
   a.put(0x89, 0xc6); // mov esi, eax
-  // The landing keeps registers in DR1 to DR3, and the case before may have written to any. Writing is dear in emulators, reading is not.
-  for (let n = 0; n < 4; n++) {
-    a.put(0x0f, 0x21, 0xc0 | (n << 3), 0x48, 0x85, 0xc0, 0x74, 0x05); // mov rax, drn; test rax, rax; jz
-    a.put(0x31, 0xc0, 0x0f, 0x23, 0xc0 | (n << 3)); // xor eax, eax; mov drn, rax
-  }
   loadMsrs(
     a,
     'system',
@@ -120,6 +124,7 @@ export const emitLaunch = (a: Assembler): void => {
   // Before CR3: CR4.PCIDE needs CR3[11:0] clear, which the agent's own has; paging features change nothing for supervisor pages of its own.
   wrmsr(a, EFER, 'efer');
   control(a, 'cr3', 0x22, 0xd8, true);
+  clearAddresses(a, true);
   control(a, 'cr4', 0x22, 0xe0, true);
   control(a, 'cr0', 0x22, 0xc0, true);
   a.memory([0x8b], 0, at('cr8'), { wide: true });
@@ -160,6 +165,7 @@ export const emitLaunch = (a: Assembler): void => {
   a.put(0x0f, 0x22, 0xc0); // CR0.PG off
   wrmsr(a, EFER, 'efer');
   control(a, 'cr3', 0x22, 0xd8, false);
+  clearAddresses(a, false);
   control(a, 'cr4', 0x22, 0xe0, false);
   control(a, 'cr2', 0x22, 0xd0, false);
   control(a, 'dr6', 0x23, 0xf0, false);

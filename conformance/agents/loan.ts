@@ -9,6 +9,7 @@ export interface Patch {
  *  would cost more than all else that is done for it here. */
 export interface Loan {
   readonly before: Uint8Array;
+  readonly beforeView: DataView;
   readonly after: Uint8Array;
   readonly afterView: DataView;
 }
@@ -16,8 +17,8 @@ const loans = new WeakMap<Uint8Array, Loan>();
 export const loanOf = (pristine: Uint8Array): Loan => {
   let loan = loans.get(pristine);
   if (loan === undefined) {
-    const after = pristine.slice();
-    loans.set(pristine, (loan = { before: pristine.slice(), after, afterView: new DataView(after.buffer) }));
+    const [before, after] = [pristine.slice(), pristine.slice()];
+    loans.set(pristine, (loan = { before, beforeView: new DataView(before.buffer), after, afterView: new DataView(after.buffer) }));
   }
   return loan;
 };

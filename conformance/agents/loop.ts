@@ -3,6 +3,8 @@
 
 import type { Assembler } from './assembler.ts';
 import { emitClearDirty, emitReadDirty, type EntryWidth } from './dirty.ts';
+import { emitGroupClosed, emitGroupOpened, emitLinesOfGroup } from './group.ts';
+import { allPages } from './hot.ts';
 import {
   agentStack,
   before,
@@ -18,14 +20,13 @@ import {
   stateIn,
   stateOut,
   stateSize,
-  usual,
   vars,
   wholeTables,
 } from './map.ts';
 import { EFER } from './launch.ts';
 import { emitPatch, emitUndo } from './patches.ts';
-import { emitSweep } from './sweep.ts';
-import { emitAnyDifference, emitCopy, emitDifference, emitVectorsOff, emitVectorsOn, unlessVectors, vector, zmm } from './vectors.ts';
+import { emitLines, emitSweep } from './sweep.ts';
+import { emitCopy, emitVectorsOff, emitVectorsOn, unlessVectors } from './vectors.ts';
 import { emitLateness, emitRearm } from './watchdog.ts';
 
 /** mov r64, [abs] and back, by register number. */
@@ -65,66 +66,46 @@ const emitClearVirtual = (a: Assembler): void => {
   a.put(0x0f, 0x05); // syscall
   a.label('virtualClear');
 };
-/** A state block from RSI to RDI, which both end behind it. With vectors up to 63 bytes more are written. */
-const emitCopyState = (a: Assembler, name: string): void => {
-  unlessVectors(a, `${name}Words`);
+/** The state from RSI to RDI, which ends behind it. With vectors up to 63 bytes more are written. */
+const emitCopyState = (a: Assembler): void => {
+  unlessVectors(a, 'stateWords');
   emitCopy(a, stateSize);
-  for (const r of [6, 7]) {
-    a.put(0x48, 0x81, 0xc0 | r);
-    a.u32(stateSize); // add r, size
-  }
+  a.put(0x48, 0x81, 0xc7);
+  a.u32(stateSize); // add rdi, size
   a.put(0xeb);
-  a.rel8(`${name}Copied`);
-  a.label(`${name}Words`);
+  a.rel8('stateCopied');
+  a.label('stateWords');
   imm32(a, 1, stateSize >> 3);
   a.put(0xf3, 0x48, 0xa5); // rep movsq
-  a.label(`${name}Copied`);
-};
-/** The words of the state that R9 has a bit for, from R8. RSI ends behind them. */
-const emitChangeState = (a: Assembler): void => {
-  a.put(0x4c, 0x89, 0xc6); // mov rsi, r8
-  a.label('changeNext');
-  a.put(0x49, 0x0f, 0xbc, 0xc9, 0x74); // bsf rcx, r9; jz
-  a.rel8('changed');
-  a.put(0x49, 0x0f, 0xb3, 0xc9); // btr r9, rcx
-  a.put(0x48, 0x8b, 0x06, 0x48, 0x83, 0xc6, 0x08, 0x48, 0x89, 0x04, 0xcd); // mov rax, [rsi]; add rsi, 8; mov [rcx*8+stateIn], rax
-  a.u32(stateIn);
-  a.put(0xeb);
-  a.rel8('changeNext');
-  a.label('changed');
+  a.label('stateCopied');
 };
 /** The page-table entries that lead to what programs use, with the entries of the page table itself. */
-const usedEntries = [
-  [0x6000, 0x6040],
-  [0x7000, 0x7040],
-  [0x8000, 0x8040],
-  [0x9000, 0x9040],
-  [0xa000, 0xa200],
-] as const;
+const usedLines: readonly number[] = [0x6000, 0x7000, 0x8000, 0x9000, ...Array.from({ length: 8 }, (_, i) => 0xa000 + 64 * i)];
+
+/** CR0.PG and PE: TS, which every task switch sets, changes no address. */
+const translating = 0x80000001;
+/** Bits of the pages that hold paging structures. */
+const tablePages = 0x7c0;
 
 /** `width` of a page-table entry of the machine. */
 export const emitLoop = (a: Assembler, width: EntryWidth): void => {
   a.bits(64);
   a.label('loop');
+  emitGroupClosed(a);
   load(a, 0, vars.casesLeft);
   a.put(0x48, 0x85, 0xc0, 0x0f, 0x84); // test rax, rax; jz done
   a.rel32('done');
+  emitGroupOpened(a);
   load(a, 0, vars.index);
   a.memory([0x89], 0, control + controlAt.progress);
-  // The case: header to thisCase.., state to the block.
+  // The case: header to thisCase, words to their places.
   load(a, 6, vars.nextCase);
-  for (const [i, from] of [caseAt.kind, caseAt.patches, caseAt.flags].entries()) {
-    a.put(0x8b, 0x46, from); // mov eax, [rsi+from]
-    a.memory([0x89], 0, vars.thisCase + 4 * i);
-  }
+  a.put(0x48, 0x8b, 0x06); // mov rax, [rsi]
+  store(a, 0, vars.thisCase);
   a.put(0x48, 0x8b, 0x46, caseAt.furnished); // mov rax, [rsi+furnished]
   store(a, 0, vars.furnished);
-  a.put(0x4c, 0x8b, 0x4e, caseAt.changed, 0x4c, 0x8d, 0x46, caseHeader); // mov r9, [rsi+changed]; lea r8, [rsi+header]
-  imm32(a, 6, usual);
-  imm32(a, 7, stateIn);
-  emitCopyState(a, 'stateIn');
-  emitChangeState(a);
-  store(a, 6, vars.patchesAt);
+  a.put(0x48, 0x83, 0xc6, caseHeader); // add rsi, header
+  store(a, 6, vars.wordsAt);
   emitPatch(a);
   store(a, 6, vars.nextCase);
   emitClearDirty(a, width);
@@ -150,21 +131,17 @@ export const emitLoop = (a: Assembler, width: EntryWidth): void => {
   load(a, 15, vars.nextResult);
   a.put(0x49, 0x8d, 0x7f, resultHeader); // lea rdi, [r15+header]
   imm32(a, 6, stateOut);
-  emitCopyState(a, 'stateOut');
+  emitCopyState(a);
   a.put(0x49, 0x89, 0xfe); // mov r14, rdi: where differences go
   load32(a, 0, vars.stop);
   a.put(0x41, 0x89, 0x47, resultAt.stop);
   load32(a, 0, vars.index);
   a.put(0x41, 0x89, 0x47, resultAt.index);
-  if (width === undefined) a.put(0xe8);
-  if (width === undefined) a.rel32('sweep');
-  else emitComparePaged(a, width);
-  // Undo the patches: RSI at them again, from the pristine copy.
+  emitCompare(a, width);
+  emitUndo(a);
   load(a, 6, vars.nextResult); // result size
   a.put(0x44, 0x89, 0xf0, 0x29, 0xf0, 0x89, 0x06); // eax = r14 - rsi; [rsi] = eax
   store(a, 14, vars.nextResult);
-  a.put(0xe8);
-  a.rel32('undo');
   // Over the serial port each result goes out at once: what arrived before the machine died tells where it died.
   a.memory([0xf6], 0, control + controlAt.serial, { imm: [1] });
   a.put(0x74);
@@ -202,7 +179,7 @@ export const emitLoop = (a: Assembler, width: EntryWidth): void => {
 
   emitSweep(a);
 
-  emitUndo(a);
+  emitLines(a, 'entries', [], usedLines);
 
   a.label('done');
   load(a, 0, vars.nextResult);
@@ -218,62 +195,63 @@ export const emitLoop = (a: Assembler, width: EntryWidth): void => {
   a.put(0xfa, 0xf4, 0xeb, 0xfc);
 };
 
-/** What a program with page tables wrote: R12 page number, R13 the pages that are left. */
-const emitComparePaged = (a: Assembler, width: 4 | 8): void => {
-  emitReadDirty(a, width);
-  a.label('dirtyNext');
-  a.put(0x4d, 0x0f, 0xbc, 0xe5, 0x0f, 0x84); // bsf r12, r13; jz
-  a.rel32('dirtyDone');
-  a.put(0x4d, 0x0f, 0xb3, 0xe5, 0xe8); // btr r13, r12; call
-  a.rel32('comparePage');
-  a.put(0xe9);
-  a.rel32('dirtyNext');
-  a.label('dirtyDone');
-  // Dirty flags tell nothing where the program runs by other tables or without any.
-  for (const end of [ends.shutdown, ends.exited]) {
-    a.memory([0x80], 7, vars.stop + 1, { imm: [end] });
-    a.put(0x0f, 0x84);
-    a.rel32('wide');
-  }
-  a.memory([0xf6], 0, vars.thisCase + 8, { imm: [everywhere] });
-  a.put(0x0f, 0x85);
-  a.rel32('wide');
-  for (const field of ['cr0', 'cr3', 'cr4'] as const) {
-    load(a, 0, stateIn + stateAt[field]);
-    a.memory([0x3b], 0, stateOut + stateAt[field], { wide: true });
+/** What a program wrote: R12 page number, R13 the pages that may differ. */
+const emitCompare = (a: Assembler, width: EntryWidth): void => {
+  const call = (to: string): void => {
+    a.put(0xe8);
+    a.rel32(to);
+  };
+  const jump = (to: string): void => {
+    a.put(0xe9);
+    a.rel32(to);
+  };
+  if (width !== undefined) {
+    emitReadDirty(a, width);
+    // Dirty flags tell nothing where the program runs by other tables or without any.
+    for (const end of [ends.shutdown, ends.exited]) {
+      a.memory([0x80], 7, vars.stop + 1, { imm: [end] });
+      a.put(0x0f, 0x84);
+      a.rel32('wide');
+    }
+    a.memory([0xf6], 0, vars.thisCase + caseAt.flags, { imm: [everywhere] });
     a.put(0x0f, 0x85);
     a.rel32('wide');
-  }
-  const scan = (from: number, to: number): void => {
-    imm32(a, 8, from);
-    imm32(a, 9, to);
-    a.put(0xe8);
-    a.rel32('scan');
-  };
-  a.memory([0xf6], 0, vars.thisCase + 8, { imm: [wholeTables] });
-  a.put(0x74);
-  a.rel8('usedEntries');
-  scan(0x6000, 0xb000);
-  a.put(0xe9);
-  a.rel32('scanned');
-  a.label('usedEntries');
-  unlessVectors(a, 'usedWords');
-  a.put(0x31, 0xf6, 0xbf); // xor esi, esi; mov edi, before
-  a.u32(before);
-  for (const [from, to] of usedEntries)
-    for (let at: number = from; at < to; at += 64) {
-      vector(a, 'load', zmm.word, 0, { base: 6, at });
-      emitDifference(a, at === usedEntries[0][0], zmm.word, { base: 7, at });
+    load32(a, 0, stateIn + stateAt.cr0);
+    a.memory([0x33], 0, stateOut + stateAt.cr0); // xor eax, []
+    a.put(0xa9);
+    a.u32(translating); // test eax, imm32
+    a.put(0x0f, 0x85);
+    a.rel32('wide');
+    for (const field of ['cr3', 'cr4'] as const) {
+      load(a, 0, stateIn + stateAt[field]);
+      a.memory([0x3b], 0, stateOut + stateAt[field], { wide: true });
+      a.put(0x0f, 0x85);
+      a.rel32('wide');
     }
-  emitAnyDifference(a);
-  a.put(0x0f, 0x84);
-  a.rel32('scanned');
-  a.label('usedWords');
-  for (const [from, to] of usedEntries) scan(from, to);
-  a.put(0xe9);
-  a.rel32('scanned');
+    emitLinesOfGroup(a, 'narrow');
+    a.label('dirtyNext');
+    a.put(0x4d, 0x0f, 0xbc, 0xe5, 0x74); // bsf r12, r13; jz
+    a.rel8('dirtyDone');
+    a.put(0x4d, 0x0f, 0xb3, 0xe5); // btr r13, r12
+    call('comparePage');
+    a.put(0xeb);
+    a.rel8('dirtyNext');
+    a.label('dirtyDone');
+    a.memory([0xf6], 0, vars.thisCase + caseAt.flags, { imm: [wholeTables] });
+    a.put(0x0f, 0x84);
+    a.rel32('usedEntries');
+    imm32(a, 13, tablePages);
+    call('sweep');
+    jump('compared');
+  }
   a.label('wide');
-  a.put(0xe8);
-  a.rel32('sweep');
-  a.label('scanned');
+  a.put(0x49, 0xbd);
+  a.u64(allPages); // mov r13, all pages
+  emitLinesOfGroup(a, 'wide');
+  call('sweep');
+  if (width !== undefined) {
+    a.label('usedEntries');
+    call('entries');
+  }
+  a.label('compared');
 };

@@ -19,9 +19,9 @@ export const vars = {
   index: 0x38458,
   /** Low byte: vector; high byte: which end, as in `ends`. */
   stop: 0x38460,
-  /** Kind, patches, flags of the case that runs; three words. */
+  /** The header of the case that runs, and where its words are. */
   thisCase: 0x38468,
-  patchesAt: 0x38478,
+  wordsAt: 0x38478,
   /** How memory is compared, as in `ways`. */
   way: 0x38480,
   /** A bit for each page that may hold something else than the fill byte before the case that runs. */
@@ -29,7 +29,21 @@ export const vars = {
   /** The fill byte, eight times, and the dirty flags of the page-table entries that a quadword holds. */
   fillWord: 0x38490,
   dirtyFlags: 0x38498,
+  /** Next case, next result, cases left and index as they were when the group began, in the order of those above. */
+  group: 0x384a0,
+  /** Pages that are hot in the group, and those of them that its cases may have written to. */
+  hot: 0x384c0,
+  pending: 0x384c8,
+  /** Cases of the group so far; flags of its first. */
+  grouped: 0x384d0,
+  groupFlags: 0x384d4,
+  /** 1: nothing is hot in this group. */
+  exact: 0x384d5,
+  /** Lines beside the hot ones that are compared after each case of this group: how many, and their addresses. */
+  extra: 0x384d8,
+  extras: 0x38500,
 } as const;
+export const maxExtras = 16;
 /** By repeated CMPSQ, by AVX-512, or word by word. */
 export const ways = { repeated: 0, vectors: 1, unrolled: 2 } as const;
 export const ownGdt = 0x38800;
@@ -59,16 +73,20 @@ export const controlAt = {
   resume: 0x28,
   /** High byte of the count of the interval timer that a case may take; 0: no watchdog. */
   watchdog: 0x2c,
+  /** How many cases are a group, after which hot pages are compared whole; 0: all is compared after each case. */
+  group: 0x30,
+  /** Cases whose groups are closed: their results stand. */
+  verified: 0x34,
 } as const;
 export const controlSize = 0x40;
-/** The machine's usual state. */
-export const usual = 0x1a0000;
 /** What a #VMEXIT takes for the host's state. */
 export const hostSave = 0x190000;
 export const magic = 0x564d4d43;
 /** The machine as it is before any case, and as it is before the case that runs. */
 export const pristine = 0x200000;
 export const before = 0x240000;
+/** The machine's usual state, where undoing a case's words finds it. */
+export const usual: number = pristine + stateIn;
 export const results = 0x2000000;
 /** RAM that the agent needs, bytes. */
 export const ramSize: number = 64 << 20;
@@ -127,9 +145,11 @@ export const stateAt = {
 } as const;
 export const stateSize = 0x158;
 
-/** A case: header, the words of its state that differ from the usual one, patches of {at u32, length u32, bytes padded to 8}. */
-export const caseAt = { size: 0, kind: 4, patches: 8, flags: 12, furnished: 16, changed: 24 } as const;
-export const caseHeader = 32;
+/** A case: header, then words of {address / 8 u16, value u64}: those of its state that differ from the usual one, then those of memory that its bytes
+ *  stand in. */
+export const caseAt = { kind: 0, flags: 1, stateWords: 2, words: 4, furnished: 6 } as const;
+export const caseHeader = 14;
+export const caseWord = 10;
 /** How to reach the mode: IA-32e; legacy protected at an outer level or virtual-8086; protected at CPL 0; real-address. */
 export const kinds = { ia32e: 0, outer: 1, inner: 2, real: 3 } as const;
 /** Flag of a case: MSRs beside EFER are loaded and read. */
@@ -140,6 +160,8 @@ export const pageTable = 0xa000;
 export const everywhere = 2;
 /** Flag of a case: upper-level entries are the program's, but lead where all do; the paging structures are compared whole. */
 export const wholeTables = 4;
+/** Flag of a case: it writes to more than what is looked at in a group. */
+export const alone = 8;
 /** High byte of how a case ended: an event, the last stop, a reset that followed shutdown, the watchdog, a #VMEXIT of no guest. */
 export const ends = { event: 0, last: 1, shutdown: 2, late: 3, exited: 4 } as const;
 /** A result: header, state, then {at u32, 0 u32, bytes u64} for each 8 bytes that changed. */

@@ -1,90 +1,88 @@
-// A case's own bytes: put into memory and into what it is compared with, and after the case put back as they were in both.
+// A case's own words, of its state and of memory: put in place, those of memory also into what is compared with, and after the case put back as they
+// were in both. Whole words, whatever bytes of them are the case's: emulators take bytes one by one.
 
 import type { Assembler } from './assembler.ts';
-import { before, pristine, vars } from './map.ts';
-import { emitMask, unlessVectors, vector, zmm } from './vectors.ts';
+import { before, caseAt, caseWord, pristine, vars } from './map.ts';
 
-const masked = { k: 1 } as const;
-/** mov edi, [rsi]; mov ecx, [rsi+4]; add rsi, 8 */
-const emitHead = (a: Assembler): void => a.put(0x8b, 0x3e, 0x8b, 0x4e, 0x04, 0x48, 0x83, 0xc6, 0x08);
-/** RSI behind the padded bytes, ECX of them. */
-const emitSkip = (a: Assembler): void => a.put(0x48, 0x8d, 0x74, 0x0e, 0x07, 0x48, 0x83, 0xe6, 0xf8); // lea rsi, [rsi+rcx+7]; and rsi, -8
-/** EDX times: `few` for up to 64 bytes where there are vectors, `many` otherwise. Both keep RSI and RCX. */
-const emitEach = (a: Assembler, name: string, few: () => void, many: () => void): void => {
-  a.memory([0x8b], 2, vars.thisCase + 4); // edx = patches
-  a.label(`${name}Next`);
-  a.put(0x85, 0xd2, 0x0f, 0x84); // test edx, edx; jz
-  a.rel32(`${name}Done`);
-  emitHead(a);
-  unlessVectors(a, `${name}Many`);
-  a.put(0x83, 0xf9, 0x40, 0x0f, 0x87); // cmp ecx, 64; ja
-  a.rel32(`${name}Many`);
-  emitMask(a);
-  few();
-  a.put(0xe9);
-  a.rel32(`${name}Skip`);
-  a.label(`${name}Many`);
-  many();
-  a.label(`${name}Skip`);
-  emitSkip(a);
-  a.put(0xff, 0xca, 0xe9); // dec edx; jmp
-  a.rel32(`${name}Next`);
-  a.label(`${name}Done`);
-};
-const keep = (a: Assembler): void => a.put(0x41, 0x89, 0xc8, 0x49, 0x89, 0xf1, 0x41, 0x89, 0xfa); // r8d = ecx; r9 = rsi; r10d = edi
-const count = (a: Assembler): void => a.put(0x44, 0x89, 0xc1); // ecx = r8d
-/** lea r64, [r10+at] */
-const place = (a: Assembler, r: 6 | 7, at: number): void => {
-  a.put(0x49, 0x8d, 0x82 | (r << 3));
+/** An instruction with RDX and [rax*8+at]. */
+const atPlace = (a: Assembler, opcode: number, at: number): void => {
+  a.put(0x48, opcode, 0x14, 0xc5);
   a.u32(at);
 };
-const move = (a: Assembler): void => a.put(0xf3, 0xa4); // rep movsb
-const back = (a: Assembler): void => {
-  a.put(0x4c, 0x89, 0xce); // mov rsi, r9
-  count(a);
+const [load, store, compare] = [0x8b, 0x89, 0x3b];
+/** ECX times for words from RSI on, RAX the address of each in words. */
+const emitEach = (a: Assembler, name: string, body: () => void): void => {
+  a.put(0x85, 0xc9, 0x0f, 0x84); // test ecx, ecx; jz
+  a.rel32(`${name}Done`);
+  a.label(`${name}Next`);
+  a.put(0x0f, 0xb7, 0x06); // movzx eax, word [rsi]
+  body();
+  a.put(0x48, 0x83, 0xc6, caseWord, 0xff, 0xc9, 0x75); // add rsi, word; dec ecx; jnz
+  a.rel8(`${name}Next`);
+  a.label(`${name}Done`);
 };
+const given = (a: Assembler): void => a.put(0x48, 0x8b, 0x56, 0x02); // mov rdx, [rsi+2]
+const usually = (a: Assembler): void => {
+  atPlace(a, load, pristine);
+  atPlace(a, store, 0);
+};
+const countState = (a: Assembler): void => a.memory([0x0f, 0xb6], 1, vars.thisCase + caseAt.stateWords); // movzx ecx, byte
+const countMemory = (a: Assembler): void => a.memory([0x0f, 0xb7], 1, vars.thisCase + caseAt.words); // movzx ecx, word
 
-/** RSI at the patches; ends behind them. Clobbers RAX, RCX, RDX, RDI, R8 to R10, K1. */
-export const emitPatch = (a: Assembler): void =>
-  emitEach(
-    a,
-    'patch',
-    () => {
-      vector(a, 'loadBytes', zmm.word, 0, { base: 6, at: 0 }, { ...masked, zeroing: true });
-      vector(a, 'storeBytes', zmm.word, 0, { base: 7, at: 0 }, masked);
-      vector(a, 'storeBytes', zmm.word, 0, { base: 7, at: before }, masked);
-    },
-    () => {
-      keep(a);
-      move(a);
-      back(a);
-      place(a, 7, before);
-      move(a);
-      back(a);
-    },
-  );
-/** Called after the case ran. */
+/** RSI at the words; ends behind them. Clobbers RAX, RCX, RDX. A word that is not as it should be before the case was written to by an earlier one of its
+ *  group: what has been put is taken back, and the group runs again. */
+export const emitPatch = (a: Assembler): void => {
+  countState(a);
+  emitEach(a, 'state', () => {
+    given(a);
+    atPlace(a, store, 0);
+  });
+  countMemory(a);
+  emitEach(a, 'patch', () => {
+    atPlace(a, load, 0);
+    atPlace(a, compare, pristine);
+    a.put(0x75); // jne
+    a.rel8('patchEarlier');
+    a.label('patchGiven');
+    given(a);
+    atPlace(a, store, 0);
+    atPlace(a, store, before);
+  });
+  a.put(0xe9);
+  a.rel32('patched');
+  a.label('patchEarlier');
+  a.memory([0x83], 7, vars.grouped, { imm: [1] });
+  a.put(0x74); // je: no earlier case
+  a.rel8('patchGiven');
+  a.memory([0x8b], 14, vars.nextResult, { wide: true });
+  a.put(0xc1, 0xe0, 0x03, 0x49, 0x89, 0x06, 0x49, 0x83, 0xc6, 0x10); // shl eax, 3; mov [r14], rax; add r14, 16
+  a.put(0x48, 0x89, 0xf7); // mov rdi, rsi: the last to take back
+  a.memory([0x8b], 6, vars.wordsAt, { wide: true });
+  a.label('patchBack');
+  a.put(0x0f, 0xb7, 0x06); // movzx eax, word [rsi]
+  usually(a);
+  atPlace(a, store, before); // of the state's, where nothing is compared
+  a.put(0x48, 0x83, 0xc6, caseWord, 0x48, 0x39, 0xfe, 0x76); // add rsi, word; cmp rsi, rdi; jbe
+  a.rel8('patchBack');
+  a.memory([0x8b], 13, vars.pending, { wide: true });
+  a.put(0xe9);
+  a.rel32('groupSweep');
+  a.label('patched');
+};
+/** After the case ran. What differs in its words goes to R14. Clobbers RAX, RCX, RDX, RSI. */
 export const emitUndo = (a: Assembler): void => {
-  a.label('undo');
-  a.memory([0x8b], 6, vars.patchesAt, { wide: true });
-  emitEach(
-    a,
-    'undo',
-    () => {
-      vector(a, 'loadBytes', zmm.word, 0, { base: 7, at: pristine }, { ...masked, zeroing: true });
-      vector(a, 'storeBytes', zmm.word, 0, { base: 7, at: 0 }, masked);
-      vector(a, 'storeBytes', zmm.word, 0, { base: 7, at: before }, masked);
-    },
-    () => {
-      keep(a);
-      place(a, 6, pristine);
-      move(a);
-      place(a, 6, pristine);
-      place(a, 7, before);
-      count(a);
-      move(a);
-      back(a);
-    },
-  );
-  a.put(0xc3);
+  a.memory([0x8b], 6, vars.wordsAt, { wide: true });
+  countState(a);
+  emitEach(a, 'stateUndo', () => usually(a));
+  countMemory(a);
+  emitEach(a, 'undo', () => {
+    atPlace(a, load, 0);
+    atPlace(a, compare, before);
+    a.put(0x74, 0x0e); // je, over what follows
+    a.put(0xc1, 0xe0, 0x03, 0x49, 0x89, 0x06); // shl eax, 3; mov [r14], rax
+    a.put(0x49, 0x89, 0x56, 0x08, 0x49, 0x83, 0xc6, 0x10); // mov [r14+8], rdx; add r14, 16
+    a.put(0x0f, 0xb7, 0x06); // movzx eax, word [rsi]
+    usually(a);
+    atPlace(a, store, before);
+  });
 };

@@ -4,7 +4,7 @@
 import type { CpuState } from '../../spec/instructions/vocabulary.ts';
 import type { MachineConfig } from '../../spec/units.ts';
 import { startState } from '../instructions/state.ts';
-import { stateAt, stateSize } from './map.ts';
+import { caseWord, stateAt, stateIn, stateSize } from './map.ts';
 
 const selectorNames = ['es', 'cs', 'ss', 'ds', 'fs', 'gs', 'ldtr', 'tr'] as const satisfies readonly (keyof typeof stateAt &
   keyof CpuState)[];
@@ -36,21 +36,18 @@ export const usualState = (machine: MachineConfig): DataView => {
 };
 
 const scratch = new DataView(new ArrayBuffer(stateSize));
-/** Puts the words that differ to `at` in `to`, and a bit for each into the quadword at `changedAt`. Returns where they end. */
-export const encodeDifferences = (machine: MachineConfig, state: CpuState, to: DataView, changedAt: number, at: number): number => {
+/** Puts the words that differ to `at` in `to`. Returns where they end. */
+export const encodeDifferences = (machine: MachineConfig, state: CpuState, to: DataView, at: number): number => {
   const base = usualState(machine);
   encodeState(scratch, state);
-  const changed = [0, 0];
   let next = at;
   for (let i = 0; i < stateSize; i += 8) {
     const [low, high] = [scratch.getUint32(i, true), scratch.getUint32(i + 4, true)];
     if (low === base.getUint32(i, true) && high === base.getUint32(i + 4, true)) continue;
-    to.setUint32(next, low, true);
-    to.setUint32(next + 4, high, true);
-    next += 8;
-    changed[i >> 8] = (changed[i >> 8] ?? 0) | (1 << ((i >> 3) & 31));
+    to.setUint16(next, (stateIn + i) >> 3, true);
+    to.setUint32(next + 2, low, true);
+    to.setUint32(next + 6, high, true);
+    next += caseWord;
   }
-  to.setUint32(changedAt, changed[0] ?? 0, true);
-  to.setUint32(changedAt + 4, changed[1] ?? 0, true);
   return next;
 };

@@ -2,12 +2,12 @@
 // repeated CMPSQ elsewhere. A page that held the fill byte alone before the case is compared with that: half of the reading.
 
 import type { Assembler } from './assembler.ts';
-import { before, compared, vars, ways } from './map.ts';
+import { lineSize, others, stacks } from './hot.ts';
+import { before, vars, ways } from './map.ts';
 import { emitAnyDifference, emitDifference, unlessVectors, vector, zmm } from './vectors.ts';
 
 const block = 512;
 const page = 4096;
-const pages: number = compared / page;
 
 const imm32 = (a: Assembler, r: number, value: number): void => {
   if (r > 7) a.put(0x41);
@@ -54,9 +54,10 @@ const emitBlocks = (a: Assembler, name: 'copyBlocks' | 'fillBlocks'): void => {
   jump(a, 'ne', name);
   a.put(0xc3);
   a.label(`${name}Differ`);
-  if (name === 'fillBlocks') toCopy(a);
-  imm32(a, 1, block >> 3);
-  call(a, 'compare'); // advances RSI
+  for (let at = 0; at < block; at += lineSize) {
+    call(a, 'line');
+    advance(a, lineSize, 6);
+  }
   a.put(0xe9);
   a.rel32(`${name}Next`);
 };
@@ -120,31 +121,101 @@ const emitPage = (a: Assembler): void => {
   a.put(0xe9);
   a.rel32('scan');
 };
-/** All pages, of which most are as they were: with vectors the fill byte is looked for in a whole page first. */
-const emitAllPages = (a: Assembler): void => {
+/** The pages of R13, of which most are as they were: with vectors a whole page is looked at first. */
+const emitPages = (a: Assembler): void => {
   a.label('sweep');
-  a.put(0x45, 0x31, 0xe4); // xor r12d, r12d
-  a.label('sweepPage');
-  emitIsFurnished(a);
-  jump(a, 'c', 'sweepDetail');
+  a.put(0x4d, 0x0f, 0xbc, 0xe5, 0x0f, 0x84); // bsf r12, r13; jz
+  a.rel32('swept');
+  a.put(0x4d, 0x0f, 0xb3, 0xe5); // btr r13, r12
   unlessVectors(a, 'sweepDetail');
   addressPage(a);
+  emitIsFurnished(a);
+  jump(a, 'c', 'sweepCopy');
   for (let at = 0; at < page; at += 64) emitDifference(a, at === 0, zmm.fill, { base: 6, at });
+  a.label('sweepSame');
   emitAnyDifference(a);
-  jump(a, 'e', 'sweepNext');
+  jump(a, 'e', 'sweep');
   a.label('sweepDetail');
   call(a, 'comparePage');
-  a.label('sweepNext');
-  a.put(0x41, 0xff, 0xc4, 0x41, 0x83, 0xfc, pages); // inc r12d; cmp r12d, pages
-  jump(a, 'ne', 'sweepPage');
+  a.put(0xe9);
+  a.rel32('sweep');
+  a.label('sweepCopy');
+  toCopy(a);
+  for (let at = 0; at < page; at += 64) {
+    vector(a, 'load', zmm.word, 0, { base: 6, at });
+    emitDifference(a, at === 0, zmm.word, { base: 7, at });
+  }
+  a.put(0xe9);
+  a.rel32('sweepSame');
+  a.label('swept');
   a.put(0xc3);
 };
-/** 64-bit code, called; R14 as in `scan`. Clobbers RAX, RCX, RDX, RBX, RSI, RDI, R8, R9, and `sweep` R12. */
+/** Lines from RSI on: one, by vectors, and one by words. Neither advances RSI. */
+const emitLine = (a: Assembler): void => {
+  a.label('line');
+  vector(a, 'load', zmm.word, 0, { base: 6, at: 0 });
+  vector(a, 'xor', zmm.word, zmm.word, { base: 6, at: before });
+  vector(a, 'testWords', 1, zmm.word, zmm.word);
+  a.put(0xc5, 0xf8, 0x93, 0xc1, 0x85, 0xc0, 0x74); // kmovw eax, k1; test eax, eax; jz
+  a.rel8('lineSame');
+  a.label('lineWord');
+  a.put(0x0f, 0xbc, 0xc8, 0x0f, 0xb3, 0xc8); // bsf ecx, eax; btr eax, ecx
+  a.put(0x48, 0x8d, 0x1c, 0xce, 0x49, 0x89, 0x1e); // lea rbx, [rsi+rcx*8]; mov [r14], rbx
+  a.put(0x48, 0x8b, 0x13, 0x49, 0x89, 0x56, 0x08, 0x49, 0x83, 0xc6, 0x10); // mov rdx, [rbx]; mov [r14+8], rdx; add r14, 16
+  a.put(0x48, 0x8b, 0x93);
+  a.u32(before); // mov rdx, [rbx+before]
+  a.put(0x48, 0x89, 0x13); // mov [rbx], rdx
+  a.put(0x85, 0xc0, 0x75); // test eax, eax; jnz
+  a.rel8('lineWord');
+  a.label('lineSame');
+  a.put(0xc3);
+  a.label('lineWords');
+  toCopy(a);
+  imm32(a, 1, lineSize >> 3);
+  a.memory([0x80], 7, vars.way, { imm: [ways.unrolled] });
+  jump(a, 'ne', 'compare');
+  a.put(0x31, 0xc0); // xor eax, eax
+  for (let at = 0; at < lineSize; at += 8) a.put(0x48, 0x8b, 0x56, at, 0x48, 0x33, 0x57, at, 0x48, 0x09, 0xd0); // mov rdx, [rsi+at]; xor rdx, [rdi+at]; or rax, rdx
+  a.put(0x48, 0x85, 0xc0); // test rax, rax
+  jump(a, 'ne', 'compare');
+  a.put(0xc3);
+};
+/** Called: lines that probably differ, and lines of which some may. */
+export const emitLines = (a: Assembler, name: string, most: readonly number[], some: readonly number[]): void => {
+  const each = (lines: readonly number[], routine: string): void => {
+    for (const at of lines) {
+      imm32(a, 6, at);
+      call(a, routine);
+    }
+  };
+  a.label(name);
+  unlessVectors(a, `${name}Words`);
+  each(most, 'line');
+  if (some.length > 0) {
+    a.put(0x31, 0xf6, 0xbf); // xor esi, esi; mov edi, before
+    a.u32(before);
+    for (const [i, at] of some.entries()) {
+      vector(a, 'load', zmm.word, 0, { base: 6, at });
+      emitDifference(a, i === 0, zmm.word, { base: 7, at });
+    }
+    emitAnyDifference(a);
+    jump(a, 'e', `${name}Same`);
+    each(some, 'line');
+    a.label(`${name}Same`);
+  }
+  a.put(0xc3);
+  a.label(`${name}Words`);
+  each([...most, ...some], 'lineWords');
+  a.put(0xc3);
+};
+/** 64-bit code, called; R14 as in `scan`. Clobbers RAX, RCX, RDX, RBX, RSI, RDI, R8, R9; `sweep` R12 and R13. */
 export const emitSweep = (a: Assembler): void => {
   emitBlocks(a, 'copyBlocks');
   emitBlocks(a, 'fillBlocks');
   emitSpans(a, 'copySpan');
   emitSpans(a, 'fillSpan');
   emitPage(a);
-  emitAllPages(a);
+  emitPages(a);
+  emitLine(a);
+  for (const { name, most, some } of [...stacks, ...others]) emitLines(a, name, most, some);
 };

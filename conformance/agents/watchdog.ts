@@ -10,6 +10,8 @@ const nmi = 4 << 8;
 /** Counter 0, high byte only, mode 0; status of counter 0 latched. */
 const oneShot = 0x20;
 const readBack = 0xe2;
+/** Index and data: register 0, Reset. */
+const sequencer = 0x3c4;
 
 const unlessWatched = (a: Assembler, to: string): void => {
   a.memory([0x0f, 0xb6], 0, control + controlAt.watchdog); // movzx eax, byte
@@ -31,6 +33,8 @@ export const emitWatchdog = (a: Assembler): void => {
     a.u32(value); // mov dword [rax+10H], value
   }
   a.put(0xb0, oneShot, 0xe6, 0x43);
+  // The VGA's sequencer is held in reset: Bochs draws its screen anew at each stop in the debugger otherwise.
+  a.put(0x66, 0xba, sequencer & 0xff, sequencer >> 8, 0x31, 0xc0, 0x66, 0xef); // mov dx; xor eax, eax; out dx, ax
   a.label('unwatched');
 };
 /** What the agent itself may take after a case, which may have changed all of memory: 55 ms. */

@@ -5,12 +5,15 @@ import type { Answer, MachineConfig } from '../../../spec/units.ts';
 import type { Stimulus } from '../../../spec/vocabulary.ts';
 import { type AgentCase, encodeCase } from '../../agents/case.ts';
 import { machineBytes } from '../../agents/image.ts';
+import { alone, caseAt, everywhere } from '../../agents/map.ts';
 import { decodeResult } from '../../agents/result.ts';
 
 /** What one start of the machine left behind. */
 export interface Ran {
   /** How many cases were finished; less than were given: the next one ended the machine. Undefined: it cannot be known. */
   readonly finished: number | undefined;
+  /** How many of them have results that stand; absent: all. The others' group was not closed. */
+  readonly verified?: number;
   /** Result records, from the first; may be missing although cases were finished. */
   readonly results: Uint8Array | undefined;
   /** How the machine ended where not all cases were finished. */
@@ -20,7 +23,8 @@ export interface Ran {
 export interface Runner {
   /** Bytes of cases that fit one start. */
   readonly room: number;
-  readonly run: (machine: MachineConfig, cases: readonly Uint8Array[]) => Promise<Ran>;
+  /** `whole`: all of memory is compared after each case. */
+  readonly run: (machine: MachineConfig, cases: readonly Uint8Array[], whole: boolean) => Promise<Ran>;
 }
 
 const done = { saw: [] } as const;
@@ -34,10 +38,27 @@ const ending = (ended: Ran['ended']): Answer => {
   return { saw: [{ saw: 'cpu.stopped', by: ended === 'hang' ? 'limit' : 'shutdown', state: {} }] };
 };
 
-/** Answers to cases, as many as fit an image at a time. */
-const runQueue = async (runner: Runner, machine: MachineConfig, all: readonly AgentCase[]): Promise<readonly Answer[]> => {
+/** Cases that one start is told to run in groups at most. */
+const group = 32;
+/** Answers to cases, as many as fit an image at a time. `whole`: all of memory is compared after each. */
+const runQueue = async (runner: Runner, machine: MachineConfig, all: readonly AgentCase[], whole = false): Promise<readonly Answer[]> => {
   const answers: Answer[] = [];
-  let queue = all.map((given, index) => ({ given, index }));
+  // Those of which all memory is compared alike stand together: groups of cases are then few.
+  const order = (given: AgentCase): number => (given.bytes[caseAt.flags] ?? 0) & (everywhere | alone);
+  let queue = all.map((given, index) => ({ given, index })).sort((a, b) => order(a.given) - order(b.given));
+  const runPart = async (part: typeof queue, inWhole: boolean): Promise<void> => {
+    const cases = part.map((p) => p.given);
+    for (const [i, answer] of (await runQueue(runner, machine, cases, inWhole)).entries()) answers[part[i]!.index] = answer;
+  };
+  const read = (results: Uint8Array | undefined, cases: typeof queue): void => {
+    if (results === undefined) return;
+    let at = 0;
+    for (const { given, index } of cases) {
+      const decoded = decodeResult(machine, given, results, at);
+      at = decoded.next;
+      answers[index] = decoded.answer;
+    }
+  };
   while (queue.length > 0) {
     let room = runner.room;
     let count = 0;
@@ -51,28 +72,32 @@ const runQueue = async (runner: Runner, machine: MachineConfig, all: readonly Ag
     const ran = await runner.run(
       machine,
       chunk.map((a) => a.given.bytes),
+      whole,
     );
     if (ran.finished === undefined && count > 1) {
       // Which one it was is found by halving.
       const half = count >> 1;
-      for (const part of [chunk.slice(0, half), chunk.slice(half)]) {
-        const given = await runQueue(
-          runner,
-          machine,
-          part.map((p) => p.given),
-        );
-        for (const [i, answer] of given.entries()) answers[part[i]!.index] = answer;
-      }
+      for (const part of [chunk.slice(0, half), chunk.slice(half)]) await runPart(part, whole);
       queue = queue.slice(count);
       continue;
     }
     const finished = Math.min(ran.finished ?? 0, count);
-    let at = 0;
-    for (const { given, index } of ran.results === undefined ? [] : chunk.slice(0, finished)) {
-      const decoded = decodeResult(machine, given, ran.results!, at);
-      at = decoded.next;
-      answers[index] = decoded.answer;
+    const verified = Math.min(ran.verified ?? finished, finished);
+    if (!whole && verified < finished) {
+      // The machine ended within a group: whose doing that was is seen where each case of it is compared by itself.
+      if (ran.results === undefined) await runPart(chunk.slice(0, verified), whole);
+      else read(ran.results, chunk.slice(0, verified));
+      await runPart(chunk.slice(verified, finished + 1), true);
+      queue = queue.slice(finished + 1);
+      continue;
     }
+    if (!whole && finished === 0 && ran.ended === 'lines') {
+      // Not one group got to its end.
+      await runPart(chunk.slice(0, group), true);
+      queue = queue.slice(Math.min(count, group));
+      continue;
+    }
+    read(ran.results, chunk.slice(0, finished));
     const blamed = finished < count && ran.ended !== 'lines';
     if (blamed) answers[chunk[finished]!.index] = ending(ran.ended);
     else if (ran.results === undefined) for (const { index } of chunk) answers[index] = { broke: 'no results came out of the machine' };

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Target } from '../../../spec/units.ts';
 import { bochsrc } from '../../agents/bochsrc.ts';
-import { rom, romRoom } from '../../agents/image.ts';
+import { emulated, emulatedWhole, rom, romRoom } from '../../agents/image.ts';
 import { ramSize, results, vars } from '../../agents/map.ts';
 import type { Ran, Runner } from '../agent/batch.ts';
 import { runProcess, workFolder } from '../agent/process.ts';
@@ -13,18 +13,18 @@ import { agentTarget } from '../agent/target.ts';
 
 const install = 'apt-get install -y --no-install-recommends bochs bochs-term';
 const binary = 'bochs-bin';
-/** One start takes about 100 ms, a case 0.1 ms, one that hangs about 10 ms: twice that for each, were they all to hang. */
+/** One start takes about 100 ms, a case 0.05 ms, one that hangs about 10 ms: twice that for each, were they all to hang. */
 const deadline = (cases: number): number => 10_000 + 20 * cases;
 /** The newest processor of Bochs 2.7 with UMIP, SMAP and the rest. */
 const usualModel = 'corei7_icelake_u';
-/** The debugger writes byte by byte, and what results take is not known before: room for twice what most have, and at least for a few that change much.
+/** The debugger writes byte by byte, and what results take is not known before: room for a third more than most have, and at least for a few that change much.
  *  Where that was too little, halves of the cases are run again. */
-const resultRoom = (cases: number): number => Math.min(cases * 1024 + 524_288, 24 << 20);
-/** As many as answers may wait in memory for: a start takes as long as a thousand cases. */
-const atOnce = 8192;
+const resultRoom = (cases: number): number => Math.min(cases * 512 + 524_288, 24 << 20);
+/** As many as answers may wait in memory for: a start takes as long as two thousand cases. */
+const atOnce = 16_384;
 
 /** The agent's variables from `nextCase`: mapped in every program's own page tables, which the debugger reads through. */
-const progressSize = 0x30;
+const progressSize: number = vars.hot - vars.nextCase;
 
 /** Bochs has no option that only prints its version; help prints it first. */
 const versionOf = (): string | undefined => {
@@ -43,15 +43,15 @@ export const probeBochs = ():
 };
 
 /** Lines of the debugger's script that let the guest go on; each costs time when nothing is left to do. */
-const lines = (cases: number): number => 16 + (cases >> 4);
+const lines = (cases: number): number => 16 + ((3 * cases) >> 6);
 const runnerOf = (model: string, folder: string): Runner => {
   const at = (name: string): string => join(folder, name);
   writeFileSync(at('vga.rom'), new Uint8Array(512));
   writeFileSync(at('bochsrc'), bochsrc(model, ramSize >> 20));
   return {
     room: romRoom,
-    run: async (machine, cases): Promise<Ran> => {
-      writeFileSync(at('run.rom'), rom(machine, cases));
+    run: async (machine, cases, whole): Promise<Ran> => {
+      writeFileSync(at('run.rom'), rom(machine, cases, whole ? emulatedWhole : emulated));
       for (const name of ['progress', 'results', 'run.log']) rmSync(at(name), { force: true });
       const rc = [
         // One for the end, one for each shutdown or XCHG BX, BX of a program: all stop in the debugger.
@@ -76,12 +76,13 @@ const runnerOf = (model: string, folder: string): Runner => {
       if (written > resultRoom(cases.length)) return { finished: undefined, results: undefined, ended: 'lines' };
       if (left === 0) return { finished: cases.length, results: readFileSync(at('results')), ended: 'shutdown' };
       const progress = left === undefined ? undefined : cases.length - left;
+      const verified = cases.length - (left === undefined ? 0 : (said?.readUInt32LE(vars.group + 16 - vars.nextCase) ?? 0));
       const log = existsSync(at('run.log')) ? readFileSync(at('run.log'), 'latin1').trim().split('\n').at(-1) : '';
       // Every line was used up by shutdowns: what is left goes on in another start.
       if (said !== undefined && progress !== undefined && progress >= lines(cases.length) - 2 && ended.code === 0 && !ended.late)
-        return { finished: progress, results: existsSync(at('results')) ? readFileSync(at('results')) : undefined, ended: 'lines' };
+        return { finished: verified, results: existsSync(at('results')) ? readFileSync(at('results')) : undefined, ended: 'lines' };
       const broke = ended.code !== 0 && !ended.late ? { broke: `Bochs exited ${ended.code ?? 'by a signal'}: ${log}` } : undefined;
-      return { finished: progress, results: undefined, ended: broke ?? (ended.late ? 'hang' : 'shutdown') };
+      return { finished: progress, verified, results: undefined, ended: broke ?? (ended.late ? 'hang' : 'shutdown') };
     },
   };
 };

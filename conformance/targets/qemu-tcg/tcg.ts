@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineConfig, Target } from '../../../spec/units.ts';
-import { rom, romRoom } from '../../agents/image.ts';
+import { emulated, emulatedWhole, rom, romRoom } from '../../agents/image.ts';
 import { control, controlAt, controlSize, magic, ramSize, results } from '../../agents/map.ts';
 import type { Ran, Runner } from '../agent/batch.ts';
 import { runProcess, workFolder } from '../agent/process.ts';
@@ -40,7 +40,11 @@ const readRan = (file: string, given: number, late: boolean, broke: string | und
     if (said.length < controlSize) return { finished: 0, results: undefined, ended: { broke: broke ?? 'QEMU ended before it had memory' } };
     const done = said.readUInt32LE(controlAt.done) === 1;
     const end = done ? Math.min(Math.max(said.readUInt32LE(controlAt.resultsEnd), results), ramSize) : ramSize;
-    const found = { finished: done ? given : said.readUInt32LE(controlAt.progress), results: read(results, end - results) };
+    const found = {
+      finished: done ? given : said.readUInt32LE(controlAt.progress),
+      ...(done ? {} : { verified: said.readUInt32LE(controlAt.verified) }),
+      results: read(results, end - results),
+    };
     if (done) return { ...found, ended: 'shutdown' };
     return { ...found, ended: broke !== undefined ? { broke } : late ? 'hang' : 'shutdown' };
   } finally {
@@ -66,9 +70,9 @@ const progressOf = (file: string): number => {
 };
 const runnerOf = (binary: string, folder: string): Runner => ({
   room: romRoom,
-  run: async (machine: MachineConfig, cases) => {
+  run: async (machine: MachineConfig, cases, whole) => {
     const at = (name: string): string => join(folder, name);
-    writeFileSync(at('run.rom'), rom(machine, cases));
+    writeFileSync(at('run.rom'), rom(machine, cases, whole ? emulatedWhole : emulated));
     rmSync(at('ram'), { force: true });
     const ended = await runProcess(
       binary,
@@ -118,7 +122,7 @@ export const tcgTarget = async (binary = 'qemu-system-x86_64'): Promise<Target> 
       name: 'qemu-tcg',
       version: `${version}, TCG, -cpu max`,
       runner: runnerOf(binary, folder.path),
-      atOnce: 8192,
+      atOnce: 16_384,
       close: folder.remove,
     });
   } catch (error) {
