@@ -9,7 +9,7 @@ import { createJudge, type Judge, type Tally } from './judge.ts';
 import type { Choice } from './program.ts';
 import type { Line, Played } from './run.ts';
 import { playBlock } from './run-block.ts';
-import { type Drawn, drawn, offersOf } from './source.ts';
+import { type Drawn, drawn, featuresOf, offersOf } from './source.ts';
 
 export interface WorkerData {
   /** Of the target. */
@@ -35,6 +35,7 @@ export interface SentPart {
   readonly programs: number;
   readonly stimuli: number;
   readonly offers: readonly Capability[];
+  readonly features: bigint | undefined;
   readonly tallies: readonly Tally[];
   /** `lines` without the first, which is the machine. */
   readonly shown?: { readonly choices: readonly Choice[]; readonly played: Omit<Played, 'lines'>; readonly lines: readonly Line[] };
@@ -78,10 +79,11 @@ const serve = async (): Promise<void> => {
   const target = await connect(name);
   const outcomeOf = async (suite: (typeof suites)[number], { programs, block }: Drawn, most: number): Promise<Outcome> => {
     const parts: SentPart[] = [];
-    let count = { programs: 0, stimuli: 0, offers: new Set<Capability>() };
+    const nothing = () => ({ programs: 0, stimuli: 0, offers: new Set<Capability>(), features: undefined as bigint | undefined });
+    let count = nothing();
     const part = (more: Pick<SentPart, 'shown' | 'refused'>): void => {
       parts.push({ ...count, offers: [...count.offers], tallies: taken(judge), ...more });
-      count = { programs: 0, stimuli: 0, offers: new Set() };
+      count = nothing();
     };
     try {
       for await (const { program, played } of playBlock(target, suite, programs.slice(0, most), judge, block)) {
@@ -92,6 +94,8 @@ const serve = async (): Promise<void> => {
         count.programs++;
         count.stimuli += played.stimuli;
         for (const c of offersOf(played)) count.offers.add(c);
+        const features = featuresOf(played);
+        if (features !== undefined) count.features = (count.features ?? 0n) | features;
         const { lines, ...rest } = played;
         if (played.findings.length > 0) part({ shown: { choices: program.choices, played: rest, lines: lines.slice(1) } });
         if (Atomics.load(word, 0) !== 0) break;

@@ -88,6 +88,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   const started = performance.now();
   let programs = 0;
   let stimuli = 0;
+  let features: bigint | undefined;
   let hung = 0;
   const allowance: Allowance = { left: initialAllowance };
 
@@ -156,6 +157,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   const { spent } = turns;
   const late = (): boolean => options.forMs !== undefined && performance.now() - started >= options.forMs;
   const done = (): boolean => options.stopped?.() === true || hung >= hangsMost || sites.every(spent) || late();
+  const unmet = (site: Site): boolean => site.machines.some((m) => m.virtio !== undefined && !site.built.has(m));
   const budget = sites.reduce((sum, site) => sum + (options.runs ?? site.suite.runs), 0);
 
   const source =
@@ -178,6 +180,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       stimuli += part.stimuli;
       allowance.left += allowancePerStimulus * part.stimuli;
       for (const c of part.offers) offered.add(c);
+      if (part.features !== undefined) features = (features ?? 0n) | part.features;
       if (part.refused !== undefined) {
         site.machines.splice(site.machines.indexOf(machine), 1);
         // The same block, on the next machine: what was played is not played again.
@@ -219,6 +222,8 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
     clauses: selected(areas, options),
     tallies: source.tallies,
     offered,
+    // What is offered may depend on the machine: nothing is said of those that were not come to.
+    ...(features === undefined || sites.some(unmet) ? {} : { features }),
     counterexamples: [...found.values()],
     deviations: deviations.entries,
     unexpectedlyKept,

@@ -2,6 +2,7 @@
 // Either way it comes in the order of the schedule, and judged once.
 
 import type { Capability, Target } from '../spec/units.ts';
+import type { Observation, Stimulus } from '../spec/vocabulary.ts';
 import type { Judge, Tally } from './judge.ts';
 import type { Program } from './program.ts';
 import type { Played } from './run.ts';
@@ -15,6 +16,8 @@ export interface Part {
   readonly stimuli: number;
   /** What their machines were granted. */
   readonly offers: readonly Capability[];
+  /** All feature bits that a device was seen to offer; undefined: none was looked at. */
+  readonly features: bigint | undefined;
   /** The last of them, where it led to findings. */
   readonly shown?: { readonly program: Program; readonly played: Played };
   /** The machine was refused after them, and why. */
@@ -42,6 +45,14 @@ export const together = (target: Target, { timed, following }: Schedule, turn: T
 export const offersOf = ({ lines }: Played): readonly Capability[] => {
   for (const line of lines) if ('granted' in line) return line.granted.offers;
   return [];
+};
+export const featuresOf = ({ lines }: Played): bigint | undefined => {
+  let bits: bigint | undefined;
+  for (const line of lines) {
+    const { event } = line as { readonly event?: Stimulus | Observation };
+    if (event !== undefined && 'saw' in event && event.saw === 'virtio.features') bits = (bits ?? 0n) | event.offered;
+  }
+  return bits;
 };
 /** A turn's programs, and what they did, where they ran already. */
 export interface Drawn {
@@ -90,9 +101,10 @@ export const ownThread = ({ target, judge, seed, schedule, onProgram }: Own): So
       const { programs, block } = await prepared(turn);
       for await (const { program, played } of playBlock(target, turn.site.suite, programs.slice(0, turn.most), judge, block)) {
         onProgram?.(program, played);
-        if (played.refused !== undefined) return yield { programs: 0, stimuli: 0, offers: [], refused: played.refused };
+        if (played.refused !== undefined)
+          return yield { programs: 0, stimuli: 0, offers: [], features: undefined, refused: played.refused };
         const shown = played.findings.length > 0 ? { shown: { program, played } } : {};
-        yield { programs: 1, stimuli: played.stimuli, offers: offersOf(played), ...shown };
+        yield { programs: 1, stimuli: played.stimuli, offers: offersOf(played), features: featuresOf(played), ...shown };
       }
     },
   };

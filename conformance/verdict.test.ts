@@ -58,3 +58,26 @@ test.each([
   });
   expect(result).toMatchObject({ verdict, exit: verdict === 'broken' ? 1 : 2 });
 });
+
+test.each([
+  ['offered by none', 1n << 32n, 'unsupported', 'needs VIRTIO_F_IN_ORDER'],
+  ['offered by one', 1n << 35n, 'untested', 'no program brought it about'],
+  ['not known of all', undefined, 'untested', 'no program brought it about'],
+])('a clause of a feature that is %s', (_, features, verdict, because) => {
+  const result = concluded({
+    target: { protocol: 1, name: 'x', version: '0', offers: [] },
+    seed: 1,
+    programs: 1,
+    stimuli: 1,
+    clauses: [{ ...clause('a.b'), feature: { name: 'VIRTIO_F_IN_ORDER', bit: 1n << 35n } }],
+    tallies: new Map(),
+    offered: new Set(),
+    ...(features === undefined ? {} : { features }),
+    counterexamples: [],
+    deviations: [],
+    unexpectedlyKept: [],
+    refused: [],
+    strict: false,
+  });
+  expect(result.clauses).toMatchObject([{ id: 'a.b', verdict, because }]);
+});

@@ -20,6 +20,8 @@ interface Seen {
   readonly clauses: readonly Clause<never>[];
   readonly tallies: ReadonlyMap<string, Tally>;
   readonly offered: ReadonlySet<Capability>;
+  /** All feature bits that any machine was seen to offer; absent: that is not known of all. */
+  readonly features?: bigint;
   readonly counterexamples: readonly Counterexample[];
   readonly deviations: readonly Deviation[];
   readonly unexpectedlyKept: CheckResult['unexpectedlyKept'];
@@ -69,6 +71,9 @@ const clauseResult = (clause: Clause<never>, seen: Seen, explained: ReadonlyMap<
   if (tally.unknown > 0) return result('undecided', tally.why ?? 'unknown');
   const lacks = (clause.needs ?? []).filter((c) => !seen.offered.has(c));
   if (lacks.length > 0) return result('unsupported', `needs ${[...new Set(lacks)].join(', ')}`);
+  const { feature } = clause;
+  if (feature !== undefined && seen.features !== undefined && (seen.features & feature.bit) === 0n)
+    return result('unsupported', `needs ${feature.name}`);
   return result('untested', 'no program brought it about');
 };
 

@@ -44,6 +44,12 @@ export interface Unknown {
 }
 export type Judged = true | Objection | Unknown;
 
+/** A feature bit as a device offers it: `VIRTIO_F_IN_ORDER`, 1 << 35. */
+export interface Feature {
+  readonly name: string;
+  readonly bit: bigint;
+}
+
 export interface Clause<G> {
   readonly id: ClauseId;
   readonly cite: Citation;
@@ -53,6 +59,8 @@ export interface Clause<G> {
   readonly says: string;
   readonly on: readonly EventName[];
   readonly needs?: readonly Capability[];
+  /** It speaks only of devices that offer this: where none was seen to, it is unsupported and not untested. */
+  readonly feature?: Feature;
   readonly harm: Harm;
   /** True only where another answer would have broken the clause. */
   readonly when: (m: Moment<G>) => boolean;

@@ -1,6 +1,8 @@
 // Feature bits: numbers, who may offer them, and which bit needs which.
 // VIRTIO 1.4, Reserved Feature Bits; Block Device / Feature bits; Feature Bits (allocation of ranges).
 
+import type { Feature } from '../clause.ts';
+
 /** Bit numbers of the transport and ring features, VIRTIO 1.4 Reserved Feature Bits. */
 export const reserved = {
   INDIRECT_DESC: 28n,
@@ -23,6 +25,8 @@ export const legacyBits: readonly bigint[] = [24n, 27n];
 export type FeatureName = keyof typeof reserved;
 export const has = (features: bigint, name: FeatureName): boolean => (features & masks[name]) !== 0n;
 const masks = Object.fromEntries(Object.entries(reserved).map(([name, n]) => [name, 1n << n])) as Readonly<Record<FeatureName, bigint>>;
+/** What a clause names that speaks only of devices which offer it. */
+export const featureOf = (name: FeatureName): Feature => ({ name: `VIRTIO_F_${name}`, bit: masks[name] });
 export const bit = (n: bigint): bigint => 1n << n;
 
 /** Bits 44 to 49 are reserved for future extensions, and bits 24 to 43 not named above belong to nothing (Feature Bits). */

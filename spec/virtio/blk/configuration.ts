@@ -8,7 +8,7 @@ import { virtio } from '../../sources.ts';
 import type { BlkGhost } from './ghost.ts';
 import { fieldOf, negotiated, offers } from './ghost.ts';
 import type { FieldName } from './layout.ts';
-import { field, padding } from './layout.ts';
+import { field, offered, padding } from './layout.ts';
 
 const clause = clauseOf<BlkGhost>();
 const initialization = virtio('Device Types / Block Device / Device Initialization', 'device requirements');
@@ -106,6 +106,7 @@ export const configurationClauses: readonly Clause<BlkGhost>[] = [
   }),
   clause({
     id: 'virtio.blk.config.block-size',
+    feature: offered('BLK_SIZE'),
     cite: virtio('Device Types / Block Device / Device Initialization'),
     level: 'must',
     binds: 'device',
@@ -124,6 +125,7 @@ export const configurationClauses: readonly Clause<BlkGhost>[] = [
   }),
   clause({
     id: 'virtio.blk.config.topology',
+    feature: offered('TOPOLOGY'),
     cite: layout,
     level: 'should',
     binds: 'device',
@@ -156,6 +158,7 @@ export const configurationClauses: readonly Clause<BlkGhost>[] = [
   }),
   clause({
     id: 'virtio.blk.config.queues',
+    feature: offered('MQ'),
     cite: virtio('Device Types / Block Device / Virtqueues'),
     level: 'must',
     binds: 'device',
@@ -183,6 +186,7 @@ export const configurationClauses: readonly Clause<BlkGhost>[] = [
   }),
   clause({
     id: 'virtio.blk.queues.bound',
+    feature: offered('MQ'),
     cite: virtio('Device Types / Block Device / Virtqueues'),
     level: 'should',
     binds: 'device',

@@ -8,7 +8,7 @@ import type { Read } from './configuration.ts';
 import { valueIn } from './configuration.ts';
 import type { BlkGhost } from './ghost.ts';
 import { negotiated } from './ghost.ts';
-import { includes } from './layout.ts';
+import { includes, offered } from './layout.ts';
 
 const clause = clauseOf<BlkGhost>();
 const initialization = virtio('Device Types / Block Device / Device Initialization', 'device requirements');
@@ -24,6 +24,7 @@ const isWriteback = (saw: number | undefined, expected: 0 | 1): Judged =>
 export const initializationClauses: readonly Clause<BlkGhost>[] = [
   clause({
     id: 'virtio.blk.features.wce-flush',
+    feature: offered('CONFIG_WCE'),
     cite: initialization,
     level: 'must',
     binds: 'device',
@@ -88,6 +89,7 @@ export const initializationClauses: readonly Clause<BlkGhost>[] = [
   }),
   clause({
     id: 'virtio.blk.writeback.initial',
+    feature: offered('CONFIG_WCE'),
     cite: initialization,
     level: 'must',
     binds: 'device',
@@ -102,6 +104,7 @@ export const initializationClauses: readonly Clause<BlkGhost>[] = [
   }),
   clause({
     id: 'virtio.blk.writeback.value',
+    feature: offered('CONFIG_WCE'),
     cite: virtio('Device Types / Block Device / Device Initialization'),
     level: 'must',
     binds: 'device',
@@ -118,6 +121,7 @@ export const initializationClauses: readonly Clause<BlkGhost>[] = [
   }),
   clause({
     id: 'virtio.blk.writeback.switch',
+    feature: offered('CONFIG_WCE'),
     cite: virtio('Device Types / Block Device / Device Operation', 'driver requirements'),
     level: 'must',
     binds: 'device',

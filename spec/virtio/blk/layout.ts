@@ -1,6 +1,8 @@
 // Numbers of the block device: feature bits, request types, status values, configuration layout.
 // Every table is VIRTIO 1.4, Block Device; offsets follow from the field widths of struct virtio_blk_config.
 
+import type { Feature } from '../../clause.ts';
+
 /** Feature bit numbers (Block Device, Feature bits), and the one reserved bit the block rules depend on. */
 export const feature = {
   SIZE_MAX: 1,
@@ -25,6 +27,9 @@ export const includes = (bits: bigint, name: FeatureName): boolean => (bits & ma
 const masks = Object.fromEntries(Object.entries(feature).map(([name, n]) => [name, 1n << BigInt(n)])) as Readonly<
   Record<FeatureName, bigint>
 >;
+
+/** What a clause names that speaks only of devices which offer it. */
+export const offered = (name: FeatureName): Feature => ({ name: `VIRTIO_BLK_F_${name}`, bit: masks[name] });
 
 /** Request types (Device Operation). */
 export const T = {

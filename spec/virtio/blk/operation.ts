@@ -1,7 +1,7 @@
 // How a block device answers: the status byte, what must be refused, and that nothing else is.
 // VIRTIO 1.4, Block Device, Device Operation (struct virtio_blk_req; device requirements).
 
-import type { Clause, Judged, Level, Moment } from '../../clause.ts';
+import type { Clause, Feature, Judged, Level, Moment } from '../../clause.ts';
 import { clauseOf } from '../../clause.ts';
 import type { Citation } from '../../sources.ts';
 import { virtio } from '../../sources.ts';
@@ -9,7 +9,7 @@ import type { Harm } from '../../clause.ts';
 import type { EventOf } from '../../vocabulary.ts';
 import type { BlkGhost, Flight } from './ghost.ts';
 import { hasBadFlags, inside, keyOf, negotiated, queueScope, readOnly } from './ghost.ts';
-import { featureOf, isLegacyType, S, sectorSize, statusName, T, typeName, zoneTypes } from './layout.ts';
+import { featureOf, isLegacyType, offered, S, sectorSize, statusName, T, typeName, zoneTypes } from './layout.ts';
 
 export type Completed = Moment<BlkGhost, EventOf<'virtq.completed'>>;
 export const flightOf = (m: Completed): Flight | undefined => m.before.flights.get(keyOf(m.event.chain));
@@ -36,6 +36,7 @@ interface Answer {
   readonly harm: Harm;
   readonly cite?: Citation;
   readonly always?: true;
+  readonly feature?: Feature;
   readonly speaks: (f: Flight, m: Completed) => boolean;
   readonly permits: (status: number) => boolean;
   readonly expected: string;
@@ -63,6 +64,7 @@ const answers: readonly Answer[] = [
   // RO: statements about writes; a read-only device may answer a write with bad flags either way.
   {
     id: 'virtio.blk.read-only.ioerr',
+    feature: offered('RO'),
     says: 'OUT to a device that offers RO is answered IOERR',
     level: 'must',
     harm: 'wrong-data',
@@ -73,6 +75,7 @@ const answers: readonly Answer[] = [
   },
   {
     id: 'virtio.blk.read-only.erase',
+    feature: offered('RO'),
     says: 'write zeroes and secure erase do not succeed on a device that offers RO',
     level: 'must',
     harm: 'wrong-data',
@@ -256,6 +259,7 @@ export const operationClauses: readonly Clause<BlkGhost>[] = [
       harm: rule.harm,
       scope: completedScope,
       ...(rule.always ? { always: rule.always } : {}),
+      ...(rule.feature ? { feature: rule.feature } : {}),
       // A status that is no status is the business of virtio.blk.status.written alone.
       when: (m) => {
         const flight = flightOf(m);

@@ -4,7 +4,7 @@
 import { type Clause, clauseOf, type Judged, type Moment } from '../../clause.ts';
 import { virtio } from '../../sources.ts';
 import type { EventOf } from '../../vocabulary.ts';
-import { has } from '../features.ts';
+import { featureOf, has } from '../features.ts';
 import type { Queue, SplitGhost } from './ghost.ts';
 
 const section = 'Basic Facilities of a Virtio Device / Virtqueues / Used Buffer Notification Suppression';
@@ -65,6 +65,7 @@ export const notificationClauses: readonly Clause<SplitGhost>[] = [
   clause({
     ...must,
     id: 'virtio.split.notify.used-event-reached',
+    feature: featureOf('EVENT_IDX'),
     cite: virtio(section, 'split.usedsupp.dev.05'),
     says: 'with EVENT_IDX, using the entry at used_event means a notification',
     when: ({ before }) => has(before.features, 'EVENT_IDX') && judged(before, (q) => q.owed).length > 0,
@@ -73,6 +74,7 @@ export const notificationClauses: readonly Clause<SplitGhost>[] = [
   clause({
     ...must,
     id: 'virtio.split.notify.flags-ignored',
+    feature: featureOf('EVENT_IDX'),
     cite: virtio(section, 'split.usedsupp.dev.04'),
     says: 'with EVENT_IDX, bit 0 of avail flags suppresses nothing',
     when: ({ before }) => has(before.features, 'EVENT_IDX') && judged(before, (q) => q.owed && q.owedBy.flagsIgnored).length > 0,
@@ -89,6 +91,7 @@ export const notificationClauses: readonly Clause<SplitGhost>[] = [
   clause({
     ...should,
     id: 'virtio.split.notify.used-event-ahead',
+    feature: featureOf('EVENT_IDX'),
     cite: virtio(section, 'split.usedsupp.dev.06'),
     says: 'with EVENT_IDX, entries other than the one at used_event bring no notification',
     when: ({ before, event }) => event.by !== 'bound' && has(before.features, 'EVENT_IDX') && judged(before, quiet).length > 0,

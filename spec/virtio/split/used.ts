@@ -4,7 +4,7 @@
 import { type Clause, clauseOf, type Judged, type Moment } from '../../clause.ts';
 import { project, virtio } from '../../sources.ts';
 import type { EventOf } from '../../vocabulary.ts';
-import { has } from '../features.ts';
+import { featureOf, has } from '../features.ts';
 import { hullAt, meet, type Queue, remaining, type SplitGhost, touches, total, type Trait, usedFlags, writtenPrefix } from './ghost.ts';
 
 const virtqueues = 'Basic Facilities of a Virtio Device / Virtqueues';
@@ -164,6 +164,7 @@ export const usedClauses: readonly Clause<SplitGhost>[] = [
     binds: 'device',
     says: 'with VIRTIO_F_IN_ORDER buffers are used in the order they were made available',
     on: ['virtq.completed'],
+    feature: featureOf('IN_ORDER'),
     harm: 'wrong-data',
     scope: ({ event }) => ofQueue(event.chain.queue),
     when: ({ before }) => has(before.features, 'IN_ORDER'),
@@ -183,6 +184,7 @@ export const usedClauses: readonly Clause<SplitGhost>[] = [
   clause({
     ...liveness,
     id: 'virtio.split.indirect.mixed',
+    feature: featureOf('INDIRECT_DESC'),
     cite: virtio(`${virtqueues} / The Virtqueue Descriptor Table / Indirect Descriptors`, 'split.indirect.dev.02'),
     says: 'direct descriptors followed by one indirect descriptor are handled',
     when: someOf('mixed'),
@@ -199,6 +201,7 @@ export const usedClauses: readonly Clause<SplitGhost>[] = [
   clause({
     ...liveness,
     id: 'virtio.split.indirect.handled',
+    feature: featureOf('INDIRECT_DESC'),
     cite: virtio(`${virtqueues} / The Virtqueue Descriptor Table / Indirect Descriptors`, 'split.indirect.dev.02'),
     says: 'an indirect table is handled, wherever it stands in memory',
     when: someOf('indirect'),
@@ -207,6 +210,7 @@ export const usedClauses: readonly Clause<SplitGhost>[] = [
   clause({
     ...liveness,
     id: 'virtio.split.indirect.write-flag-ignored',
+    feature: featureOf('INDIRECT_DESC'),
     cite: virtio(`${virtqueues} / The Virtqueue Descriptor Table / Indirect Descriptors`, 'split.indirect.dev.01'),
     says: 'VIRTQ_DESC_F_WRITE means nothing on the descriptor of an indirect table',
     when: someOf('write-flagged'),
