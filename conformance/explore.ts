@@ -75,6 +75,7 @@ const unshortened = (finding: Finding, program: Program, { lines, stimuli }: Pla
   partly: false,
   suite: program.suite,
   of: stimuli,
+  ofChoices: program.choices.length,
   seen: 0,
 });
 
@@ -147,7 +148,14 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
         continue;
       }
       const shortest = signatureOf(minimal.finding, suite, minimal.program, minimal.repeated);
-      const counterexample = { ...minimal, signature: shortest, suite: suite.id, of: played.stimuli, seen: 0 };
+      const counterexample = {
+        ...minimal,
+        signature: shortest,
+        suite: suite.id,
+        of: played.stimuli,
+        ofChoices: program.choices.length,
+        seen: 0,
+      };
       if (hangs(finding) && explains(known, counterexample) !== undefined) hung--;
       if (!found.has(shortest)) found.set(shortest, counterexample);
     }

@@ -40,6 +40,12 @@ export const self = (): string => (import.meta.url.endsWith('.ts') ? inCheckout(
 /** As a shell takes it for one word. */
 export const word = (text: string): string => (/^[\w./:=@,+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
+/** A program of a processor is few stimuli, however many instructions it has: what was left out of it shows in its choices. */
+const length = ({ stimuli, of, ofChoices = 0, program }: Counterexample): string =>
+  stimuli === of && program.choices.length < ofChoices
+    ? `${plural(program.choices.length, 'choice')} of ${ofChoices}`
+    : `${stimuli} ${stimuli === 1 ? 'stimulus' : 'stimuli'} of ${of}`;
+
 /** `others`: counterexamples of the same clause and kind that programs of other shapes showed. */
 const failure = (c: Counterexample, others: readonly Counterexample[], target: string, saved: string | undefined): string => {
   const rule = rules.get(c.finding.clause);
@@ -50,7 +56,7 @@ const failure = (c: Counterexample, others: readonly Counterexample[], target: s
     `${head}     ${rule === undefined ? '' : cited(rule.cite)}`,
     `  ${rule?.says ?? ''}`,
     `  expected ${c.finding.expected}; saw ${c.finding.saw}`,
-    `  ${c.stimuli} ${c.stimuli === 1 ? 'stimulus' : 'stimuli'} of ${c.of}, ${plural(c.shrinks, 'shrink')}${c.partly ? ' (stopped by their bound)' : ''}; shown by ${plural(c.seen, 'program')}${c.repeated ? '' : '; not seen again when repeated'}`,
+    `  ${length(c)}, ${plural(c.shrinks, 'shrink')}${c.partly ? ' (stopped by their bound)' : ''}; shown by ${plural(c.seen, 'program')}${c.repeated ? '' : '; not seen again when repeated'}`,
     `  signature: ${c.signature}`,
     ...(others.length === 0 ? [] : [`  also shown by: ${others.map((o) => o.signature.split(' | ')[2] ?? '').join(', ')}`]),
     ...(saved === undefined ? [] : [sure ? `  again: ${self()} replay ${word(saved)} --on ${word(target)}` : `  trace: ${word(saved)}`]),

@@ -47,6 +47,16 @@ describe('check --report json', () => {
   });
 });
 
+test('a short program of a processor is told by its choices, as many as the fault needs', async () => {
+  const name = 'fault:course-carry';
+  const target = await connect(name);
+  const result = await explore({ target, name, areas: ['instructions.course'], runs: 64, seed: 1, strict: false });
+  await target.close();
+  const first = result.counterexamples[0] as (typeof result.counterexamples)[number];
+  expect(first).toMatchObject({ partly: false, program: { choices: { length: 8 } } });
+  expect(consoleReport(result, name, new Map())).toMatch(/\n {2}8 choices of \d\d, \d+ shrinks; shown by/);
+});
+
 describe('a run that its adapter ends with a line that is no protocol', () => {
   const cutShort = async (name: string): Promise<CheckResult> => {
     const target = await connect(name);

@@ -19,6 +19,8 @@ export interface Counterexample {
   readonly stimuli: number;
   /** Stimuli of the program it was found with. */
   readonly of: number;
+  /** Choices of the program it was found with. */
+  readonly ofChoices?: number;
   readonly shrinks: number;
   /** Minimizing was stopped by its bound: a shorter program may show it too. */
   readonly partly: boolean;
