@@ -29,6 +29,7 @@ export type Capability =
   | 'virtio.mmio' // mmio.* stimuli reach a virtio-mmio device
   | 'cpu' // a logical processor that cpu.run drives
   | 'cpu.system' // code at CPL 0 and descriptor, control and page tables of the guest's own
+  | 'cpu.ring3' // what code of ring 3 meets of descriptors, pages, I/O map and control registers is the machine's; where it would not be, a run is unsupported
   | 'cpu.step' // cpu.run with any limit, and without a state: single steps
   | 'cpu.hidden' // hidden parts of segment registers are seen
   | 'cpu.interrupt' // cpu.run can raise an interrupt

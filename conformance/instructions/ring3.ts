@@ -22,9 +22,6 @@ const basing: ReadonlySet<string> = new Set(['RDFSBASE', 'RDGSBASE', 'WRFSBASE',
 const based = (f: Form): boolean => basing.has(f.mnemonic);
 const fsgsbase: Tweak = { kind: 'cr4', a: 8, b: 0 };
 
-/** Where descriptor tables, the I/O bitmap or segments decide, little is foretold of a host: these come by chance alone. */
-const told = (f: Form): boolean => had(f) && !['far', 'io', 'probe'].includes(f.topic) && (f.topic !== 'segment' || based(f));
-
 /** Pages that the kernel's page tables can have as the guest's: those of the user, and none. */
 const owned: ReadonlySet<string> = new Set([
   'data',
@@ -130,7 +127,7 @@ const fitted =
 
 const entries: readonly Entry[] = [...executionRecipes, ...transferRecipes, ...lateRecipes, ...laterRecipes].flatMap(
   ([from, recipe, weight = 2]): readonly Entry[] => {
-    const left = from.filter(told);
+    const left = from.filter(had);
     return left.length === 0 ? [] : [[left, recipe, weight]];
   },
 );

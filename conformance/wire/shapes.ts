@@ -72,6 +72,7 @@ const capability = {
     'virtio.mmio': true,
     cpu: true,
     'cpu.system': true,
+    'cpu.ring3': true,
     'cpu.step': true,
     'cpu.hidden': true,
     'cpu.interrupt': true,

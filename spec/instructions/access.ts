@@ -113,7 +113,7 @@ const alignment: Fault = { vector: 17, error: 0, rule: 'operand.alignment' };
 /** Physical addresses of the bytes of an access, in one or two runs. Throws its faults; where it is misaligned under #AC, that may be reported too. */
 export const place = (w: Work, linear: bigint, size: number, access: Access, aligned: number = size): readonly number[] => {
   const misaligned = aligned > 1 && !access.implicit && alignmentChecked(w) && (low(linear) & (aligned - 1)) !== 0;
-  if (misaligned && !w.system) undecided('whether the host checks alignment');
+  if (misaligned && !w.ring3) undecided('whether the host checks alignment');
   if (w.watch !== undefined) accessed(w.watch, linear, size, access.write, access.implicit === true);
   if (!misaligned) return runsOf(w, linear, size, access);
   // Among faults of one access the order is open (SDM volume 3, table Priority Among Concurrent Events).

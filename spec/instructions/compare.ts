@@ -92,14 +92,14 @@ const registers = (g: InstructionsGhost, e: Ending, state: SeenState, before: Cp
   if (state.rip !== undefined && state.rip !== e.s.rip && !e.open.has('rip'))
     add(task ? 'task' : delivered ? 'handler' : 'rip', 'rip', e.s.rip, state.rip);
   if (state.rflags !== undefined) {
-    const mask = g.system ? 0x3fffff & ~(delivered ? 0 : flag.RF) : statusFlags | flag.DF;
+    const mask = g.ring3 ? 0x3fffff & ~(delivered ? 0 : flag.RF) : statusFlags | flag.DF;
     if (!told) compareFlags(g, e, state.rflags, delivered ? 'handler' : 'flags.kept', e.s.rflags, mask, add);
     else {
       const bits = (low(state.rflags) ^ low(e.s.rflags)) & mask & ~low(e.open.get('rflags') ?? 0n);
       if (bits !== 0) add(task ? 'task' : 'handler', 'rflags', low(e.s.rflags) & mask, low(state.rflags) & mask, bits);
     }
   }
-  if (!g.system) return;
+  if (!g.ring3) return;
   for (const name of segmentsAsForetold(e.s, state) ? none : segments) {
     const saw = state[name];
     if (saw === undefined) continue;

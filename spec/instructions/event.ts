@@ -96,7 +96,14 @@ export const arrive = (w: Work, a: Arrival, told: Told): Ending => {
     if (!w.system) {
       // The host's own IDT: what is seen is the state at the fault, or after a trap.
       w.s.rip = rip;
-      return endingOf(w, told, 'event', rule, now.vector === 14 ? arrivalOf(14, rip, flags, { error: 'any' }) : now, now.vector);
+      return endingOf(
+        w,
+        told,
+        'event',
+        rule,
+        now.vector === 14 && !w.ring3 ? arrivalOf(14, rip, flags, { error: 'any' }) : now,
+        now.vector,
+      );
     }
     if (now.cr2 !== undefined) w.s.cr2 = now.cr2;
     // DR6 after faults other than #DB stays; TR and CPL decide the stack.

@@ -138,6 +138,8 @@ export interface Written {
 export interface InstructionsGhost {
   readonly cpu: GrantedCpu;
   readonly system: boolean;
+  /** What code of ring 3 meets is the machine's. */
+  readonly ring3: boolean;
   state: CpuState | undefined;
   expected: Expectation;
   written: Written[];
@@ -179,6 +181,7 @@ const cpuOf = (granted: GrantedCpu): GrantedCpu => {
 export const initial = (granted: Granted): InstructionsGhost => ({
   cpu: cpuOf(granted.cpu as GrantedCpu),
   system: granted.offers.includes('cpu.system'),
+  ring3: granted.offers.includes('cpu.system') || granted.offers.includes('cpu.ring3'),
   state: undefined,
   expected: nothing,
   written: [],

@@ -200,7 +200,7 @@ const entries: number[] = [0, 0, 0, 0, 0];
 const lows: number[] = [0, 0, 0, 0, 0];
 const walk = (w: Work, linear: bigint, page: number, access: Access, user: boolean): number | Failure => {
   const { s } = w;
-  if (!w.system) return hostPage(w, linear, access);
+  if (!w.ring3) return hostPage(w, linear, access);
   const c4 = cr4Of(s);
   if ((c4 & (cr4.PKE | cr4.PKS | cr4.CET)) !== 0) undecided('protection keys or shadow stacks');
   const long = ia32e(s);

@@ -56,6 +56,8 @@ export interface Work {
   readonly cpu: GrantedCpu;
   /** The guest has descriptor, control and page tables of its own. */
   readonly system: boolean;
+  /** The tables, pages and control registers that code of ring 3 meets are the guest's, or as the guest's. */
+  readonly ring3: boolean;
   i: Instruction;
   /** Foretold bytes of guest memory, by physical address. */
   stores: ReadonlyMap<number, number>;
@@ -144,7 +146,7 @@ export const isRaised = (thrown: unknown): thrown is Raised =>
 
 /** What depends on tables or registers of the guest's own cannot be known where they are the host's. */
 export const ofSystem = (w: Work, what: string): void => {
-  if (!w.system) undecided(`${what} is the host's own`);
+  if (!w.ring3) undecided(`${what} is the host's own`);
 };
 
 /** The same of one register that is asked for over and over and seldom changes: the last answer is kept. */
@@ -191,6 +193,7 @@ export const begin = (before: CpuState, memory: Memory, granted: Granted, cpu: G
   granted,
   cpu,
   system: granted.offers.includes('cpu.system'),
+  ring3: granted.offers.includes('cpu.system') || granted.offers.includes('cpu.ring3'),
   i: undefined as unknown as Instruction,
   stores: empty,
   lowest: Number.POSITIVE_INFINITY,

@@ -20,7 +20,7 @@ import { type Rights, rightsAt } from './rights.ts';
 import { runnerImage } from './runner.ts';
 import { bitnessOf } from './state.ts';
 
-const offers: readonly Capability[] = ['cpu', 'memory.seen'];
+const offers: readonly Capability[] = ['cpu', 'cpu.ring3', 'memory.seen'];
 const [PROT_READ, PROT_WRITE, PROT_EXEC] = [1, 2, 4];
 /** The kernel tells no error code for its own half: it says "present" there, whatever is (arch/x86/mm/fault.c). */
 const userEnd = 0x7fff_ffff_f000n;

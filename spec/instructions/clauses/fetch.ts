@@ -31,14 +31,12 @@ export const fetchClauses: readonly Clause<InstructionsGhost>[] = [
     rule: 'operand.null',
     cite: sdm('Volume 3, Protection, Null Segment Selector Checking'),
     says: 'an access by a segment register that holds a null selector is #GP(0), or #SS(0) where it is SS',
-    needs: system,
   }),
   ruleClause({
     rule: 'operand.type',
     cite: types,
     says: 'writing a code or read-only segment and reading an execute-only one are #GP(0)',
     harm: 'stray-write',
-    needs: system,
   }),
   ruleClause({
     rule: 'operand.canonical',
@@ -49,6 +47,5 @@ export const fetchClauses: readonly Clause<InstructionsGhost>[] = [
     rule: 'operand.alignment',
     cite: sdm('Volume 3, Interrupt and Exception Handling, Interrupt 17—Alignment Check Exception (#AC)'),
     says: 'a misaligned access at CPL 3 with CR0.AM and RFLAGS.AC set is #AC(0)',
-    needs: system,
   }),
 ];

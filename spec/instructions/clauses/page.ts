@@ -9,7 +9,7 @@ const exceptions = sdm('Volume 3, Paging, Page-Fault Exceptions');
 const rights = sdm('Volume 3, Paging, Access Rights');
 const needs = ['cpu.system'] as const;
 export const pageClauses: readonly Clause<InstructionsGhost>[] = [
-  ruleClause({ rule: 'page.present', cite: exceptions, says: 'an entry that is not present is #PF with P clear', needs }),
+  ruleClause({ rule: 'page.present', cite: exceptions, says: 'an entry that is not present is #PF with P clear' }),
   ruleClause({ rule: 'page.reserved', cite: exceptions, says: 'a reserved bit in a present entry is #PF with P and RSVD set', needs }),
   ruleClause({
     rule: 'page.rights',
@@ -23,12 +23,11 @@ export const pageClauses: readonly Clause<InstructionsGhost>[] = [
     cite: rights,
     says: 'a write to a read-only page by the user, or by the supervisor with CR0.WP, is #PF with P and W set',
     harm: 'stray-write',
-    needs,
   }),
   ruleClause({ rule: 'page.fetch', cite: rights, says: 'a user fetch from a supervisor page is #PF', needs }),
   ruleClause({ rule: 'page.smep', cite: rights, says: 'a supervisor fetch from a user page with CR4.SMEP is #PF with I set', needs }),
   ruleClause({ rule: 'page.smap', cite: rights, says: 'a supervisor access to a user page with CR4.SMAP and AC clear is #PF', needs }),
-  ruleClause({ rule: 'page.nx', cite: rights, says: 'a fetch from an execute-disable page with EFER.NXE is #PF with I set', needs }),
+  ruleClause({ rule: 'page.nx', cite: rights, says: 'a fetch from an execute-disable page with EFER.NXE is #PF with I set' }),
   clause({
     id: 'instructions.page.cr2',
     cite: exceptions,

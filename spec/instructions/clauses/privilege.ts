@@ -40,6 +40,5 @@ export const privilegeClauses: readonly Clause<InstructionsGhost>[] = [
     rule: 'ud.feature',
     cite: ud,
     says: 'an instruction of a feature that is absent or not enabled is #UD',
-    needs: ['cpu.system'],
   }),
 ];

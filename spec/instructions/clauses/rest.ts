@@ -41,9 +41,7 @@ export const restClauses: readonly Clause<InstructionsGhost>[] = [
     (m) => done(m) && silent.has(m.before.expected.instruction?.form.mnemonic ?? ''),
     ['flags.silent'],
   ),
-  keeps('unchanged.segments', 'segment registers that an instruction does not load stay', done, ['segment.kept'], {
-    needs: ['cpu.system'],
-  }),
+  keeps('unchanged.segments', 'segment registers that an instruction does not load stay', done, ['segment.kept']),
   keeps(
     'unchanged.system',
     'control, debug, table and model-specific registers that an instruction does not write stay',
@@ -68,7 +66,7 @@ export const restClauses: readonly Clause<InstructionsGhost>[] = [
     (m) => faulted(m) && !m.before.changes.registers,
     ['kept', 'flags.kept', 'flags'],
   ),
-  keeps('fault.segments', 'a fault leaves segment registers as they were', faulted, ['segment.kept', 'segment'], { needs: ['cpu.system'] }),
+  keeps('fault.segments', 'a fault leaves segment registers as they were', faulted, ['segment.kept', 'segment']),
   keeps(
     'fault.system',
     'a fault leaves control, debug, table and model-specific registers as they were, CR2 apart',
@@ -110,7 +108,7 @@ export const restClauses: readonly Clause<InstructionsGhost>[] = [
     binds: 'cpu',
     says: 'a program at CPL 3, however long, changes no byte of a page that it may only read or that is not mapped',
     on: ['cpu.outcome'],
-    needs: ['cpu.system', 'memory.seen'],
+    needs: ['memory.seen'],
     harm: 'stray-write',
     always: true,
     when: ({ before }) =>

@@ -133,7 +133,6 @@ const parts: Readonly<Record<Part, PartText>> = {
     kinds: ['segment'],
     changed: 'segments',
     says: (what) => `${what} leave the selectors they name, with the RPL that is defined`,
-    needs: ['cpu.system'],
   },
   hidden: {
     kinds: ['hidden'],

@@ -256,7 +256,25 @@ const rules: readonly RuleText[] = [
   },
 ];
 /** Rules that a ring-3 program of a host can meet without knowing the host's tables. */
-const anywhere = new Set(['divide.de', 'branch.limit', 'branch.canonical', 'branch.bound', 'ud.register', 'flag.iopl', 'step.trap']);
+const anywhere = new Set([
+  'divide.de',
+  'branch.limit',
+  'branch.canonical',
+  'branch.bound',
+  'ud.register',
+  'flag.iopl',
+  'flag.smap',
+  'step.trap',
+  'segment.type',
+  'segment.privilege',
+  'segment.base',
+  'far.null',
+  'far.type',
+  'far.privilege',
+  'return.privilege',
+  'time.pce',
+  'io.bitmap',
+]);
 export const ruleClauses: readonly Clause<InstructionsGhost>[] = rules.map((r) =>
   ruleClause(anywhere.has(r.rule) ? r : { ...r, needs: ['cpu.system'] }),
 );

@@ -58,6 +58,13 @@ const loop =
     if (count !== 0n && taken(w)) go(w, target);
     setRegister(w, 1, size, count);
   };
+/** A repeat prefix is reserved here, and some test ZF as that prefix does (readings.md). */
+const loopWith =
+  (taken: (w: Work) => boolean): Meaning =>
+  (w) => {
+    if (w.i.repeat !== 0) undecided('LOOPE or LOOPNE with a repeat prefix');
+    loop(taken)(w);
+  };
 const zero = (w: Work): boolean => (flagsOf(w.s) & flag.ZF) !== 0;
 const JCXZ: Meaning = (w) => {
   near(w);
@@ -77,8 +84,8 @@ export const branch: Meanings = {
   CALL,
   RET,
   LOOP: loop(() => true),
-  LOOPE: loop(zero),
-  LOOPNE: loop((w) => !zero(w)),
+  LOOPE: loopWith(zero),
+  LOOPNE: loopWith((w) => !zero(w)),
   JCXZ,
   BOUND,
   ...Object.fromEntries(

@@ -5,7 +5,7 @@ import { load } from '../access.ts';
 import { perhapsSeen } from '../breakpoints.ts';
 import { cr0 } from '../bits.ts';
 import { memoryPlace } from '../operands.ts';
-import { canonical, gp, low, raise, register, undecided } from '../work.ts';
+import { canonical, gp, low, ofSystem, raise, register, undecided } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 import { nothing } from './move.ts';
 
@@ -36,7 +36,7 @@ export const cache: Meanings = {
   MWAIT: () => undecided('how long MWAIT waits'),
   WAIT: (w) => {
     const both = cr0.MP | cr0.TS;
-    if (!w.system) undecided('CR0 of the host');
+    ofSystem(w, 'CR0');
     if ((low(w.s.cr0) & both) === both) raise({ vector: 7, rule: 'cache.nm' });
   },
 };

@@ -2,7 +2,7 @@
 // Intel SDM volume 2, INT n/INTO/INT3/INT1—Call to Interrupt Procedure.
 
 import { flag } from '../bits.ts';
-import { flagsOf, ofSystem, type Work } from '../work.ts';
+import { flagsOf, undecided, type Work } from '../work.ts';
 import { redirected } from '../virtual-interrupts.ts';
 import type { Meanings } from './meaning.ts';
 
@@ -12,7 +12,7 @@ const software = (w: Work, vector: number): void => {
 export const interrupt: Meanings = {
   INT: (w) => {
     // A host opens few of its gates to ring 3; INT3 and INTO it must.
-    ofSystem(w, 'the IDT');
+    if (!w.system) undecided("the IDT is the host's own");
     const vector = Number(w.i.immediate & 0xffn);
     if (!redirected(w, vector)) software(w, vector);
   },
