@@ -9,7 +9,7 @@ import { giveBack, loanOf, type Patch } from './loan.ts';
 import { leadsPast, lookOf } from './look.ts';
 import { alone, caseAt, caseHeader, caseWord, compared, everywhere, kinds, stateSize, withMsrs } from './map.ts';
 import { writesHotOnly } from './reach.ts';
-import { fromTable, isLong, refusalOf } from './refuse.ts';
+import { firstOf, fromTable, isLong, isString, refusalOf } from './refuse.ts';
 import { encodeDifferences } from './state.ts';
 
 /** A case that can be given to an agent. */
@@ -65,7 +65,10 @@ const watchOf = (machine: MachineConfig, state: CpuState, memory: Uint8Array, pa
   const cpu = machine.cpu as CpuMachine;
   if (cpu.paging === 'none') return writesHotOnly(cpu, state, memory) ? everywhere : everywhere | alone;
   const look = lookOf(machine, memory, patches);
-  return (look & everywhere) === 0 ? look : look | alone;
+  const first = firstOf(cpu.mode, state, memory);
+  // A long string may put back on a stack's page what another has changed there.
+  const long = first.repeated && isString(first) && state.rcx > 8n;
+  return (look & everywhere) === 0 && !long ? look : look | alone;
 };
 /** Of each word of memory, the last case that it was put into. */
 const placed = new Float64Array(compared >> 3);

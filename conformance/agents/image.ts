@@ -10,7 +10,7 @@ import { emitExited } from './escape.ts';
 import { emitLand, emitLandings, stopStub } from './land.ts';
 import { emitLaunch } from './launch.ts';
 import { emitLoop } from './loop.ts';
-import { agentCode, agentCodeEnd, compared, controlAt, magic, ownGdt, ownGdtLimit, ownStackSelector, vars } from './map.ts';
+import { agentCode, agentCodeEnd, base8086, compared, controlAt, magic, ownGdt, ownGdtLimit, ownStackSelector, vars } from './map.ts';
 import { emitSend } from './serial.ts';
 import { usualState } from './state.ts';
 
@@ -52,6 +52,7 @@ export const agentBytes = (machine: MachineConfig): { readonly bytes: Uint8Array
   tableRegister(vars.ownIdtr, 0, 0);
   put(vars.fillWord, BigInt(machine.fill) * 0x0101_0101_0101_0101n);
   put(vars.dirtyFlags, dirtyFlags(width));
+  put(vars.flat + base8086, 1n);
   return { bytes, code: code.length };
 };
 

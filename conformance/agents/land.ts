@@ -3,6 +3,7 @@
 
 import type { Assembler } from './assembler.ts';
 import { assembler } from './assembler.ts';
+import { emitLand86 } from './land86.ts';
 import { EFER, msrs, resetDr7 } from './launch.ts';
 import { agentCode, agentStack, caseAt, ownPml4, stateAt, stateOut, vars, withMsrs, ownGdt } from './map.ts';
 
@@ -136,7 +137,15 @@ export const emitLand = (a: Assembler): void => {
   // DR2 = EBX, DR1 = DS; then DS is flat.
   a.put(0x0f, 0x23, 0xd3, 0x8c, 0xdb, 0x0f, 0x23, 0xcb, 0xbb);
   a.u32(0x18);
-  a.put(0x8e, 0xdb);
+  a.put(0x8e, 0xdb, 0x89, 0xcb); // mov ds, bx; mov ebx, ecx
+  a.memory([0x8b], 1, vars.flat);
+  a.put(0xe3); // jecxz, which leaves flags alone
+  a.rel8('landedFlat');
+  a.put(0xe9);
+  a.rel32('land86');
+  a.label('landedFlat');
+  a.put(0x89, 0xd9, 0xbb); // mov ecx, ebx; mov ebx, 18H
+  a.u32(0x18);
   a.memory([0x66, 0x89], 0, vars.stop);
   for (const name of ['rcx', 'rdx', 'rsp', 'rbp', 'rsi', 'rdi'] as const) a.memory([0x89], stateAt[name] >> 3, at(name));
   for (const [name, field] of selectors) a.memory([0x8c], field, at(name));
@@ -202,6 +211,8 @@ export const emitLand = (a: Assembler): void => {
   a.u32(agentStack);
   a.put(0xe9);
   a.rel32('landed');
+
+  emitLand86(a);
 
   a.bits(16);
   a.label('land16');

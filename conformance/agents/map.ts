@@ -42,7 +42,11 @@ export const vars = {
   /** Lines beside the hot ones that are compared after each case of this group: how many, and their addresses. */
   extra: 0x384d8,
   extras: 0x38500,
+  /** 0; what a segment of 8086 addresses that has the selector of flat data finds in its place is not. */
+  flat: 0x38580,
 } as const;
+/** Base of a segment of 8086 addresses whose selector is that of flat data, 18H. */
+export const base8086 = 0x180;
 export const maxExtras = 16;
 /** By repeated CMPSQ, by AVX-512, or word by word. */
 export const ways = { repeated: 0, vectors: 1, unrolled: 2 } as const;

@@ -58,7 +58,7 @@ const registers = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi'] as co
 const high = ['r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
 /** INS and IN: what they read is a device's. OUT goes nowhere that is seen. */
 export const reads = ({ bytes: [op = 0] }: First): boolean => op === 0x6c || op === 0x6d || (op & 0xf6) === 0xe4;
-const isString = ({ bytes: [op = 0] }: First): boolean =>
+export const isString = ({ bytes: [op = 0] }: First): boolean =>
   (op >= 0xa4 && op <= 0xaf && op !== 0xa8 && op !== 0xa9) || (op >= 0x6c && op <= 0x6f);
 
 /** A MOV to CR0 that leaves protected mode or paging: control would come back in another mode than the stops are made for. */
