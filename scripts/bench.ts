@@ -1,7 +1,7 @@
 // Speed, as ratios of interleaved runs: the same programs judged and not judged, on each target that this machine can run;
 // the judge over a long trace; two shards side by side against one; several threads against one; memory by the minute. Nothing here is asserted by tests.
 // It runs what is published, built: the loader of the sources makes every inner function slower.
-// npm run bench [-- NAME…] [--minutes N]: names of targets, vt-d, processor, trace, shards, jobs, check, memory; none: all but memory, which N adds.
+// npm run bench [-- NAME…] [--minutes N]: names of targets, vt-d, processor, cases (single instructions a second), trace, shards, jobs, check, memory; none: all but memory, which N adds.
 
 import '../conformance/compiler.ts';
 import { spawn } from 'node:child_process';
@@ -177,8 +177,8 @@ const timed = (args: readonly (readonly string[])[]): Promise<number> =>
  *  sharding does not divide that. */
 const sharded = 20_000;
 /** Each in a process of its own, whose time is all that it measures. */
-const processor = async (): Promise<void> => {
-  for (const [file, ...args] of [['bench'], ['bochs-bench'], ['check-bench', 'ref', '16000'], ['monitor-bench']] as const)
+const ofInstructions = async (files: readonly (readonly [file: string, ...args: readonly string[]])[]): Promise<void> => {
+  for (const [file, ...args] of files)
     await new Promise<void>((resolve, reject) => {
       const child = spawn(process.execPath, [own(`../conformance/instructions/${file}.js`), ...args], {
         stdio: ['ignore', 'inherit', 'inherit'],
@@ -252,7 +252,19 @@ try {
     await judgedAgainstNot(name, drawn);
   }
   if (asked('vt-d')) await remapping(available);
-  if (asked('processor')) await processor();
+  if (asked('processor')) await ofInstructions([['bench'], ['bochs-bench'], ['check-bench', 'ref', '16000'], ['monitor-bench']]);
+  if (asked('cases'))
+    await ofInstructions(
+      (
+        [
+          ['ref', 64_000],
+          ['native', 64_000],
+          ['kvm', 32_000],
+          ['bochs', 65_536],
+          ['qemu-tcg', 65_536],
+        ] as const
+      ).flatMap(([name, cases]) => (available.has(name) ? [['rate-bench', name, String(cases)] as const] : [])),
+    );
   if (asked('check')) await wholeCheck(folder);
   if (asked('shards')) await shards(folder);
   if (asked('jobs')) await threads(folder);
