@@ -2,13 +2,17 @@
 // Intel SDM volume 2, Addressing-Mode Encoding of ModR/M and SIB Bytes; volume 1, Specifying an Offset.
 
 import type { Case } from './choice.ts';
-import { type Desk, fit } from './desk.ts';
+import { type Desk, setRegister } from './desk.ts';
 import { latePlaces, type Place, places } from './edges.ts';
 import { addressSize, type Encoding, type Memory } from './encode.ts';
 import * as at from './layout.ts';
 
 const pick = <T>(list: readonly T[], i: number): T => list[i % list.length] as T;
-const gpr = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
+/** Of addresses, by their size in bytes. */
+const masks = { 2: 0xffffn, 4: 0xffff_ffffn, 8: 0xffff_ffff_ffff_ffffn } as const;
+/** Segments by override, from choice 5 on. */
+const overrides = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const;
+const FIRST_OVERRIDE = 5;
 /** Where an address leads, and how it is put. */
 interface Addressed {
   readonly rm: Memory;
@@ -24,10 +28,10 @@ interface Aim {
 /** What late recipes draw beyond the six ways: indices that are negative or large, scales of 1 and 8, an index without a base, registers with a REX bit,
  *  two registers in 16-bit addresses, RIP with 32-bit addresses. */
 const lateAddress = (d: Desk, c: Case, { wide, base, override, segmentBase, wanted }: Aim): Addressed | undefined => {
-  const mask = (1n << BigInt(8 * wide)) - 1n;
+  const mask = masks[wide];
   const how = c.addressing - 6;
   const set = (register: number, value: bigint): void => {
-    d.s[gpr[register] as 'rax'] = fit(d, value & mask);
+    setRegister(d, register, value & mask);
   };
   const of64 = d.mode === 'long64';
   const linear = (segment: bigint, effective: bigint): bigint => (segment + effective) & (of64 ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn);
@@ -93,20 +97,20 @@ export const address = (
 ): { readonly rm: Memory; readonly linear: bigint } => {
   const wide = addressSize(e);
   const here = (d.mode === 'long64' && wide === 8 ? 1 : 0) + ((d.s.cr0 & PG) !== 0n ? 2 : 0);
-  const late = latePlaces[c.place - places.length];
+  const late = c.place < places.length ? undefined : latePlaces[c.place - places.length];
   const usable = usablePlaces[here] as readonly Place[];
   const wanted = (late !== undefined && can(late, here) ? late : placeOf(usable, late === undefined ? c.place : 0)).at(width);
   const base = wide === 2 ? pick([3, 6, 7, 5], c.rm) : d.mode === 'long64' ? (c.rm === 4 ? 3 : c.rm) : (c.rm & 7) === 4 ? 3 : c.rm & 7;
-  const override = ([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65] as readonly number[])[c.prefix - 5];
-  const named = override === undefined ? undefined : (['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const)[c.prefix - 5];
+  // A place that is not there is not asked for: an index below 0 is slow to look up.
+  const named = c.prefix < FIRST_OVERRIDE ? undefined : overrides[c.prefix - FIRST_OVERRIDE];
   const segment = d.s[named ?? (base === 5 || base === 4 ? 'ss' : 'ds')];
   const segmentBase = d.mode === 'long64' && named !== 'fs' && named !== 'gs' ? 0n : segment.base;
-  const mask = (1n << BigInt(8 * wide)) - 1n;
+  const mask = masks[wide];
   // A 16-bit address without a segment base reaches no user page: free memory beside the stacks.
   const effective = wide === 2 && segmentBase === 0n ? 0xc000n + (wanted & 0xfffn) : (wanted - segmentBase) & mask;
   const linear = (segmentBase + effective) & (d.mode === 'long64' ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn);
   const setBase = (displacement: number): void => {
-    d.s[gpr[base] as 'rax'] = fit(d, (effective - BigInt(displacement)) & mask);
+    setRegister(d, base, (effective - BigInt(displacement)) & mask);
   };
   if (c.addressing >= 6) {
     const found = lateAddress(d, c, { wide, base, override: named, segmentBase, wanted });
@@ -129,7 +133,7 @@ export const address = (
   }
   if (how === 3 && wide !== 2) {
     const index = pick([6, 7, 1], c.reg) === base ? 2 : pick([6, 7, 1], c.reg);
-    d.s[gpr[index] as 'rax'] = 8n;
+    setRegister(d, index, 8n);
     setBase(8 * 4 + 4);
     return { rm: { base, index, scale: 2, displacement: 4, dispSize: 1 }, linear };
   }

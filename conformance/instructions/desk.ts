@@ -38,6 +38,60 @@ export const codeWidth = (d: Desk): 16 | 32 | 64 => (d.mode === 'long64' ? 64 : 
 /** Registers are 32 bits wide outside 64-bit mode. */
 export const fit = (d: Desk, value: bigint): bigint => value & (d.mode === 'long64' ? 0xffffffffffffffffn : 0xffffffffn);
 
+/** Puts a value in a general register by its number, cut to what fits. Spelled out: a field whose name is worked out is slow to write. */
+export const setRegister = (d: Desk, register: number, value: bigint): void => {
+  const fitting = fit(d, value);
+  switch (register) {
+    case 0:
+      d.s.rax = fitting;
+      return;
+    case 1:
+      d.s.rcx = fitting;
+      return;
+    case 2:
+      d.s.rdx = fitting;
+      return;
+    case 3:
+      d.s.rbx = fitting;
+      return;
+    case 4:
+      d.s.rsp = fitting;
+      return;
+    case 5:
+      d.s.rbp = fitting;
+      return;
+    case 6:
+      d.s.rsi = fitting;
+      return;
+    case 7:
+      d.s.rdi = fitting;
+      return;
+    case 8:
+      d.s.r8 = fitting;
+      return;
+    case 9:
+      d.s.r9 = fitting;
+      return;
+    case 10:
+      d.s.r10 = fitting;
+      return;
+    case 11:
+      d.s.r11 = fitting;
+      return;
+    case 12:
+      d.s.r12 = fitting;
+      return;
+    case 13:
+      d.s.r13 = fitting;
+      return;
+    case 14:
+      d.s.r14 = fitting;
+      return;
+    default:
+      d.s.r15 = fitting;
+  }
+};
+
 /** One byte of memory as laid out so far. */
 export const byteAt = (d: Desk, where: number): number => {
   for (let i = d.edits.length - 1; i >= 0; i--) {
@@ -80,7 +134,10 @@ export const segmentFor = (d: Desk, selector: number): Segment => {
 export const holdable = (s: Segment): boolean => (s.access & 0x10000) !== 0 || ((s.access & 0x91) === 0x91 && (s.access & 0xa) !== 8);
 
 /** Stimuli that bring the case about. */
-export const stimuliOf = (d: Desk, limit: number): readonly Stimulus[] => [
-  ...d.edits.map((e): Stimulus => ({ do: 'memory.write', at: BigInt(e.at) as Gpa, bytes: e.bytes })),
-  { do: 'cpu.run', state: d.s, limit, ...(d.interrupt === undefined ? {} : { interrupt: d.interrupt }) },
-];
+export const stimuliOf = (d: Desk, limit: number): readonly Stimulus[] => {
+  const stimuli: Stimulus[] = [];
+  for (const { at: where, bytes } of d.edits) stimuli.push({ do: 'memory.write', at: BigInt(where) as Gpa, bytes });
+  const { s: state, interrupt } = d;
+  stimuli.push(interrupt === undefined ? { do: 'cpu.run', state, limit } : { do: 'cpu.run', state, limit, interrupt });
+  return stimuli;
+};

@@ -3,7 +3,7 @@
 
 import type { Form, Operand } from '../../spec/instructions/index.ts';
 import type { Case } from './choice.ts';
-import { codeWidth, type Desk, fit, putWord } from './desk.ts';
+import { codeWidth, type Desk, fit, putWord, setRegister } from './desk.ts';
 import { loadable, oddSelectors, operands, places } from './edges.ts';
 import { address, placeOf } from './address.ts';
 import { type Encoding, operandSize, vvvvOf } from './encode.ts';
@@ -13,7 +13,6 @@ import { entryOf } from './state.ts';
 /** Masks, shift counts, and start with length: what stands in the register that VEX.vvvv names. */
 const bitOperands: readonly bigint[] = [0x0804n, 0n, 0x1fn, 0x20n, 0x3fn, 0x40n, 0x2010n, 0xffn, ...operands];
 const pick = <T>(list: readonly T[], i: number): T => list[i % list.length] as T;
-const gpr = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
 /** Code to jump to: free memory, which is INT3s. As an offset from the code segment. */
 const target = (d: Desk): bigint => entryOf(d.mode) + 0x200n;
 const targetsBy: { [mode in Desk['mode']]?: readonly bigint[] } = {};
@@ -300,11 +299,10 @@ export const layOut = (d: Desk, form: Form, c: Case): Encoding => {
   const { imm, imm2 } = immediate(d, form, c);
   if (form.map >= 3 && form.operands.some((o) => o.at === 'B')) {
     const n = vvvvOf({ code, imm2 });
-    if (n !== 4) d.s[gpr[n] as 'rax'] = fit(d, pick(bitOperands, c.count + 8 * (c.imm & 3)));
+    if (n !== 4) setRegister(d, n, pick(bitOperands, c.count + 8 * (c.imm & 3)));
   }
   const general = form.operands.find((o) => o.at === 'G' || o.at === 'Z');
-  if (general !== undefined && reg !== 4)
-    d.s[gpr[reg] as 'rax'] = fit(d, form.topic === 'probe' ? BigInt(c.value2 & 3) : pick(operands, c.value2));
+  if (general !== undefined && reg !== 4) setRegister(d, reg, form.topic === 'probe' ? BigInt(c.value2 & 3) : pick(operands, c.value2));
   if (memoryOperand !== undefined && form.mod !== 'register' && (c.memory || form.mod === 'memory')) {
     const width = operandWidth(memoryOperand, size, d);
     const found = address(d, c, head, width);
@@ -313,6 +311,6 @@ export const layOut = (d: Desk, form: Form, c: Case): Encoding => {
   } else if (form.mod === 'memory') {
     const found = address(d, c, head, size);
     ({ rm } = found);
-  } else if (registerOperand !== undefined && (c.rm & high) !== 4) d.s[gpr[c.rm & high] as 'rax'] = fit(d, rmValue(d, form, c));
+  } else if (registerOperand !== undefined && (c.rm & high) !== 4) setRegister(d, c.rm & high, rmValue(d, form, c));
   return { code, form, toggle: head.toggle, rexW, narrow: head.narrow, before, reg, rm, imm, imm2 };
 };

@@ -44,23 +44,25 @@ export const limit = 2000;
 const exists = (form: Form, d: Desk): boolean =>
   form.topic !== 'undefined' &&
   (form.modes === 'all' || (form.modes === 'protected' ? !d.old : (form.modes === 'only64') === (d.mode === 'long64')));
+const none: readonly Tweak[] = [];
 /** The case laid out on a desk. Levels count from the outermost, which every mode has. */
 export const laid = (machine: MachineConfig, granted: Granted, c: Case): Desk => {
   const levels = levelsOf((machine.cpu as CpuMachine).mode);
   const cpl = levels[levels.length - 1 - (c.level % levels.length)] ?? 0;
   const d = deskOf(machine, granted, startState(machine, cpl), cpl);
   const form = forms[c.form % forms.length] as (typeof forms)[number];
-  for (const t of c.tweaks) early(d, t);
+  const { tweaks } = c;
+  for (let i = 0; i < tweaks.length; i++) early(d, tweaks[i] as Tweak);
   // Whether an opcode that is undefined here is too long, or undefined before all of its bytes can be fetched, the manual does not say.
-  const where = exists(form, d) ? c.tweaks : [];
+  const where = exists(form, d) ? tweaks : none;
   const bytes = lengthened(encode(layOut(d, form, c)), where);
   // The code is followed by INT3, which stands everywhere in free memory; two bytes of it are put down in case an edit stands there.
   const at = codeStart(d, where, bytes.length);
-  const code = new Uint8Array(bytes.length + 2).fill(0xcc);
-  code.set(bytes);
+  const code = new Uint8Array(bytes.length + 2);
+  for (let i = 0; i < code.length; i++) code[i] = bytes[i] ?? 0xcc;
   put(d, at, code);
   d.s.rip = codeLinear(d, where, at) - d.s.cs.base;
-  for (const t of c.tweaks) late(d, t);
+  for (let i = 0; i < tweaks.length; i++) late(d, tweaks[i] as Tweak);
   return d;
 };
 function* play(choices: readonly Case[], granted: Granted, machine: MachineConfig): Player<Case> {
