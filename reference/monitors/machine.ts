@@ -62,7 +62,7 @@ export const engineOver =
         loadState(w.v, state);
         technique.fresh(w);
       },
-      save: () => saveState(w.v),
+      save: (was) => saveState(w.v, was),
       run: (stops, limit, raise) => {
         w.v.iterations = ITERATIONS;
         return runGuest(w, technique, stops, limit, raise);

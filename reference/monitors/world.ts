@@ -71,6 +71,9 @@ export const createWorld = (size: number, umip: boolean, port: Cpu['port']): Wor
     dirty: [],
     registers: [],
     log: host.log,
+    poked: host.poked,
+    pokes: 0,
+    known: false,
     codeChanged: false,
   };
   // The real TSS has no I/O permission bitmap: every port traps. SDM volume 1, I/O Permission Bit Map.

@@ -90,7 +90,7 @@ export interface Cpu {
   cr4: number;
   cr8: number;
   efer: number;
-  readonly dr: BigUint64Array;
+  readonly dr: [bigint, bigint, bigint, bigint];
   dr6: number;
   dr7: number;
   /** Model-specific registers without a field of their own. */
@@ -123,6 +123,9 @@ export interface Cpu {
   readonly page: Int32Array;
   /** 1: stays when CR3 is loaded. */
   readonly global: Uint8Array;
+  /** How many have come since all were gone, and which as long as they are few: a short program forgets no more than it has learnt. */
+  fills: number;
+  readonly filled: Int32Array;
   /** A translation may be one of several of a large page. */
   large: boolean;
   /** Bits of a grant that a load, a store and a fetch need now. */
@@ -180,6 +183,7 @@ export const completed = (c: Cpu): number => c.done + Math.max(0, c.ops.indexOf(
 
 /** The entries of the translation cache: direct-mapped by page number. */
 export const TLB = 1024;
+export const FEW = 64;
 export const newSeg = (): Seg => ({ selector: 0, lo: 0, hi: 0, limit: 0xffff, access: 0x93, rights: 3, lower: 0, upper: 0xffff });
 const noOp: Op = { run: () => {}, lo: 0, hi: 0, nextLo: 0, nextHi: 0, jumps: false, ends: true };
 
@@ -218,7 +222,7 @@ export const createCpu = (ram: Ram, port: Cpu['port']): Cpu => {
     cr4: 0,
     cr8: 0,
     efer: 0,
-    dr: new BigUint64Array(4),
+    dr: [0n, 0n, 0n, 0n],
     dr6: 0xffff_0ff0 | 0,
     dr7: 0x400,
     msr: new Map(),
@@ -244,6 +248,8 @@ export const createCpu = (ram: Ram, port: Cpu['port']): Cpu => {
     grant: new Int32Array(TLB),
     page: new Int32Array(TLB),
     global: new Uint8Array(TLB),
+    fills: 0,
+    filled: new Int32Array(FEW),
     large: false,
     needRead: 1,
     needWrite: 2,

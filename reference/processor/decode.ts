@@ -89,7 +89,7 @@ const decode = (c: Cpu, at: number, hi: number, physical: number, single: boolea
       hi: c.ipHi,
       code: c.code,
       physical,
-      bytes: bytes.slice(0, used),
+      bytes: beginning(bytes, used),
       last: first + used - 1,
       whole: !single || ops[0]!.ends,
       version: inside ? c.ram.versions[physical >>> 12]! : -1,
@@ -118,6 +118,12 @@ const decode = (c: Cpu, at: number, hi: number, physical: number, single: boolea
     version: -1,
   };
 };
+/** A copy. To ask an array of bytes for a slice of itself takes longer than to copy the few bytes. */
+const beginning = (bytes: Uint8Array, length: number): Uint8Array => {
+  const copy = new Uint8Array(length);
+  for (let i = 0; i < length; i++) copy[i] = bytes[i]!;
+  return copy;
+};
 const outside = (c: Cpu, physical: number, length: number): Uint8Array => {
   const bytes = new Uint8Array(length);
   loadBytes(c.ram, physical, length, bytes, 0);
@@ -138,10 +144,10 @@ const decodeRun = (c: Cpu, bytes: Uint8Array, ops: Op[], most: number): number =
     decoder.ip = wide(c.ipLo, c.ipHi);
     let [lo, hi] = [c.ipLo, c.ipHi];
     let used = 0;
-    while (ops.length < most && decoder.canDecode) {
+    while (ops.length < most && used < bytes.length) {
       decoder.decodeOut(instruction);
-      if (decoder.lastError === DecoderError.NoMoreBytes) break;
       const insn = instruction.isInvalid ? undefined : insnOf(instruction, code, lo, hi);
+      if (insn === undefined && decoder.lastError === DecoderError.NoMoreBytes) break;
       const entry = insn && entryOf(insn);
       const op =
         insn === undefined
@@ -166,8 +172,18 @@ const INT3 = 0xcc;
 /** One for all: what is decoded into it is read before the next. */
 let instruction: Instruction | undefined;
 const breakpoints: { [code in 16 | 32 | 64]?: Insn } = {};
-/** INT3 without prefixes is one byte in every mode: what the decoder says of it is asked once. */
+/** By the low bits of their address, the newest of each: most stand right after a tested instruction, where another program had one too. */
+const placed: { readonly [code in 16 | 32 | 64]: (Op | undefined)[] } = {
+  16: new Array<Op | undefined>(256).fill(undefined),
+  32: new Array<Op | undefined>(256).fill(undefined),
+  64: new Array<Op | undefined>(256).fill(undefined),
+};
 const breakpoint = (code: 16 | 32 | 64, lo: number, hi: number): Op => {
+  const there = placed[code][lo & 255];
+  return there !== undefined && there.lo === lo && there.hi === hi ? there : (placed[code][lo & 255] = freshBreakpoint(code, lo, hi));
+};
+/** INT3 without prefixes is one byte in every mode: what the decoder says of it is asked once. */
+const freshBreakpoint = (code: 16 | 32 | 64, lo: number, hi: number): Op => {
   let like = breakpoints[code];
   if (like === undefined) {
     const { Decoder, DecoderOptions } = iced();

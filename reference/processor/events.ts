@@ -70,12 +70,11 @@ export const deliver = (c: Cpu, vector: number, error: number, source: Source, r
   const size = c.lma ? 64 : type >= 14 ? 32 : 16;
   const targetLo = size === 16 ? lo & 0xffff : (hi & 0xffff_0000) | (lo & 0xffff);
   const targetHi = size === 64 ? system32(c, (at + 8) | 0, atHi) : 0;
-  const stack = newSeg();
   const frame =
     size === 64
       ? longStack(c, inner, level, hi & 7, ext)
       : inner
-        ? innerStack(c, level, size, ext, stack)
+        ? innerStack(c, level, size, ext, newSeg())
         : currentFrame(c, size, ext === 0 ? 0 : ext);
   const flags = image(c, resume);
   if (size !== 64) room(frame, (error >= 0 ? 4 : 3) + (inner ? 2 : 0) + (c.v86 ? 4 : 0));

@@ -241,7 +241,7 @@ const pointerOf = (insn: Insn): ((c: Cpu, to: FarPointer) => void) => {
       to.lo = insn.farOffset | 0;
       to.hi = 0;
     };
-  const size = wordSize(insn.form.replace(/m16(16|32|64)$/, 'm$1'), insn.bits);
+  const size = wordSize(insn.form, insn.bits);
   const { mem } = insn;
   const offset = offsetOf(mem);
   const bytes = (size >> 3) + 2;
@@ -255,7 +255,6 @@ const pointerOf = (insn: Insn): ((c: Cpu, to: FarPointer) => void) => {
     to.selector = read16(c, next);
   };
 };
-const operandSize = (insn: Insn): 16 | 32 | 64 => wordSize(insn.form.replace(/(?:m|ptr)16(16|32|64)$/, 'm$1'), insn.bits);
 const farJmp: Build = (insn) => {
   const pointer = pointerOf(insn);
   const to: FarPointer = { selector: 0, lo: 0, hi: 0 };
@@ -266,7 +265,7 @@ const farJmp: Build = (insn) => {
 };
 const farCalls: Build = (insn) => {
   const pointer = pointerOf(insn);
-  const size = operandSize(insn);
+  const size = wordSize(insn.form, insn.bits);
   const to: FarPointer = { selector: 0, lo: 0, hi: 0 };
   return (c) => {
     pointer(c, to);

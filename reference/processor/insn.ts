@@ -70,8 +70,14 @@ interface Tables {
   readonly memory: readonly Size[];
   readonly mnemonic: readonly string[];
   readonly code: readonly string[];
+  /** By form, of those that were met: mnemonic and number of operands. */
+  readonly forms: (Form | undefined)[];
   /** Of the enumeration of operand kinds what is asked for: the whole of it is slow to look things up in. */
   readonly kinds: Kinds;
+}
+interface Form {
+  readonly name: string;
+  readonly operands: number;
 }
 type Kinds = Readonly<Record<(typeof KINDS)[number], number>>;
 /** The names of an enumeration by their numbers. */
@@ -92,7 +98,9 @@ const tables = (): Tables => {
   const memory: Size[] = [];
   for (const [name, value] of Object.entries(MemorySize)) if (typeof value === 'number') memory[value] = sizeOf(name);
   const kinds = Object.fromEntries(KINDS.map((name) => [name, OpKind[name]])) as Kinds;
-  made = { register, memory, mnemonic: namesOf(Mnemonic), code: namesOf(Code), kinds };
+  const code = namesOf(Code);
+  const forms = new Array<Form | undefined>(code.length).fill(undefined);
+  made = { register, memory, mnemonic: namesOf(Mnemonic), code, forms, kinds };
   return made;
 };
 const operandOf = (name: string, n: number, al: number, ax: number, eax: number, rax: number): Operand => {
@@ -157,13 +165,14 @@ export const insnOf = (i: Instruction, bits: 16 | 32 | 64, lo: number, hi: numbe
   const t = tables();
   const OpKind = t.kinds;
   const { code } = i;
+  const form = (t.forms[code] ??= { name: t.mnemonic[i.mnemonic] ?? '', operands: i.opCount });
   const ops: Operand[] = [];
   let mem: Mem | undefined;
   let targetLo = 0;
   let targetHi = 0;
   let farSelector = 0;
   let farOffset = 0;
-  for (let n = 0; n < i.opCount; n++) {
+  for (let n = 0; n < form.operands; n++) {
     const kind = i.opKind(n);
     if (kind === OpKind.Register) ops.push(t.register[i.opRegister(n)] ?? { kind: 'other', index: 0, size: 64 });
     else if (kind <= OpKind.NearBranch64) {
@@ -186,7 +195,7 @@ export const insnOf = (i: Instruction, bits: 16 | 32 | 64, lo: number, hi: numbe
   const sum = (lo >>> 0) + length;
   const wraps = sum > 0xffff_ffff;
   return {
-    name: t.mnemonic[i.mnemonic] ?? '',
+    name: form.name,
     form: t.code[code] ?? '',
     code,
     bits,

@@ -82,7 +82,8 @@ export interface Stores {
 /** What runs programs: the processor itself, or a monitor over one. */
 export interface Engine {
   readonly load: (state: CpuState) => void;
-  readonly save: () => CpuState;
+  /** The state; `was`: as it was loaded last. */
+  readonly save: (was: CpuState) => CpuState;
   readonly run: (stops: StopRange, limit: number, raise?: Raise) => End;
   /** The host's bytes, put in guest memory. */
   readonly poke: (at: number, bytes: Uint8Array) => void;
@@ -103,7 +104,7 @@ export const bareEngine: BuildEngine = (initial, port) => {
   const pages = pagesOf(initial);
   return {
     load: (state) => loadState(cpu, state),
-    save: () => saveState(cpu),
+    save: (was) => saveState(cpu, was),
     run: (stops, limit, raise) => {
       cpu.iterations = ITERATIONS;
       return run(cpu, blocks, stops, limit, raise);
@@ -112,12 +113,14 @@ export const bareEngine: BuildEngine = (initial, port) => {
     watch: () => logging(ram, true),
     stores: () => ram.log,
     restore: () => {
-      restore(ram, pages);
+      restore(ram, initial, pages);
       restart(cpu);
     },
   };
 };
 
+/** What is answered where there is nothing to see. */
+const silence: Answer = { saw: [] };
 /** Throws RangeError where `refusal` gives a reason. */
 export const cpuMachine = (config: MachineConfig, build: BuildEngine = bareEngine): Machine => {
   const refused = cpuRefusal(config);
@@ -135,7 +138,7 @@ export const cpuMachine = (config: MachineConfig, build: BuildEngine = bareEngin
   const at = Number(stops.at);
   const range: StopRange = { lo: at | 0, hi: 0, stride: stops.stride, count: stops.count };
   const size = stops.stride * stops.count;
-  let begun = false;
+  let loaded: CpuState | undefined;
   let broke: string | undefined;
 
   const perform = (stimulus: Stimulus): Answer => {
@@ -144,21 +147,23 @@ export const cpuMachine = (config: MachineConfig, build: BuildEngine = bareEngin
         const to = Number(stimulus.at);
         if (to > config.memory || stimulus.bytes.length > config.memory - to) return { unsupported: 'memory.write outside memory' };
         engine.poke(to, stimulus.bytes);
-        return { saw: [] };
+        return silence;
       }
       case 'settle':
         return { saw: [{ saw: 'settled', by: 'sync' }] };
       case 'cpu.run': {
-        if (stimulus.state === undefined && !begun) return { unsupported: 'cpu.run without a state before any' };
-        if (stimulus.state !== undefined) engine.load(stimulus.state);
-        begun = true;
+        if (stimulus.state !== undefined) {
+          engine.load(stimulus.state);
+          loaded = stimulus.state;
+        }
+        if (loaded === undefined) return { unsupported: 'cpu.run without a state before any' };
         ports = [];
         engine.watch();
         const { interrupt } = stimulus;
         const ended = engine.run(range, stimulus.limit, interrupt && { vector: interrupt.vector, at: interrupt.after });
         const seen = changes(engine.stores(), at, at + size);
         for (const access of ports) seen.push(access);
-        seen.push(stopped(ended, engine.save()));
+        seen.push(stopped(ended, engine.save(loaded)));
         return { saw: seen };
       }
       default:
@@ -177,17 +182,23 @@ export const cpuMachine = (config: MachineConfig, build: BuildEngine = bareEngin
   };
   const reset = (): void => {
     broke = undefined;
-    begun = false;
+    loaded = undefined;
     engine.restore();
   };
   return { granted: granting(config), apply, reset };
 };
 
-/** What no state that is loaded says: counters, and registers that only WRMSR reaches. */
+/** What no state that is loaded says: counters, registers that only WRMSR reaches, and those of x87, SSE and the page-directory pointers. */
 export const restart = (cpu: Cpu): void => {
   cpu.done = 0;
   cpu.tscOffset = 0n;
-  cpu.msr.clear();
+  if (cpu.msr.size !== 0) cpu.msr.clear();
+  cpu.pdpte.fill(0n);
+  cpu.x87.control = 0x37f;
+  cpu.x87.status = 0;
+  cpu.x87.tag = 0xffff;
+  cpu.mxcsr = 0x1f80;
+  cpu.xmm.fill(0);
 };
 const initialMemory = (config: MachineConfig): Uint8Array => {
   const bytes = new Uint8Array(config.memory).fill(config.fill);

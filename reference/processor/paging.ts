@@ -2,7 +2,7 @@
 // SDM volume 3, Paging: 32-bit, PAE, 4-level and 5-level paging; Access Rights; Accessed and Dirty Flags; Page-Fault Exceptions.
 
 import { CR0_PG, CR0_WP, CR4_LA57, CR4_PAE, CR4_PGE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, PAGE_FAULT } from './bits.ts';
-import { type Cpu, TLB } from './cpu.ts';
+import { type Cpu, FEW, TLB } from './cpu.ts';
 import { raise } from './fault.ts';
 import { wide } from './halves.ts';
 import { storeBytes } from './ram.ts';
@@ -36,9 +36,14 @@ interface Step {
 const steps: Step[] = Array.from({ length: 5 }, () => ({ at: 0, lo: 0, hi: 0 }));
 
 export const flushTlb = (c: Cpu, globals: boolean): void => {
-  if (globals) c.tagLo.fill(0);
-  else for (let i = 0; i < TLB; i++) if (c.global[i] === 0) c.tagLo[i] = 0;
-  if (globals) c.large = false;
+  if (!globals) {
+    for (let i = 0; i < TLB; i++) if (c.global[i] === 0) c.tagLo[i] = 0;
+    return;
+  }
+  if (c.fills > FEW) c.tagLo.fill(0);
+  else for (let n = 0; n < c.fills; n++) c.tagLo[c.filled[n]!] = 0;
+  c.fills = 0;
+  c.large = false;
 };
 /** INVLPG: a translation of the page is gone, and with it all of a large page. */
 export const flushPage = (c: Cpu, lo: number): void => {
@@ -99,6 +104,8 @@ const fill = (c: Cpu, lo: number, hi: number, frame: number, grant: number, glob
   c.grant[i] = kept;
   c.page[i] = frame;
   c.global[i] = global ? 1 : 0;
+  if (c.fills < FEW) c.filled[c.fills] = i;
+  c.fills++;
   if (large) c.large = true;
 };
 

@@ -6,6 +6,8 @@ export const CLEAN = 1;
 export const CODE = 2;
 export const LOGGED = 4;
 const PAGE = 4096;
+/** Numbers of changes that are taken back one by one; of more, whole pages are. */
+export const FEW = 128;
 
 /** A device's registers in physical memory. Offsets below `length`, naturally aligned widths of 1, 2 or 4. */
 export interface Registers {
@@ -26,6 +28,11 @@ export interface Ram {
   readonly registers: Registers[];
   /** Stores in order: address and length of each (so many numbers), their bytes one after the other. */
   readonly log: { on: boolean; entries: Int32Array; count: number; bytes: Uint8Array; used: number };
+  /** What the host has put in place since the last reset, as long as it is little: so many numbers, address and length of each. */
+  readonly poked: Int32Array;
+  pokes: number;
+  /** Whether that and the log are all that has changed since then. */
+  known: boolean;
   /** Set by a store to a page with decoded code: the block at hand ends. */
   codeChanged: boolean;
 }
@@ -42,6 +49,9 @@ export const createRam = (size: number): Ram => {
     dirty: [],
     registers: [],
     log: { on: false, entries: new Int32Array(1024), count: 0, bytes: new Uint8Array(4096), used: 0 },
+    poked: new Int32Array(FEW),
+    pokes: 0,
+    known: false,
     codeChanged: false,
   };
 };
@@ -122,6 +132,7 @@ export const storeBytes = (ram: Ram, at: number, length: number, from: Uint8Arra
 /** Whether stores are reported from now on. */
 export const logging = (ram: Ram, on: boolean): void => {
   const { log } = ram;
+  if (log.count !== 0 || !log.on) ram.known = false;
   log.count = 0;
   log.used = 0;
   // Every page keeps its flag while the log is on.
@@ -136,16 +147,40 @@ export const logging = (ram: Ram, on: boolean): void => {
 export const poke = (ram: Ram, at: number, bytes: Uint8Array): void => {
   for (let page = at >>> 12; page * PAGE < at + bytes.length; page++) if (ram.flags[page] !== 0) note(ram, page * PAGE);
   ram.bytes.set(bytes, at);
+  if (ram.pokes === FEW) {
+    ram.known = false;
+    return;
+  }
+  ram.poked[ram.pokes] = at;
+  ram.poked[ram.pokes + 1] = bytes.length;
+  ram.pokes += 2;
 };
 /** Memory page by page, for restoring. */
 export const pagesOf = (bytes: Uint8Array): readonly Uint8Array[] =>
   Array.from({ length: Math.ceil(bytes.length / PAGE) }, (_, page) => bytes.subarray(page * PAGE, (page + 1) * PAGE));
-/** Every page back to what `from` holds. */
-export const restore = (ram: Ram, from: readonly Uint8Array[]): void => {
+/** Everything back to what `from` holds, all of it and page by page. */
+export const restore = (ram: Ram, from: Uint8Array, pages: readonly Uint8Array[]): void => {
+  const { log } = ram;
+  const few = ram.known && log.count <= FEW;
+  if (few) {
+    takeBack(ram, from, ram.poked, ram.pokes);
+    takeBack(ram, from, log.entries, log.count);
+  }
   // Taken off one by one: to set an array's length is a call out of compiled code, and what is put in next makes it grow anew.
   for (let page = ram.dirty.pop(); page !== undefined; page = ram.dirty.pop()) {
-    ram.bytes.set(from[page]!, page * PAGE);
+    if (!few) ram.bytes.set(pages[page]!, page * PAGE);
     ram.versions[page]!++;
     ram.flags[page] = (ram.flags[page]! & LOGGED) | CLEAN;
+  }
+  log.count = 0;
+  log.used = 0;
+  ram.pokes = 0;
+  ram.known = log.on;
+};
+const takeBack = (ram: Ram, from: Uint8Array, changes: Int32Array, count: number): void => {
+  for (let i = 0; i < count; i += 2) {
+    const at = changes[i]!;
+    const end = at + changes[i + 1]!;
+    for (let k = at; k < end; k++) ram.bytes[k] = from[k]!;
   }
 };

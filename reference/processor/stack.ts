@@ -63,8 +63,15 @@ export const pop = (c: Cpu, size: number): number => {
 };
 /** Size of what an instruction moves by its form: the mnemonic's last letter, or its last operand; in 64-bit mode 64 or 16 bits. */
 export const wordSize = (form: string, bits: 16 | 32 | 64): 16 | 32 | 64 => {
+  let known = sizes.get(form);
+  if (known === undefined) sizes.set(form, (known = namedSize(form)));
+  return known === 0 ? bits : known;
+};
+/** Worked out once a form. */
+const sizes = new Map<string, 0 | 16 | 32 | 64>();
+const namedSize = (form: string): 0 | 16 | 32 | 64 => {
   const letter = /^[A-Z][a-z]+?([wdq])(?:_|$)/.exec(form)?.[1];
   if (letter !== undefined) return letter === 'w' ? 16 : letter === 'd' ? 32 : 64;
   const digits = /(16|32|64)(?:_[ER]?CX)?$/.exec(form)?.[1];
-  return digits === '16' ? 16 : digits === '32' ? 32 : digits === '64' ? 64 : bits;
+  return digits === '16' ? 16 : digits === '32' ? 32 : digits === '64' ? 64 : 0;
 };

@@ -12,7 +12,14 @@ import { flushTlb, loadPdptes } from './paging.ts';
 
 export const SHADOWS = ['none', 'sti', 'mov-ss'] as const;
 const loadSeg = (s: Seg, from: Segment): void => setSeg(s, from.selector, low(from.base), high(from.base), from.limit >>> 0, from.access);
-const seen = (s: Seg): Segment => ({ selector: s.selector, base: wide(s.lo, s.hi), limit: s.limit, access: s.access });
+/** Of two halves; what is as it was loaded is told by the value that was loaded, because to make one takes longer than most instructions do. */
+const told = (lo: number, hi: number, was: bigint): bigint => (low(was) === lo && high(was) === hi ? was : wide(lo, hi));
+const seen = (s: Seg, was: Segment): Segment =>
+  s.selector === was.selector && s.limit === was.limit && s.access === was.access && low(was.base) === s.lo && high(was.base) === s.hi
+    ? was
+    : { selector: s.selector, base: wide(s.lo, s.hi), limit: s.limit, access: s.access };
+const table = (lo: number, hi: number, limit: number, was: CpuState['gdtr']): CpuState['gdtr'] =>
+  limit === was.limit && low(was.base) === lo && high(was.base) === hi ? was : { base: wide(lo, hi), limit };
 
 /** Everything that was running is forgotten; memory stays. */
 export const loadState = (c: Cpu, state: CpuState): void => {
@@ -89,55 +96,59 @@ export const loadState = (c: Cpu, state: CpuState): void => {
   if ((c.cr0 & CR0_PG) !== 0 && (c.cr4 & CR4_PAE) !== 0 && !c.lma) loadPdptes(c, c.cr3);
 };
 
-export const saveState = (c: Cpu): CpuState => ({
-  rax: c.r64[0]!,
-  rcx: c.r64[1]!,
-  rdx: c.r64[2]!,
-  rbx: c.r64[3]!,
-  rsp: c.r64[4]!,
-  rbp: c.r64[5]!,
-  rsi: c.r64[6]!,
-  rdi: c.r64[7]!,
-  r8: c.r64[8]!,
-  r9: c.r64[9]!,
-  r10: c.r64[10]!,
-  r11: c.r64[11]!,
-  r12: c.r64[12]!,
-  r13: c.r64[13]!,
-  r14: c.r64[14]!,
-  r15: c.r64[15]!,
-  rip: wide(c.ipLo, c.ipHi),
-  rflags: wide(readFlags(c), 0),
-  cs: seen(c.seg[CS]),
-  ss: seen(c.seg[SS]),
-  ds: seen(c.seg[DS]),
-  es: seen(c.seg[ES]),
-  fs: seen(c.seg[FS]),
-  gs: seen(c.seg[GS]),
-  ldtr: seen(c.ldtr),
-  tr: seen(c.tr),
-  gdtr: { base: wide(c.gdtLo, c.gdtHi), limit: c.gdtLimit },
-  idtr: { base: wide(c.idtLo, c.idtHi), limit: c.idtLimit },
-  cr0: wide(c.cr0, 0),
-  cr2: c.cr2,
-  cr3: c.cr3,
-  cr4: wide(c.cr4, 0),
-  cr8: wide(c.cr8, 0),
-  efer: wide(c.efer, 0),
-  dr0: c.dr[0]!,
-  dr1: c.dr[1]!,
-  dr2: c.dr[2]!,
-  dr3: c.dr[3]!,
-  dr6: wide(c.dr6, 0),
-  dr7: wide(c.dr7, 0),
-  star: c.star,
-  lstar: c.lstar,
-  cstar: c.cstar,
-  sfmask: c.sfmask,
-  kernelGsBase: c.kernelGsBase,
-  sysenterCs: c.sysenterCs,
-  sysenterEsp: c.sysenterEsp,
-  sysenterEip: c.sysenterEip,
-  tscAux: c.tscAux,
-  shadow: SHADOWS[c.shadow] ?? 'none',
-});
+/** `was`: the state that was loaded last. */
+export const saveState = (c: Cpu, was: CpuState): CpuState => {
+  const { r } = c;
+  return {
+    rax: told(r[0]!, r[1]!, was.rax),
+    rcx: told(r[2]!, r[3]!, was.rcx),
+    rdx: told(r[4]!, r[5]!, was.rdx),
+    rbx: told(r[6]!, r[7]!, was.rbx),
+    rsp: told(r[8]!, r[9]!, was.rsp),
+    rbp: told(r[10]!, r[11]!, was.rbp),
+    rsi: told(r[12]!, r[13]!, was.rsi),
+    rdi: told(r[14]!, r[15]!, was.rdi),
+    r8: told(r[16]!, r[17]!, was.r8),
+    r9: told(r[18]!, r[19]!, was.r9),
+    r10: told(r[20]!, r[21]!, was.r10),
+    r11: told(r[22]!, r[23]!, was.r11),
+    r12: told(r[24]!, r[25]!, was.r12),
+    r13: told(r[26]!, r[27]!, was.r13),
+    r14: told(r[28]!, r[29]!, was.r14),
+    r15: told(r[30]!, r[31]!, was.r15),
+    rip: told(c.ipLo, c.ipHi, was.rip),
+    rflags: told(readFlags(c), 0, was.rflags),
+    cs: seen(c.seg[CS], was.cs),
+    ss: seen(c.seg[SS], was.ss),
+    ds: seen(c.seg[DS], was.ds),
+    es: seen(c.seg[ES], was.es),
+    fs: seen(c.seg[FS], was.fs),
+    gs: seen(c.seg[GS], was.gs),
+    ldtr: seen(c.ldtr, was.ldtr),
+    tr: seen(c.tr, was.tr),
+    gdtr: table(c.gdtLo, c.gdtHi, c.gdtLimit, was.gdtr),
+    idtr: table(c.idtLo, c.idtHi, c.idtLimit, was.idtr),
+    cr0: told(c.cr0, 0, was.cr0),
+    cr2: c.cr2,
+    cr3: c.cr3,
+    cr4: told(c.cr4, 0, was.cr4),
+    cr8: told(c.cr8, 0, was.cr8),
+    efer: told(c.efer, 0, was.efer),
+    dr0: c.dr[0]!,
+    dr1: c.dr[1]!,
+    dr2: c.dr[2]!,
+    dr3: c.dr[3]!,
+    dr6: told(c.dr6, 0, was.dr6),
+    dr7: told(c.dr7, 0, was.dr7),
+    star: c.star,
+    lstar: c.lstar,
+    cstar: c.cstar,
+    sfmask: c.sfmask,
+    kernelGsBase: c.kernelGsBase,
+    sysenterCs: c.sysenterCs,
+    sysenterEsp: c.sysenterEsp,
+    sysenterEip: c.sysenterEip,
+    tscAux: c.tscAux,
+    shadow: SHADOWS[c.shadow] ?? 'none',
+  };
+};

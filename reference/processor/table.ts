@@ -65,7 +65,9 @@ const keyOf = (insn: Insn): string => {
       return name;
   }
 };
-const byForm: (Entry | undefined)[] = [];
+/** More than the decoder has forms. */
+const FORMS = 8192;
+const byForm = new Array<Entry | undefined>(FORMS).fill(undefined);
 /** Operands of one form are of one kind: a form is looked up once. */
 export const entryOf = (insn: Insn): Entry | undefined => {
   const known = byForm[insn.code];

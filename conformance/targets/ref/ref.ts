@@ -1,4 +1,5 @@
-// Decides how the reference answers as a target: in process, synchronous, one machine kept as long as the same one is asked for.
+// Decides how the reference answers as a target: in process, synchronous, one machine kept as long as the same one is asked for. Machines with a
+// processor are kept as long as their descriptions are, because the programs of an area go round a handful of them.
 // On every bus it offers the virtio control plane; on PCI and MMIO the bus's own accesses too.
 
 import { createMachine, refusal } from '../../../reference/machine.ts';
@@ -97,18 +98,21 @@ export const refTarget = (file?: string): RefTarget =>
   targetOver({ createMachine, refusal }, 'ref', file === undefined ? undefined : fileMedium(file));
 export const targetOver = (reference: Reference, name: string, medium?: Medium): RefTarget => {
   let built: Built | undefined;
+  const processors = new WeakMap<MachineConfig, Built>();
   const apply = (stimulus: Stimulus): Answer => built?.machine.apply(stimulus) ?? { broke: 'no machine: reset comes first' };
   return {
     hello: { protocol: 1, name, version: '0.1.0', offers },
     prompt: true,
     reset: (config) => {
       if (built === undefined || !same(built.config, config)) {
-        const fresh = build(reference, config, medium);
+        const fresh = processors.get(config) ?? build(reference, config, medium);
         if ('unsupported' in fresh) return fresh;
         built = fresh;
+        if (config.cpu !== undefined) processors.set(config, built);
       }
       const broke = built.machine.reset();
       if (broke === undefined) return { granted: built.granted };
+      processors.delete(config);
       built = undefined;
       return { broke };
     },
