@@ -90,7 +90,7 @@ const runnerOf = (binary: string, folder: string): Runner => ({
         '-machine',
         'q35,memory-backend=ram0',
         '-accel',
-        'tcg',
+        'tcg,tb-size=16',
         '-icount',
         'shift=4,sleep=off',
         '-cpu',
