@@ -8,7 +8,20 @@ import { code } from '../instructions/layout.ts';
 import { startState } from '../instructions/state.ts';
 import { type AgentCase, encodeCase } from './case.ts';
 import { machineBytes, rom, romSize } from './image.ts';
-import { alone, caseAt, caseHeader, caseWord, ends, everywhere, resultHeader, stateAt, stateIn, stateSize, wholeTables } from './map.ts';
+import {
+  alone,
+  caseAt,
+  caseHeader,
+  caseWord,
+  ends,
+  everywhere,
+  resultHeader,
+  stateAt,
+  stateIn,
+  stateSize,
+  vars,
+  wholeTables,
+} from './map.ts';
 import { decodeResult } from './result.ts';
 
 const long = machineFor('long64', '4-level', []);
@@ -98,13 +111,23 @@ describe('what is looked at', () => {
     ['a large page over the machine', 0x9010, 0x0087n, everywhere | alone],
     ['a page table elsewhere', 0x9010, 0xb007n, everywhere | alone],
     ['the next level skipped', 0x7008, 0x9007n, everywhere | alone],
-    ['a page of another entry', 0xa088, 0x12067n, everywhere | alone],
+    ['a page of another entry', 0xa088, 0x12067n, alone],
     ['another right to its own page', 0xa088, 0x11065n, 0],
     ['a page that is not present', 0xa088, 0x12066n, 0],
-    ['one entry beyond the machine to a page inside', 0xa000 + 8 * 0x40, 0x12067n, everywhere | alone],
+    ['one entry beyond the machine to a page inside', 0xa000 + 8 * 0x40, 0x12067n, alone],
   ])('%s', (_, at, entry, expected) => {
     expect(flags(at, entry)).toBe(expected);
   });
+});
+test('a page that another entry leads to is looked at too', () => {
+  const made = encodeCase(long, machineBytes(long), [
+    { do: 'memory.write', at: 0xa088n as Gpa, bytes: Uint8Array.of(0x67, 0x20, 0x01) },
+    { do: 'cpu.run', state: startState(long, 0), limit: 10 },
+  ]);
+  if ('unsupported' in made) throw new Error(made.unsupported);
+  const view = new DataView(made.bytes.buffer, made.bytes.byteOffset, made.bytes.byteLength);
+  expect(view.getUint8(caseAt.stateWords)).toBe(1);
+  expect([8 * view.getUint16(caseHeader, true), view.getBigUint64(caseHeader + 2, true)]).toEqual([vars.also, 1n << 0x12n]);
 });
 describe('a result', () => {
   const record = (stop: number, changed: readonly (readonly [at: number, word: bigint])[]): Uint8Array => {

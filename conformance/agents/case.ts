@@ -7,7 +7,7 @@ import type { Stimulus } from '../../spec/vocabulary.ts';
 import { furnishedPages } from './image.ts';
 import { giveBack, loanOf, type Patch } from './loan.ts';
 import { leadsPast, lookOf } from './look.ts';
-import { alone, caseAt, caseHeader, caseWord, compared, everywhere, kinds, stateSize, withMsrs } from './map.ts';
+import { alone, caseAt, caseHeader, caseWord, compared, everywhere, kinds, stateSize, vars, withMsrs } from './map.ts';
 import { writesHotOnly } from './reach.ts';
 import { firstOf, fromTable, isLong, isString, refusalOf } from './refuse.ts';
 import { encodeDifferences } from './state.ts';
@@ -61,14 +61,14 @@ const lend = (size: number): { readonly chunk: Uint8Array; readonly view: DataVi
   return { ...current, from: used };
 };
 
-const watchOf = (machine: MachineConfig, state: CpuState, memory: Uint8Array, patches: readonly Patch[]): number => {
+const watchOf = (machine: MachineConfig, state: CpuState, memory: Uint8Array, patches: readonly Patch[]): ReturnType<typeof lookOf> => {
   const cpu = machine.cpu as CpuMachine;
-  if (cpu.paging === 'none') return writesHotOnly(cpu, state, memory) ? everywhere : everywhere | alone;
+  if (cpu.paging === 'none') return { flags: writesHotOnly(cpu, state, memory) ? everywhere : everywhere | alone, also: 0n };
   const look = lookOf(machine, memory, patches);
   const first = firstOf(cpu.mode, state, memory);
   // A long string may put back on a stack's page what another has changed there.
   const long = first.repeated && isString(first) && state.rcx > 8n;
-  return (look & everywhere) === 0 && !long ? look : look | alone;
+  return (look.flags & everywhere) === 0 && !long && look.also === 0n ? look : { ...look, flags: look.flags | alone };
 };
 /** Of each word of memory, the last case that it was put into. */
 const placed = new Float64Array(compared >> 3);
@@ -108,15 +108,21 @@ const encoded = (
   const refused = refusalOf(cpu, state, memory);
   if (refused !== undefined) return { unsupported: refused };
   if (leadsPast(machine, memory, patches)) return { unsupported: 'a paging entry that leads past the memory of the machine' };
-  const room = caseHeader + caseWord * ((stateSize >> 3) + patches.reduce((sum, p) => sum + 1 + ((p.bytes.length + 7) >> 3), 0));
+  const room = caseHeader + caseWord * ((stateSize >> 3) + 1 + patches.reduce((sum, p) => sum + 1 + ((p.bytes.length + 7) >> 3), 0));
   const { chunk, view, from } = lend(room);
   const start = Number(state.cs.base + state.rip);
   const otherBases = cpu.mode === 'long64' && (!fromTable(state.fs, state, memory) || !fromTable(state.gs, state, memory));
-  const msrs = otherBases || msrInstruction(memory.subarray(start, start + 64));
+  const msrs = otherBases || msrInstruction(memory.subarray(start, start + 64)) || msrInstruction(firstOf(cpu.mode, state, memory).bytes);
   view.setUint8(from + caseAt.kind, kindOf(cpu.mode, state));
-  view.setUint8(from + caseAt.flags, (msrs ? withMsrs : 0) | watchOf(machine, state, memory, patches));
+  const look = watchOf(machine, state, memory, patches);
+  view.setUint8(from + caseAt.flags, (msrs ? withMsrs : 0) | look.flags);
   view.setBigUint64(from + caseAt.furnished, patchedPages(furnishedBefore(machine, pristine), patches), true);
-  const memoryAt = encodeDifferences(machine, state, view, from + caseHeader);
+  let memoryAt = encodeDifferences(machine, state, view, from + caseHeader);
+  if (look.also !== 0n) {
+    view.setUint16(memoryAt, vars.also >> 3, true);
+    view.setBigUint64(memoryAt + 2, look.also, true);
+    memoryAt += caseWord;
+  }
   view.setUint8(from + caseAt.stateWords, (memoryAt - from - caseHeader) / caseWord);
   let at = memoryAt;
   number++;

@@ -72,6 +72,7 @@ export const emitUnpack = (a: Assembler): void => {
   copy(payloadAt.agent, agentCode, 0x10000);
   copy(payloadAt.usual, usual, stateSize);
   copy(payloadAt.usual, stateIn, stateSize);
+  for (const at of [0, 4]) a.memory([0xc7], 0, pristine + vars.also + at, { imm: le32(0) });
   // Page tables: one PML4 entry, four PDPT entries, 2,048 pages of 2 MiB.
   imm32(a, 7, ownPml4);
   imm32(a, 1, 0x6000 >> 2);

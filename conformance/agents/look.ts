@@ -17,10 +17,10 @@ const entryAt = (view: DataView, at: number, width: number): bigint =>
 /** Whether an entry above the page table leads nowhere or to the next table, as all others do. Its accessed flag is then looked at. */
 const leadsDown = (entry: bigint, at: number): boolean =>
   (entry & 1n) === 0n || (entry & (addressBits | pageSize)) === BigInt((at & ~0xfff) + 0x1000);
-/** Whether an entry of the page table maps its own page, none, or one that is not compared: no page is then written by way of another's entry. */
-const mapsOwn = (entry: bigint, at: number, width: number): boolean => {
-  const address = entry & addressBits;
-  return (entry & 1n) === 0n || address === BigInt(((at - pageTable) / width) << 12) || address >= BigInt(compared);
+/** The page of those compared that an entry of the page table maps in place of its own, or undefined: it is then written without its own dirty flag. */
+const otherPage = (entry: bigint, at: number, width: number): bigint | undefined => {
+  const page = (entry & addressBits) >> 12n;
+  return (entry & 1n) === 0n || page === BigInt((at - pageTable) / width) || page >= BigInt(compared >> 12) ? undefined : page;
 };
 /** Whether an edited entry maps, or takes for a table, what lies past the machine's memory: there the agent keeps its copies of that memory. */
 export const leadsPast = (machine: MachineConfig, memory: Uint8Array, patches: readonly Patch[]): boolean => {
@@ -36,18 +36,29 @@ export const leadsPast = (machine: MachineConfig, memory: Uint8Array, patches: r
   }
   return false;
 };
-/** Flags of a case with these patches, which stand in `memory`. */
-export const lookOf = (machine: MachineConfig, memory: Uint8Array, patches: readonly Patch[]): number => {
+/** How memory is looked at after a case with these patches, which stand in `memory`: its flags, and pages that are looked at beside those whose dirty
+ *  flags are set. */
+export const lookOf = (
+  machine: MachineConfig,
+  memory: Uint8Array,
+  patches: readonly Patch[],
+): { readonly flags: number; readonly also: bigint } => {
   const width = entryWidth(machine) ?? 8;
   const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
   let flags = 0;
+  let also = 0n;
   for (const p of patches) {
     if (!overlaps(p, tables, pageTable + 0x1000)) continue;
     for (let at = Math.max(p.at, tables) & -width; at < Math.min(p.at + p.bytes.length, pageTable + 0x1000); at += width) {
       const entry = entryAt(view, at, width);
-      if (!(at < pageTable ? leadsDown(entry, at) : mapsOwn(entry, at, width))) return everywhere;
-      if (at < pageTable) flags = wholeTables;
+      if (at < pageTable) {
+        if (!leadsDown(entry, at)) return { flags: everywhere, also: 0n };
+        flags = wholeTables;
+      } else {
+        const other = otherPage(entry, at, width);
+        if (other !== undefined) also |= 1n << other;
+      }
     }
   }
-  return flags;
+  return { flags, also };
 };

@@ -207,6 +207,7 @@ const emitCompare = (a: Assembler, width: EntryWidth): void => {
   };
   if (width !== undefined) {
     emitReadDirty(a, width);
+    a.memory([0x0b], 13, vars.also, { wide: true }); // or r13, [also]
     // Dirty flags tell nothing where the program runs by other tables or without any.
     for (const end of [ends.shutdown, ends.exited]) {
       a.memory([0x80], 7, vars.stop + 1, { imm: [end] });

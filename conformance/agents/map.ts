@@ -44,6 +44,8 @@ export const vars = {
   extras: 0x38500,
   /** 0; what a segment of 8086 addresses that has the selector of flat data finds in its place is not. */
   flat: 0x38580,
+  /** Pages that the case that runs may write to by way of another's entry; a word of its state, as it were. */
+  also: 0x38588,
 } as const;
 /** Base of a segment of 8086 addresses whose selector is that of flat data, 18H. */
 export const base8086 = 0x180;
