@@ -11,7 +11,8 @@ import { code } from '../../instructions/layout.ts';
 import { startState } from '../../instructions/state.ts';
 import { machines } from '../../instructions/suite.ts';
 
-const installed = { bochs: spawnSync('bochs-bin', ['--help']).error === undefined };
+const has = (program: string): boolean => spawnSync(program, ['--help'], { timeout: 20_000 }).error === undefined;
+const installed = { bochs: has('bochs-bin') };
 /** On the stacks' page, and on one of data. */
 const places = [0xd400, 0x14800, 0x1d640];
 const machineOf = (mode: string, paging: string): MachineConfig =>
