@@ -17,9 +17,9 @@ const binary = 'bochs-bin';
 const deadline = (cases: number): number => 10_000 + 20 * cases;
 /** The newest processor of Bochs 2.7 with UMIP, SMAP and the rest. */
 const usualModel = 'corei7_icelake_u';
-/** The debugger writes byte by byte, and what results take is not known before: room for a third more than most have, and at least for a few that change much.
+/** The debugger writes byte by byte, and what results take is not known before: room for half more than most have, and at least for a few that change much.
  *  Where that was too little, halves of the cases are run again. */
-const resultRoom = (cases: number): number => Math.min(cases * 512 + 524_288, 24 << 20);
+const resultRoom = (cases: number): number => Math.min(cases * 768 + 1_048_576, 24 << 20);
 /** As many as answers may wait in memory for: a start takes as long as two thousand cases. */
 const atOnce = 16_384;
 
