@@ -9,7 +9,7 @@ import { giveBack, loanOf, type Patch } from './loan.ts';
 import { leadsPast, lookOf } from './look.ts';
 import { alone, caseAt, caseHeader, caseWord, compared, everywhere, kinds, stateSize, vars, withMsrs } from './map.ts';
 import { writesHotOnly } from './reach.ts';
-import { firstOf, fromTable, isLong, isString, refusalOf } from './refuse.ts';
+import { firstOf, fromTable, isLong, refusalOf } from './refuse.ts';
 import { encodeDifferences } from './state.ts';
 
 /** A case that can be given to an agent. */
@@ -64,11 +64,9 @@ const lend = (size: number): { readonly chunk: Uint8Array; readonly view: DataVi
 const watchOf = (machine: MachineConfig, state: CpuState, memory: Uint8Array, patches: readonly Patch[]): ReturnType<typeof lookOf> => {
   const cpu = machine.cpu as CpuMachine;
   if (cpu.paging === 'none') return { flags: writesHotOnly(cpu, state, memory) ? everywhere : everywhere | alone, also: 0n };
+  // With page tables only the pages that the program has written to are compared: whole, because a program may put back what another has changed.
   const look = lookOf(machine, memory, patches);
-  const first = firstOf(cpu.mode, state, memory);
-  // A long string may put back on a stack's page what another has changed there.
-  const long = first.repeated && isString(first) && state.rcx > 8n;
-  return (look.flags & everywhere) === 0 && !long && look.also === 0n ? look : { ...look, flags: look.flags | alone };
+  return { ...look, flags: look.flags | alone };
 };
 /** Of each word of memory, the last case that it was put into. */
 const placed = new Float64Array(compared >> 3);

@@ -48,6 +48,8 @@ const low = (value: bigint): number => Number(value & 0xffff_ffffn);
 /** Below the top of the stack an event's frame is put, a fault's in a fault, or the registers of PUSHA. */
 const frames = 48;
 const longest = 15;
+/** What stands behind the only instruction of a program. */
+const INT3 = 0xcc;
 
 /** What is popped is above the top. */
 const popped = 16;
@@ -68,6 +70,8 @@ const stays = ({ mode }: CpuMachine, state: CpuState, memory: Uint8Array, at: nu
   try {
     const { Register: R, OpKind: K, OpAccess: A } = x;
     if (i.code === x.Code.INVALID) return true;
+    // Instructions behind the first write too, and nothing is known of where; nor where a far transfer by memory leads.
+    if (memory[at + i.length] !== INT3 || i.isCallFarIndirect || i.isJmpFarIndirect) return false;
     if (far.has(i.mnemonic) || (i.mnemonic === x.Mnemonic.Syscall && !stackHot)) return false;
     // RET n and RETF n
     if (!outer && i.stackPointerIncrement > frames) return false;

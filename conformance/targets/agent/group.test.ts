@@ -3,7 +3,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import type { Gpa, MachineConfig } from '../../../spec/units.ts';
+import type { Answer, Gpa, MachineConfig } from '../../../spec/units.ts';
 import type { Stimulus } from '../../../spec/vocabulary.ts';
 import { hotLines } from '../../agents/hot.ts';
 import { connect } from '../../connect.ts';
@@ -40,7 +40,7 @@ test.skipIf(!installed.bochs).each([
     write(code, ...bytes, 0xcc),
     { do: 'cpu.run', state: { ...state, rax: 0x1122_3344n, rsi: BigInt(at + 0x80), rdi: BigInt(at) }, limit: 10 },
   ];
-  const [nop, store, copy, invert] = [[0x90], [0x89, 0x07], [0xa5], [0xf7, 0x17]] as const;
+  const [nop, store, copy, invert, late] = [[0x90], [0x89, 0x07], [0xa5], [0xf7, 0x17], [0x90, 0xf7, 0x17]] as const;
   const cases = places.flatMap((at) => [
     run(nop, at),
     run(store, at),
@@ -54,6 +54,10 @@ test.skipIf(!installed.bochs).each([
     run(invert, at),
     run(nop, at),
   ]);
+  // The last of a group, with nothing else that differs there.
+  const few = places.map((at) => [run(nop, at), run(invert, at), run(invert, at), run(late, at), run(late, at), run(nop, at)]);
+  const apart = [];
+  for (const some of few) apart.push(await target.runAll?.(machine, some));
   const together = await target.runAll?.(machine, cases);
   const alone = [];
   for (const one of cases.slice(0, 10)) alone.push(await target.runAll?.(machine, [one]));
@@ -61,12 +65,18 @@ test.skipIf(!installed.bochs).each([
   if (together === undefined || !('answers' in together)) throw new Error(`not run: ${JSON.stringify(together)}`);
   for (const [i, ran] of alone.entries()) expect(ran).toMatchObject({ answers: [together.answers[i]] });
   // The stores and the inversions are seen, at each place; what leaves memory as it was is not.
-  const seen = together.answers.map((answers, i) => {
-    const at = BigInt(places[Math.floor(i / 10)] ?? 0);
+  const changed = (answers: readonly Answer[], place: number): boolean => {
+    const at = BigInt(place);
     const last = answers.at(-1);
-    if (last === undefined || !('saw' in last)) throw new Error(`case ${i} was not run`);
+    if (last === undefined || !('saw' in last)) throw new Error('a case was not run');
     return last.saw.some((o) => o.saw === 'memory.changed' && o.writes.some((w) => w.at <= at && at < w.at + BigInt(w.bytes.length)));
-  });
+  };
+  const seen = together.answers.map((answers, i) => changed(answers, places[Math.floor(i / 10)] ?? 0));
   const of = [false, true, false, false, false, true, false, true, true, false];
   expect(seen).toEqual(places.flatMap(() => of));
+  for (const [i, at] of places.entries()) {
+    const ran = apart[i];
+    if (ran === undefined || !('answers' in ran)) throw new Error('a group was not run');
+    expect(ran.answers.map((answers) => changed(answers, at))).toEqual([false, true, true, true, true, false]);
+  }
 });
