@@ -74,6 +74,17 @@ describe('results and what stays', () => {
       expect(told.kept).not.toContain('instructions.move.registers');
     }
   });
+  test('segments are kept only by targets that answer for what ring 3 meets', () => {
+    for (const [offers, kept] of [
+      [['cpu', 'memory.seen'], false],
+      [['cpu', 'cpu.ring3', 'memory.seen'], true],
+    ] as const) {
+      const told = tell({ ...user, offers }, '90', {}, ({ rip, rflags }) => ({ stop: 3, state: { rip: rip + 2n, rflags } }));
+      expect(told.findings).toEqual([]);
+      expect(told.kept).toContain('instructions.unchanged.registers');
+      expect(told.kept.includes('instructions.unchanged.segments')).toBe(kept);
+    }
+  });
   test('a longer program that cannot be followed is judged only by what holds of any', () => {
     const { findings, kept, unknown } = tell(user, '90d9c0', {}, (b) => faults(user, b, 6));
     expect([findings, unknown]).toEqual([[], []]);

@@ -33,12 +33,10 @@ export const nativeRecords = (shared: Buffer, bases: boolean, hidden: (address: 
     const s = general(start);
     s.cs = plain(selector(0));
     s.ss = plain(selector(5));
-    // A null selector is not told: the kernel's return to ring 3 takes its RPL away.
-    const [ds, es, fs, gs] = [selector(1), selector(2), selector(3), selector(4)];
-    if (ds > 3) s.ds = plain(ds);
-    if (es > 3) s.es = plain(es);
-    if (fs > 3) s.fs = based(3, fs);
-    if (gs > 3) s.gs = based(4, gs);
+    s.ds = plain(selector(1));
+    s.es = plain(selector(2));
+    s.fs = based(3, selector(3));
+    s.gs = based(4, selector(4));
     return s;
   };
   /** 24 bytes a changed word: address, 8, new bytes, old bytes. Neighbouring bytes make one range. */

@@ -41,7 +41,9 @@ export const restClauses: readonly Clause<InstructionsGhost>[] = [
     (m) => done(m) && silent.has(m.before.expected.instruction?.form.mnemonic ?? ''),
     ['flags.silent'],
   ),
-  keeps('unchanged.segments', 'segment registers that an instruction does not load stay', done, ['segment.kept']),
+  keeps('unchanged.segments', 'segment registers that an instruction does not load stay', (m) => m.before.ring3 && done(m), [
+    'segment.kept',
+  ]),
   keeps(
     'unchanged.system',
     'control, debug, table and model-specific registers that an instruction does not write stay',
@@ -66,7 +68,10 @@ export const restClauses: readonly Clause<InstructionsGhost>[] = [
     (m) => faulted(m) && !m.before.changes.registers,
     ['kept', 'flags.kept', 'flags'],
   ),
-  keeps('fault.segments', 'a fault leaves segment registers as they were', faulted, ['segment.kept', 'segment']),
+  keeps('fault.segments', 'a fault leaves segment registers as they were', (m) => m.before.ring3 && faulted(m), [
+    'segment.kept',
+    'segment',
+  ]),
   keeps(
     'fault.system',
     'a fault leaves control, debug, table and model-specific registers as they were, CR2 apart',
@@ -113,6 +118,7 @@ export const restClauses: readonly Clause<InstructionsGhost>[] = [
     always: true,
     when: ({ before }) =>
       // Where the end was foretold, every byte is judged already.
+      before.ring3 &&
       before.expected.endings.length === 0 &&
       before.written.length > 0 &&
       before.state !== undefined &&

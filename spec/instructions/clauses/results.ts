@@ -176,7 +176,8 @@ const partClause = (t: TopicText, part: Part): Clause<InstructionsGhost> => {
     on: ['cpu.outcome'],
     ...(needs === undefined ? {} : { needs }),
     harm: harmOf[part] ?? 'wrong-data',
-    when: (m) => completed(m, t.topic) && m.before.changes[changed],
+    // Where descriptors are the host's own no selector is compared.
+    when: (m) => completed(m, t.topic) && m.before.changes[changed] && (part !== 'selector' || m.before.ring3),
     holds: (m) => without(m.before.differences, kinds),
   });
   return noted(ofTopic, t.topic, made);
