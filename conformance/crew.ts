@@ -182,6 +182,7 @@ export const startCrew = async (name: string, jobs: number, hello: Hello): Promi
   return {
     jobs,
     order: (orders) => {
+      if (Atomics.load(over, 0) !== 0) throw new Error('orders for a crew that was stopped: start another');
       const waiting = new Map<number, Waiting>();
       const results = orders.blocks.map(
         ({ block }) =>

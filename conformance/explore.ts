@@ -90,6 +90,8 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   let programs = 0;
   let stimuli = 0;
   let features: bigint | undefined;
+  /** Machines on which a program has read them. */
+  const looked = new Set<MachineConfig>();
   let hung = 0;
   const allowance: Allowance = { left: initialAllowance };
 
@@ -165,7 +167,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   const { spent } = turns;
   const late = (): boolean => options.forMs !== undefined && performance.now() - started >= options.forMs;
   const done = (): boolean => options.stopped?.() === true || hung >= hangsMost || sites.every(spent) || late();
-  const unmet = (site: Site): boolean => site.machines.some((m) => m.virtio !== undefined && !site.built.has(m));
+  const unmet = (site: Site): boolean => site.machines.some((m) => m.virtio !== undefined && !looked.has(m));
   const budget = sites.reduce((sum, site) => sum + (options.runs ?? site.suite.runs), 0);
 
   const source =
@@ -188,7 +190,10 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       stimuli += part.stimuli;
       allowance.left += allowancePerStimulus * part.stimuli;
       for (const c of part.offers) offered.add(c);
-      if (part.features !== undefined) features = (features ?? 0n) | part.features;
+      if (part.features !== undefined) {
+        features = (features ?? 0n) | part.features;
+        looked.add(machine);
+      }
       if (part.refused !== undefined) {
         site.machines.splice(site.machines.indexOf(machine), 1);
         // The same block, on the next machine: what was played is not played again.

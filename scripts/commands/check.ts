@@ -56,6 +56,9 @@ const folderFor = (folder: string): void => {
   }
 };
 
+/** More threads than these help no machine. */
+const jobsMost = 256;
+
 export const checkCommand = async (name: string, options: CheckOptions): Promise<number> => {
   if (name.startsWith('trace:')) {
     if (options.report !== undefined) throw usage('a recording is judged as it stands and has no report: leave --report out');
@@ -88,22 +91,25 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
   const forMs = options.for === undefined ? undefined : duration(options.for);
   const runs = options.runs === undefined ? undefined : whole(options.runs, '--runs', 1);
   const jobs = options.jobs === undefined ? 1 : whole(options.jobs, '--jobs', 1);
+  if (jobs > jobsMost) throw usage(`--jobs ${jobs}: at most ${jobsMost} threads`);
   const once = jobs > 1 ? onlyOnce(name) : undefined;
   if (once !== undefined) throw usage(`--jobs ${jobs}: ${name} can be connected to only once (${once}); leave --jobs out`);
   const target = await connect(name);
-  let crew: Crew | undefined;
-  try {
-    if (jobs > 1) crew = await startCrew(name, jobs, target.hello);
-  } catch (error) {
-    await target.close();
-    throw error;
-  }
   let interrupted = false;
   const interrupt = (): void => {
     interrupted = true;
   };
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
+  let crew: Crew | undefined;
+  try {
+    if (jobs > 1) crew = await startCrew(name, jobs, target.hello);
+  } catch (error) {
+    process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
+    await target.close();
+    throw error;
+  }
   const bar = process.stderr.isTTY
     ? new cliProgress.SingleBar({
         format: '{bar} {percentage}% | {programs} programs | {broken} findings',
