@@ -41,14 +41,14 @@ describe('ref', () => {
   });
   afterAll(() => two.close());
   test.each<Partial<ExploreOptions>>([
-    { runs: 24 },
-    { areas: ['virtio.blk'], runs: 300, seed: 2, shard: { index: 2, of: 2 } },
+    { areas: ['virtio'], runs: 16 },
+    { areas: ['virtio.blk'], runs: 150, seed: 2, shard: { index: 2, of: 2 } },
     { areas: ['instructions', 'vt-d'], runs: 40, seed: 3 },
   ])('in two threads as in one: %j', async (options) => {
     const one = await checked('ref', undefined, options);
     expect(everything(await checked('ref', two, options))).toEqual(everything(one));
     // The machines on a vhost-user socket are refused: blocks that were given out for them are given out for others.
-    expect(one.refused.length > 0).toBe(options.areas?.[0] === 'virtio.blk');
+    expect(one.refused.length > 0).toBe(options.areas?.[0]?.startsWith('virtio') === true);
   });
   test('by the clock: what was played in time counts', async () => {
     const began = performance.now();

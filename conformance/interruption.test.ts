@@ -112,12 +112,12 @@ test('SIGINT ends a check with what was found so far, and 130', { timeout: 60_00
   expect(JSON.parse(readFileSync(report, 'utf8'))).toMatchObject({ schema: 1, target: { name: 'ref' } });
 });
 
-describe('a check in several threads', () => {
-  const cases = (['qemu SIGINT', 'qsd SIGKILL'] as const).filter((c) => available.includes(c.split(' ')[0] as string));
-  test.each(cases)('on %s leaves nothing behind', { timeout: 60_000 }, async (which) => {
-    const [target = '', signal] = which.split(' ') as [string, 'SIGINT' | 'SIGKILL'];
+test.skipIf(!available.includes('qsd'))(
+  'a check in several threads that is killed leaves nothing behind',
+  { timeout: 60_000 },
+  async () => {
     const before = new Set(leftovers());
-    const child = started(['check', target, '--jobs', '2', '--for', '10m', '--area', 'virtio.blk', '--save', folder]);
+    const child = started(['check', 'qsd', '--jobs', '2', '--for', '10m', '--area', 'virtio.blk', '--save', folder]);
     const exit = once(child, 'exit');
     const { pid = 0 } = child;
     // Three connections, each with its programs: its own, and those of the threads.
@@ -126,13 +126,12 @@ describe('a check in several threads', () => {
     const children = below(pid);
     const owners = new Set([pid, ...children].map(String));
     const made = leftovers().filter((f) => !before.has(f) && owners.has(/-(\d+)-/.exec(f.slice(f.lastIndexOf('/')))?.[1] ?? ''));
-    child.kill(signal);
-    const [code, by] = (await exit) as [number | null, string | null];
-    expect(code ?? by).toBe(signal === 'SIGINT' ? 130 : 'SIGKILL');
+    child.kill('SIGKILL');
+    expect(await exit).toEqual([null, 'SIGKILL']);
     await expect.poll(() => children.filter(alive), { timeout: 15_000 }).toEqual([]);
     await expect.poll(() => made.filter((f) => existsSync(f)), { timeout: 15_000 }).toEqual([]);
-  });
-});
+  },
+);
 
 describe('a disk that is full', () => {
   const full = existsSync('/dev/full');
