@@ -260,8 +260,8 @@ try {
           ['ref', 64_000],
           ['native', 64_000],
           ['kvm', 32_000],
-          ['bochs', 65_536],
-          ['qemu-tcg', 65_536],
+          ['bochs', 131_072],
+          ['qemu-tcg', 131_072],
         ] as const
       ).flatMap(([name, cases]) => (available.has(name) ? [['rate-bench', name, String(cases)] as const] : [])),
     );

@@ -21,7 +21,7 @@ import { direct, dropPrivileged, enter, go8086, isLong, returned, returnedStack,
 import { memoryPlace } from '../operands.ts';
 import { goToTask } from '../task.ts';
 import { moveStack, peek, push, pushSelector, setStack } from '../stack.ts';
-import { canonical, cpl, gp, ia32e, in64, like8086, np, ofSystem, raise, undecided, type Work } from '../work.ts';
+import { canonical, cpl, type Fault, gp, ia32e, in64, like8086, np, ofSystem, raise, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 interface Target {
@@ -58,10 +58,15 @@ const gateOf = (w: Work, selector: number, d: Descriptor, call: boolean): Gate |
     return undefined;
   }
   if (d.s || !(d.type === 12 || (!wide && d.type === 4))) gp('far.type', named(selector));
-  if (d.dpl < level || rplOf(selector) > d.dpl) gp('gate.privilege', named(selector));
-  if (!d.present) np('gate.present', named(selector));
-  const upper = wide ? upperOf(w, lookup(w, selector, 16) ?? gp('far.limit', named(selector))) : 0n;
-  if (((upper >> 40n) & 0x1fn) !== 0n) gp('far.type', named(selector));
+  const second = (): bigint => {
+    const upper = upperOf(w, lookup(w, selector, 16) ?? gp('far.limit', named(selector)));
+    return ((upper >> 40n) & 0x1fn) === 0n ? upper : gp('far.type', named(selector));
+  };
+  // Whether the second half is looked at before the rights and presence of the first no page says.
+  const early = (): readonly Fault[] => (wide ? faultsOf(second) : []);
+  if (d.dpl < level || rplOf(selector) > d.dpl) raise({ vector: 13, error: named(selector), rule: 'gate.privilege' }, ...early());
+  if (!d.present) raise({ vector: 11, error: named(selector), rule: 'gate.present' }, ...early());
+  const upper = wide ? second() : 0n;
   const code = Number((d.raw >> 16n) & 0xffffn);
   if (isNull(code)) gp('gate.target');
   const target = lookup(w, code) ?? gp('gate.target', named(code));
