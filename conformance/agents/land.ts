@@ -3,7 +3,7 @@
 
 import type { Assembler } from './assembler.ts';
 import { assembler } from './assembler.ts';
-import { emitLand86 } from './land86.ts';
+import { emitLand86, selectors } from './land86.ts';
 import { EFER, msrs, resetDr7 } from './launch.ts';
 import { agentCode, agentStack, caseAt, ownPml4, stateAt, stateOut, vars, withMsrs, ownGdt } from './map.ts';
 
@@ -70,13 +70,6 @@ const quietDebug = (a: Assembler, wide: boolean): void => {
   a.u32(resetDr7);
   a.put(0x0f, 0x23, 0xf8); // mov dr7, rax
 };
-const selectors = [
-  ['es', 0],
-  ['cs', 1],
-  ['ss', 2],
-  ['fs', 4],
-  ['gs', 5],
-] as const;
 
 export const emitLand = (a: Assembler): void => {
   a.bits(64);

@@ -5,7 +5,8 @@ import type { Assembler } from './assembler.ts';
 import { agentStack, stateAt, stateOut, vars } from './map.ts';
 
 const at = (name: keyof typeof stateAt): number => stateOut + stateAt[name];
-const selectors = [
+/** Segment registers that a landing tells by MOV from them, by number: DS is told apart. */
+export const selectors = [
   ['es', 0],
   ['cs', 1],
   ['ss', 2],
