@@ -7,10 +7,11 @@ import type { Stimulus } from '../../spec/vocabulary.ts';
 import { furnishedPages } from './image.ts';
 import { giveBack, loanOf, type Patch } from './loan.ts';
 import { leadsPast, lookOf } from './look.ts';
-import { alone, caseAt, caseHeader, caseWord, compared, everywhere, kinds, stateSize, vars, withMsrs } from './map.ts';
+import { alone, brief, caseAt, caseHeader, caseWord, compared, everywhere, kinds, stateSize, vars, withMsrs } from './map.ts';
 import { writesHotOnly } from './reach.ts';
 import { firstOf, fromTable, isLong, refusalOf } from './refuse.ts';
 import { encodeDifferences } from './state.ts';
+import { isBrief } from './stray.ts';
 
 /** A case that can be given to an agent. */
 export interface AgentCase {
@@ -134,6 +135,7 @@ const encoded = (
       at += caseWord;
     }
   view.setUint16(from + caseAt.words, (at - memoryAt) / caseWord, true);
+  if (isBrief(cpu.mode, start, memory, patches)) chunk[from + caseAt.flags]! |= brief;
   used = at;
   return { bytes: chunk.subarray(from, at), state, pristine, patches, msrs };
 };

@@ -25,23 +25,23 @@ const overrides: Readonly<Record<number, 'es' | 'cs' | 'ss' | 'ds' | 'fs' | 'gs'
   0x64: 'fs',
   0x65: 'gs',
 };
-const machineEnd = 0x40000;
+export const machineEnd = 0x40000;
 const ivtNeeded = 4 * 15 - 1;
 
-interface Reading {
+export interface Reading {
   readonly first: First;
   readonly prefixes: readonly number[];
   readonly state: CpuState;
   readonly memory: Uint8Array;
 }
-const word = (memory: Uint8Array, at: number, size: number): number => {
+export const word = (memory: Uint8Array, at: number, size: number): number => {
   let value = 0;
   for (let i = size - 1; i >= 0; i--) value = value * 256 + (memory[at + i] ?? 0xff);
   return value;
 };
-const low = (value: bigint): number => Number(value & 0xffff_ffffn);
-/** Address of the memory operand whose ModRM stands at `at`. */
-const operand = ({ prefixes, state, memory }: Reading, at: number): number => {
+export const low = (value: bigint): number => Number(value & 0xffff_ffffn);
+/** Address of the memory operand whose ModRM stands at `at`, in code of 16 bits. */
+export const operand = ({ prefixes, state, memory }: Reading, at: number): number => {
   const modrm = memory[at] ?? 0;
   const [mod, rm] = [modrm >> 6, modrm & 7];
   const wide = prefixes.includes(0x67);
@@ -70,8 +70,8 @@ const operand = ({ prefixes, state, memory }: Reading, at: number): number => {
   const override = prefixes.map((p) => overrides[p]).findLast((name) => name !== undefined);
   return Number(state[override ?? (stack ? 'ss' : 'ds')].base) + (wide ? offset % 2 ** 32 : offset & 0xffff);
 };
-/** Where a far transfer leads; undefined for what is none. */
-const destination = (r: Reading): { readonly offset: number; readonly segment: number } | undefined => {
+/** Where a far transfer of real-address mode leads; undefined for what is none. */
+export const destination = (r: Reading): { readonly offset: number; readonly segment: number } | undefined => {
   const { first, prefixes, state, memory } = r;
   const [op = 0, second = 0] = first.bytes;
   const wide = prefixes.includes(0x66) ? 4 : 2;

@@ -4,6 +4,7 @@
 import type { CpuMachine, CpuState, Segment } from '../../spec/instructions/vocabulary.ts';
 import { lost } from './leave.ts';
 import { agentStack, compared, pageTable } from './map.ts';
+import { strays } from './stray.ts';
 
 const is8086 = (mode: CpuMachine['mode']): boolean => mode === 'real' || mode === 'v86';
 export const isLong = (mode: CpuMachine['mode']): boolean => mode === 'long64' || mode === 'compat';
@@ -111,5 +112,6 @@ export const refusalOf = (machine: CpuMachine, state: CpuState, memory: Uint8Arr
   if (unpaged && mode !== 'real' && first.repeated && isString(first) && state.rcx > 0x4000n)
     return 'a repeated string over memory that is the agent’s';
   if (unpaged && mode !== 'real' && (state.rsp & 0xffff_ffffn) - 0x80n > BigInt(compared) - 0x100n) return 'a stack that is not in memory';
+  if (unpaged && strays(first, mode, state, memory)) return 'a program that goes on where no memory is';
   return undefined;
 };

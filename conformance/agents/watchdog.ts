@@ -2,13 +2,16 @@
 // so on emulators that derive time from instructions it is deterministic. Intel 8254, Mode 0; 82093AA I/O APIC, Redirection Table; IRQ0 is pin 2.
 
 import type { Assembler } from './assembler.ts';
-import { control, controlAt, ends, vars } from './map.ts';
+import { brief, caseAt, control, controlAt, ends, vars } from './map.ts';
 
 const ioApic = 0xfec00000;
 const pin = 2;
 const nmi = 4 << 8;
 /** Counter 0, high byte only, mode 0; status of counter 0 latched. */
 const oneShot = 0x20;
+/** Counter 0, low byte only, mode 0, and the count of a brief case: 84 us, 4,000 instructions where a second has 50 million. */
+const briefShot = 0x10;
+const briefCount = 100;
 const readBack = 0xe2;
 /** Index and data: register 0, Reset. */
 const sequencer = 0x3c4;
@@ -43,7 +46,12 @@ const ownCount = 0xff;
  *  further NMI, where a new count alone is written. */
 export const emitRearm = (a: Assembler, name: 'launch' | 'landed' | 'exited'): void => {
   unlessWatched(a, `${name}Armed`);
-  if (name !== 'launch') a.put(0xb0, ownCount); // mov al, imm8
+  if (name === 'launch') {
+    a.memory([0xf6], 0, vars.thisCase + caseAt.flags, { imm: [brief] });
+    a.put(0x74, 0x0a); // jz, over what follows
+    a.put(0xb0, briefShot, 0xe6, 0x43, 0xb0, briefCount, 0xe6, 0x40, 0xeb); // mov al; out 43H; mov al; out 40H; jmp
+    a.rel8('launchArmed');
+  } else a.put(0xb0, ownCount); // mov al, imm8
   a.put(0x88, 0xc4, 0xb0, oneShot, 0xe6, 0x43); // mov ah, al; mov al, oneShot; out 43H, al
   a.put(0x88, 0xe0, 0xe6, 0x40); // mov al, ah; out 40H, al
   a.label(`${name}Armed`);
