@@ -62,6 +62,14 @@ export const instructionSwitchFaults: readonly Fault[] = [
     story: 'the selectors of a task in virtual-8086 mode are looked up as in protected mode',
   },
   {
+    id: 'insn-task-narrow-vm',
+    origin: 'rule',
+    file: 'processor/task.ts',
+    swap: ['  if (debugs) c.debug |= DR6_BT;', '  if (l.word === 2) c.flags |= kept & VM;\n  if (debugs) c.debug |= DR6_BT;'],
+    killedBy: 'instructions.deliver.task',
+    story: 'VM stays set over a switch from virtual-8086 mode to a task whose TSS has 16 bits',
+  },
+  {
     id: 'insn-task-v86-ldt',
     origin: 'XSA-192',
     file: 'processor/task.ts',

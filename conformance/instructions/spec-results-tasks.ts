@@ -126,6 +126,30 @@ const RF = 0x10000n;
 const badStack = userSelectors.map((n, k) => (k === 2 ? s.readOnly | 3 : n));
 const gateTo = (vector: number): Patches[number] => [at.idt + 8 * vector, `0000${hex(s.otherTss, 2)}00850000`];
 
+/** A TSS of 16 bits, told by its descriptor: the task starts at a stop, with these flags, on the 16-bit stack of CPL 0. */
+const narrowTask = (flags: number): Patches => [
+  [at.gdt + s.otherTss, '2c00'],
+  [at.gdt + s.otherTss + 5, '81'],
+  [
+    at.tss2,
+    [
+      ...Array.from({ length: 7 }, () => 0),
+      Number(at.stops.at) + 16 * start,
+      flags,
+      ...Array.from({ length: 4 }, () => 0),
+      at.stackTop16,
+      ...Array.from({ length: 3 }, () => 0),
+      s.kernelData,
+      s.kernelCode32,
+      s.kernelData16,
+      s.kernelData,
+      s.ldt,
+    ]
+      .map((n) => hex(n, 2))
+      .join(''),
+  ],
+];
+
 export const taskResults: readonly Row[] = [
   { clause: 'interrupt.flags', ...redirects, spoil: state((_, b) => ({ rflags: b.rflags & ~0x200n })) },
   { clause: 'interrupt.stores', ...redirects, spoil: (answer, b) => write(top(b) - 2, (v) => v ^ 0x200n)(answer) },
@@ -156,6 +180,32 @@ export const taskResults: readonly Row[] = [
       writes: [...saved(b, 2), [at.tss2, BigInt(s.tss), 2]],
     }),
     spoil: state(() => ({ rflags: 2n })),
+  },
+  // From virtual-8086 mode to a task of 16 bits: VM is cleared, and what is saved has it.
+  {
+    clause: 'deliver.task',
+    setting: old,
+    code: 'cd21',
+    change: (b) => ({ rflags: b.rflags | 0x3000n }),
+    patches: [[at.idt + 8 * 0x21, `0000${hex(s.otherTss, 2)}00e50000`], ...narrowTask(0x3202)],
+    good: (b) => ({
+      by: 'stop',
+      stop: start,
+      state: {
+        ...zeroed,
+        cr0: b.cr0 | 8n,
+        tr: { selector: s.otherTss, base: BigInt(at.tss2), limit: 0x2c, access: 0x83 },
+        rip: at.stops.at + BigInt(16 * start),
+        rsp: BigInt(at.stackTop16),
+        rflags: 0x7202n,
+        cs: segmentOf(machineOf(p32), s.kernelCode32),
+        ss: segmentOf(machineOf(p32), s.kernelData16),
+        ds: segmentOf(machineOf(p32), s.kernelData),
+        es: segmentOf(machineOf(p32), s.kernelData),
+      },
+      writes: [...saved(b, 2).slice(0, -1), ...link, [at.gdt + s.otherTss + 5, 0x83n, 1]],
+    }),
+    spoil: state(() => ({ rflags: 0x27202n })),
   },
   // JMP to a task of CPL 3 whose stack may only be read: #TS on the stack of CPL 0 that it names itself.
   {

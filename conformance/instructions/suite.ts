@@ -21,6 +21,7 @@ import { encode } from './encode.ts';
 import { machineFor } from './furniture.ts';
 import { layOut, msrNumbers } from './lay.ts';
 import { levelsOf, startState } from './state.ts';
+import { gateVector, isNarrow } from './task-edits.ts';
 import { codeLinear, codeStart, early, late, lengthened } from './tweak.ts';
 
 const plain: readonly CpuFeature[] = ['nx'];
@@ -38,6 +39,8 @@ export const machines: readonly MachineConfig[] = [
 
 /** Among the prefixes of a case: 36H. */
 const ssOverride = 7;
+/** Vector of #AC. */
+const ALIGNMENT = 17;
 /** Instructions that a case may take at most: a handful for a single one, more where it repeats. */
 export const limit = 2000;
 
@@ -98,13 +101,21 @@ const lower = (c: Case): readonly Case[] => {
   });
   return simpler;
 };
-/** What an instruction is called in a signature: with the register that it is about where it can be any, since each has rules of its own; IRET in
- *  64-bit mode with whether its operands are narrower than that, which decides what an implementation takes off the stack; and with an override of SS in 64-bit mode, which an implementation treats as nothing for all instructions alike, or for none. */
+/** What an instruction is called in a signature. Further words tell apart what an implementation may treat alike for all instructions, or for none: the
+ *  register that it is about where it can be any, since each has rules of its own; IRET in 64-bit mode with narrower operands, which decide what is taken
+ *  off the stack; an override of SS in 64-bit mode; a task of 16 bits in virtual-8086 mode, where all that follows differs if VM stays set; and a task
+ *  that #AC leads to, whose own faults are missing where #AC is. */
 const named = (c: Case, machine: MachineConfig): string => {
   const name = forms[c.form % forms.length]?.mnemonic ?? '?';
-  const register = /^(RD|WR)MSR$/.test(name) ? `+${(msrNumbers[c.value % msrNumbers.length] ?? 0).toString(16).toUpperCase()}H` : '';
-  const narrow = name === 'IRET' && machine.cpu?.mode === 'long64' && c.size !== 2 ? '+narrow' : '';
-  return `${name}${register}${narrow}${c.prefix === ssOverride && machine.cpu?.mode === 'long64' ? '+ss-override' : ''}`;
+  const mode = machine.cpu?.mode;
+  const words = [
+    [/^(RD|WR)MSR$/.test(name), `${(msrNumbers[c.value % msrNumbers.length] ?? 0).toString(16).toUpperCase()}H`],
+    [name === 'IRET' && mode === 'long64' && c.size !== 2, 'narrow'],
+    [mode === 'v86' && isNarrow(c.tweaks.findLast((t) => t.kind === 'new-task')), 'narrow-task'],
+    [c.tweaks.some((t) => t.kind === 'task-gate' && gateVector(t) === ALIGNMENT), 'alignment-task'],
+    [c.prefix === ssOverride && mode === 'long64', 'ss-override'],
+  ] as const;
+  return [name, ...words.flatMap(([has, word]) => (has ? [word] : []))].join('+');
 };
 const shape = (c: Case, machine: MachineConfig): string => {
   const words = [

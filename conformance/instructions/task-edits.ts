@@ -1,7 +1,7 @@
 // Edits that only the last recipes draw: tasks of 32 and of 16 bits to switch to and from, what can be wrong with one, and task gates in the IDT.
 // Intel SDM volume 3: 32-Bit Task-State Segment (TSS); 16-Bit Task-State Segment (TSS); Task-Gate Descriptor; Stack Switching.
 
-import type { TweakKind } from './choice.ts';
+import type { Tweak, TweakKind } from './choice.ts';
 import { byteAt, type Desk, put, putWord } from './desk.ts';
 import * as at from './layout.ts';
 
@@ -45,6 +45,8 @@ const layInnerStacks = (view: DataView, word: 2 | 4): void => {
     view.setUint16(word + 2 * word * level + word, selector, true);
   }
 };
+/** Whether an edit makes the second TSS one of 16 bits. */
+export const isNarrow = (edit: Tweak | undefined): boolean => edit?.kind === 'new-task' && (edit.a & 1) === 1;
 /** The second TSS. `a`: of 16 bits (bit 0), which task (2:1), whose data segments (5:3); `b`: its flags. */
 const newTask = (d: Desk, a: number, b: number): void => {
   if (d.mode === 'real' || d.long) return;
@@ -129,10 +131,12 @@ const ownTask = (d: Desk): void => {
   put(d, at.gdt + selectors.tss + 5, Uint8Array.of(0x83));
   d.s.tr = { ...d.s.tr, access: d.s.tr.access & ~8 };
 };
+/** Which event the gate is for. */
+export const gateVector = ({ a }: Pick<Tweak, 'a'>): number => pick([0x21, 3, 6, 13, 0x20, 8, 14, 4, 0, 0x80, 1, 12, 17], a);
 /** A task gate in the IDT, open to ring 3 unless `b` says otherwise. */
 const taskGate = (d: Desk, a: number, b: number): void => {
   if (d.mode === 'real' || d.long) return;
-  const vector = pick([0x21, 3, 6, 13, 0x20, 8, 14, 4, 0, 0x80, 1, 12, 17], a);
+  const vector = gateVector({ a });
   const to = pick(
     [
       ...new Array<number>(9).fill(selectors.otherTss),

@@ -115,8 +115,8 @@ export const switchTask = (w: Work, selector: number, how: How, left: Left): Sav
   const before = layoutOf(s.tr.access);
   if (s.tr.limit < before.least) undecided('a TSS of its own that is too small');
   if ((low(s.dr7) & 0xff) !== 0) undecided('breakpoints over a task switch');
-  // VM is cleared (Entering Virtual-8086 Mode). Where it is not, all that follows differs, and no signature would tell that from anything else.
-  if (v86(s) && (l.word === 2 || before.word === 2)) undecided('a TSS of 16 bits and virtual-8086 mode');
+  // A task in virtual-8086 mode must have a TSS of 32 bits (Structure of a Virtual-8086 Task): what becomes of one that has not is not told.
+  if (v86(s) && before.word === 2) undecided('a task in virtual-8086 mode whose own TSS has 16 bits');
   const old = s.tr;
   const base = baseOf(d.raw);
   const read = (offset: number, size: number): bigint => readTable(w, linear(base, offset), size);
@@ -164,7 +164,7 @@ export const switchTask = (w: Work, selector: number, how: How, left: Left): Sav
   }
   if (how !== 'gate') w.flagsWritten |= kept;
   s.rflags = BigInt((image & kept) | 2 | (nested ? flag.NT : 0));
-  // Of the upper half of EFLAGS nothing is said but that it is lost when it is saved.
+  // Of the upper half of EFLAGS nothing is said but that VM is cleared (Entering Virtual-8086 Mode), and that all of it is lost when it is saved.
   if (l.word === 2) leave(w, 'rflags', BigInt(flag.RF | flag.AC | flag.VIF | flag.VIP | flag.ID));
   s.rip = eip;
   w.moved = true;
