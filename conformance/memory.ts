@@ -3,6 +3,7 @@
 
 import type { Memory } from '../spec/clause.ts';
 import type { Granted, MachineConfig } from '../spec/units.ts';
+import { numberOf } from './numbers.ts';
 
 export interface JudgedMemory extends Memory {
   reset(granted: Granted['memory'], image?: MachineConfig['image']): void;
@@ -12,19 +13,9 @@ export interface JudgedMemory extends Memory {
 /** Largest guest memory a judge keeps, bytes. A trace that declares more is refused by its reader. */
 export const memoryLimit: number = 64 * 1024 * 1024;
 
-/** Number() of an address, without the call out of compiled code; past 64 bits there is no memory. */
-const address = new BigUint64Array(1);
-const halves = new Uint32Array(address.buffer);
-const LOW = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? 0 : 1;
 const top = 1n << 64n;
-const numberOf = (at: bigint): number => {
-  if (at < 0n || at >= top) return Number.MAX_VALUE;
-  address[0] = at;
-  const high = halves[1 - LOW] as number;
-  const low = halves[LOW] as number;
-  // What is multiplied by 2^32 is a double, kept apart on the heap: most addresses are small.
-  return high === 0 ? low : high * 0x1_0000_0000 + low;
-};
+/** Past 64 bits there is no memory. */
+const addressOf = (at: bigint): number => (at < 0n || at >= top ? Number.MAX_VALUE : numberOf(at));
 
 export const judgedMemory = (): JudgedMemory => {
   let bytes = new Uint8Array(0);
@@ -37,7 +28,7 @@ export const judgedMemory = (): JudgedMemory => {
   const touched: number[] = [];
   const inside = (at: bigint | number, length: number): number => {
     // Exact below 2^53; what is rounded lies far outside.
-    const start = typeof at === 'number' ? at : numberOf(at);
+    const start = typeof at === 'number' ? at : addressOf(at);
     return start >= 0 && start + length <= size ? start : -1;
   };
   /** Bytes `from` to `end` of `source`. Most are a word or an instruction: a call for each costs more than they do. */
@@ -46,7 +37,7 @@ export const judgedMemory = (): JudgedMemory => {
     else for (let i = from; i < end; i++) bytes[start + i - from] = source[i] as number;
   };
   const write = (at: bigint, data: Uint8Array): void => {
-    const start = numberOf(at);
+    const start = addressOf(at);
     if (start >= size) return;
     const kept = start + data.length > size ? data.subarray(0, size - start) : data;
     put(start, kept, 0, kept.length);

@@ -1,7 +1,7 @@
 // Plays programs of one machine together: one by one, ahead of the judge, side by side, or whole blocks at once, as the target and the suite allow.
 // Whatever the way, each program has the trace that playing it alone would have.
 
-import type { Answer, Course, Granted, MachineConfig, Ran as SideRun, Target, WholeRun } from '../spec/units.ts';
+import type { Answer, Course, Granted, MachineConfig, Ran as SideRun, Target, WholeAnswers, WholeRun } from '../spec/units.ts';
 import type { Judge } from './judge.ts';
 import type { Program, Step, Suite } from './program.ts';
 import { bounded, isCutOff, judged, type Played, play, silent } from './run.ts';
@@ -137,7 +137,7 @@ export interface Block {
   readonly programs: readonly Program[];
   readonly granted: Granted;
   readonly lowerings: readonly (readonly Step[])[];
-  readonly answers: readonly (readonly Answer[])[];
+  readonly answers: WholeAnswers;
 }
 type Refused = Pick<Played, 'refused' | 'broke'>;
 const refusing = (why: { readonly unsupported: string } | { readonly broke: string }): Refused =>
@@ -157,13 +157,13 @@ export const runBlocks = async (
   const stimuli = lowerings.flatMap((of) => of.map((steps) => (steps.length === 1 ? (steps[0] as Step).do : steps.flatMap((s) => s.do))));
   const whole: WholeRun = (await target.runAll?.(machine, stimuli)) ?? { unsupported: 'programs all at once' };
   if (!('granted' in whole)) return refusing(whole);
+  const { granted, answers } = whole;
   let next = 0;
-  return blocks.map((programs, i) => ({
-    programs,
-    granted: whole.granted,
-    lowerings: lowerings[i] ?? [],
-    answers: whole.answers.slice(next, (next += programs.length)),
-  }));
+  return blocks.map((programs, i) => {
+    const first = next;
+    next += programs.length;
+    return { programs, granted, lowerings: lowerings[i] ?? [], answers: { at: (program) => answers.at(first + program) } };
+  });
 };
 
 /** One program, and where the adapter breaks the protocol in it what it showed before, and then the error. */
@@ -201,5 +201,5 @@ export async function* playBlock(
   if (ran === undefined || !('answers' in ran))
     return yield { program: first, played: { findings: [], lines: [{ reset: machine }], stimuli: 0, ...ran } };
   for (const [i, program] of programs.entries())
-    yield { program, played: judged(machine, ran.granted, ran.lowerings[i] ?? [], ran.answers[i] ?? [], judge) };
+    yield { program, played: judged(machine, ran.granted, ran.lowerings[i] ?? [], ran.answers.at(i) ?? [], judge) };
 }

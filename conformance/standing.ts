@@ -79,7 +79,7 @@ const shownTogether = async (
     const whole = await target.runAll(machine, programs);
     if (!('granted' in whole)) continue;
     for (const [i, entry] of together.entries()) {
-      const played = judged(machine, whole.granted, [{ do: programs[i] ?? [] }], whole.answers[i] ?? [], judge);
+      const played = judged(machine, whole.granted, [{ do: programs[i] ?? [] }], whole.answers.at(i) ?? [], judge);
       if (shows(entry, played.findings)) shown.add(entry);
     }
   }

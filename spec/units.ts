@@ -80,9 +80,14 @@ export interface Granted {
 export type Answer = { readonly saw: readonly Observation[] } | { readonly unsupported: string } | { readonly broke: string };
 export type Awaitable<T> = T | Promise<T>;
 
-/** What `runAll` gives: answers by program, in order; fewer answers than stimuli only after a `broke`. */
+/** Answers by program, in order; fewer than stimuli only after a `broke`. An array, or what works them out where they are asked for: of thousands of
+ *  programs that ran at once, only those are kept that are looked at. */
+export interface WholeAnswers {
+  at(program: number): readonly Answer[] | undefined;
+}
+/** What `runAll` gives. */
 export type WholeRun =
-  | { readonly granted: Granted; readonly answers: readonly (readonly Answer[])[] }
+  | { readonly granted: Granted; readonly answers: WholeAnswers }
   | { readonly unsupported: string }
   | { readonly broke: string };
 /** A program that is told what was granted, and the answers to each step before it says the next. */

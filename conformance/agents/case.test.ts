@@ -22,7 +22,7 @@ import {
   vars,
   wholeTables,
 } from './map.ts';
-import { decodeResult } from './result.ts';
+import { decodeResult, nextResult } from './result.ts';
 
 const long = machineFor('long64', '4-level', []);
 const encode = (machine: MachineConfig, bytes: readonly number[], edit: (s: CpuState) => CpuState = (s) => s) =>
@@ -142,8 +142,9 @@ describe('a result', () => {
     return bytes;
   };
   test('names the stop and only the bytes that differ', () => {
-    const { answer, next } = decodeResult(long, given(), record(3, [[0x14100, 0xcccc_cccc_cc11_22ccn]]), 0);
-    expect(next).toBe(resultHeader + stateSize + 16);
+    const results = record(3, [[0x14100, 0xcccc_cccc_cc11_22ccn]]);
+    const answer = decodeResult(long, given(), results, 0);
+    expect(nextResult(results, 0)).toBe(resultHeader + stateSize + 16);
     expect(answer).toMatchObject({
       saw: [
         { saw: 'memory.changed', writes: [{ at: 0x14101n, bytes: Uint8Array.of(0x22, 0x11) }] },
@@ -152,8 +153,8 @@ describe('a result', () => {
     });
   });
   test('tells shutdown and the watchdog from events', () => {
-    expect(decodeResult(long, given(), record(ends.shutdown << 8, []), 0).answer).toMatchObject({ saw: [{ by: 'shutdown' }] });
-    expect(decodeResult(long, given(), record((ends.late << 8) | 2, []), 0).answer).toMatchObject({ saw: [{ by: 'limit' }] });
+    expect(decodeResult(long, given(), record(ends.shutdown << 8, []), 0)).toMatchObject({ saw: [{ by: 'shutdown' }] });
+    expect(decodeResult(long, given(), record((ends.late << 8) | 2, []), 0)).toMatchObject({ saw: [{ by: 'limit' }] });
   });
 });
 test('a ROM fills its size and starts at the reset vector', () => {

@@ -4,12 +4,13 @@
 import type { CpuMachine, CpuState } from '../../spec/instructions/vocabulary.ts';
 import type { MachineConfig } from '../../spec/units.ts';
 import type { Stimulus } from '../../spec/vocabulary.ts';
+import { numberOf } from '../numbers.ts';
 import { furnishedPages } from './image.ts';
-import { giveBack, loanOf, type Patch } from './loan.ts';
+import { giveBack, loanOf, type Patch, putBytes } from './loan.ts';
 import { leadsPast, lookOf } from './look.ts';
 import { alone, brief, caseAt, caseHeader, caseWord, compared, everywhere, kinds, stateSize, vars, withMsrs } from './map.ts';
 import { writesHotOnly } from './reach.ts';
-import { firstOf, fromTable, isLong, refusalOf } from './refuse.ts';
+import { firstOf, fromTable, isLong, longest, refusalOf } from './refuse.ts';
 import { encodeDifferences } from './state.ts';
 import { isBrief } from './stray.ts';
 
@@ -25,9 +26,10 @@ export interface AgentCase {
 }
 type Encoded = AgentCase | { readonly unsupported: string };
 
-const msrInstruction = (code: Uint8Array): boolean => {
-  for (let i = 0; i + 1 < code.length; i++)
-    if (code[i] === 0x0f && [0x05, 0x07, 0x30, 0x32, 0x34, 0x35, 0x01, 0xae, 0xc7].includes(code[i + 1] ?? 0)) return true;
+const withMsr: ReadonlySet<number> = new Set([0x05, 0x07, 0x30, 0x32, 0x34, 0x35, 0x01, 0xae, 0xc7]);
+const msrInstruction = (memory: Uint8Array, from: number, size: number): boolean => {
+  const last = Math.min(from + size, memory.length) - 1;
+  for (let i = from; i < last; i++) if (memory[i] === 0x0f && withMsr.has(memory[i + 1] ?? 0)) return true;
   return false;
 };
 
@@ -36,16 +38,29 @@ const kindOf = (mode: CpuMachine['mode'], state: CpuState): number => {
   if (mode === 'real') return kinds.real;
   return mode === 'v86' || (state.cs.selector & 3) !== 0 ? kinds.outer : kinds.inner;
 };
-const furnished = new WeakMap<Uint8Array, bigint>();
-const furnishedBefore = (machine: MachineConfig, pristine: Uint8Array): bigint => {
+/** Bits for pages 31:0 and 47:32. */
+interface Pages {
+  readonly low: number;
+  readonly high: number;
+}
+const furnished = new WeakMap<Uint8Array, Pages>();
+const furnishedBefore = (machine: MachineConfig, pristine: Uint8Array): Pages => {
   let pages = furnished.get(pristine);
-  if (pages === undefined) furnished.set(pristine, (pages = furnishedPages(machine, pristine)));
+  if (pages === undefined) {
+    const all = furnishedPages(machine, pristine);
+    furnished.set(pristine, (pages = { low: Number(all & 0xffff_ffffn) | 0, high: Number(all >> 32n) | 0 }));
+  }
   return pages;
 };
-const patchedPages = (pages: bigint, patches: readonly Patch[]): bigint => {
-  let all = pages;
-  for (const { at, bytes } of patches) for (let page = at >> 12; page <= (at + bytes.length - 1) >> 12; page++) all |= 1n << BigInt(page);
-  return all;
+/** Writes at `at` the pages that hold something else than the fill byte, with those that are patched. */
+const putPages = (view: DataView, at: number, pages: Pages, patches: readonly Patch[]): void => {
+  let { low, high } = pages;
+  for (const p of patches)
+    for (let page = p.at >> 12; page <= (p.at + p.bytes.length - 1) >> 12; page++)
+      if (page < 32) low |= 1 << page;
+      else high |= 1 << (page - 32);
+  view.setInt32(at, low, true);
+  view.setInt32(at + 4, high, true);
 };
 
 /** Cases stand side by side in chunks: an array of its own for each would cost more than to fill it. */
@@ -62,11 +77,17 @@ const lend = (size: number): { readonly chunk: Uint8Array; readonly view: DataVi
   return { ...current, from: used };
 };
 
-const watchOf = (machine: MachineConfig, state: CpuState, memory: Uint8Array, patches: readonly Patch[]): ReturnType<typeof lookOf> => {
+const watchOf = (
+  machine: MachineConfig,
+  state: CpuState,
+  memory: Uint8Array,
+  view: DataView,
+  patches: readonly Patch[],
+): ReturnType<typeof lookOf> => {
   const cpu = machine.cpu as CpuMachine;
   if (cpu.paging === 'none') return { flags: writesHotOnly(cpu, state, memory) ? everywhere : everywhere | alone, also: 0n };
   // With page tables only the pages that the program has written to are compared: whole, because a program may put back what another has changed.
-  const look = lookOf(machine, memory, patches);
+  const look = lookOf(machine, view, patches);
   return { ...look, flags: look.flags | alone };
 };
 /** Of each word of memory, the last case that it was put into. */
@@ -96,26 +117,28 @@ const encoded = (
   for (const stimulus of stimuli) {
     if (state !== undefined) return { unsupported: 'anything after the run' };
     if (stimulus.do === 'memory.write') {
-      const at = Number(stimulus.at);
+      const at = numberOf(stimulus.at);
       if (at + stimulus.bytes.length > compared) return { unsupported: 'memory that is the agent’s' };
       patches.push({ at, bytes: stimulus.bytes });
-      memory.set(stimulus.bytes, at);
+      putBytes(memory, at, stimulus.bytes);
     } else if (stimulus.do === 'cpu.run' && stimulus.state !== undefined && stimulus.interrupt === undefined) state = stimulus.state;
     else return { unsupported: `${stimulus.do} of this kind` };
   }
   if (state === undefined) return { unsupported: 'a program without a run' };
   const refused = refusalOf(cpu, state, memory);
   if (refused !== undefined) return { unsupported: refused };
-  if (leadsPast(machine, memory, patches)) return { unsupported: 'a paging entry that leads past the memory of the machine' };
-  const room = caseHeader + caseWord * ((stateSize >> 3) + 1 + patches.reduce((sum, p) => sum + 1 + ((p.bytes.length + 7) >> 3), 0));
+  if (leadsPast(machine, beforeView, patches)) return { unsupported: 'a paging entry that leads past the memory of the machine' };
+  let most = (stateSize >> 3) + 1;
+  for (const p of patches) most += 1 + ((p.bytes.length + 7) >> 3);
+  const room = caseHeader + caseWord * most;
   const { chunk, view, from } = lend(room);
-  const start = Number(state.cs.base + state.rip);
+  const start = numberOf(state.cs.base) + numberOf(state.rip);
   const otherBases = cpu.mode === 'long64' && (!fromTable(state.fs, state, memory) || !fromTable(state.gs, state, memory));
-  const msrs = otherBases || msrInstruction(memory.subarray(start, start + 64)) || msrInstruction(firstOf(cpu.mode, state, memory).bytes);
+  const msrs = otherBases || msrInstruction(memory, start, 64) || msrInstruction(memory, firstOf(cpu.mode, state, memory).at, longest);
   view.setUint8(from + caseAt.kind, kindOf(cpu.mode, state));
-  const look = watchOf(machine, state, memory, patches);
+  const look = watchOf(machine, state, memory, beforeView, patches);
   view.setUint8(from + caseAt.flags, (msrs ? withMsrs : 0) | look.flags);
-  view.setBigUint64(from + caseAt.furnished, patchedPages(furnishedBefore(machine, pristine), patches), true);
+  putPages(view, from + caseAt.furnished, furnishedBefore(machine, pristine), patches);
   let memoryAt = encodeDifferences(machine, state, view, from + caseHeader);
   if (look.also !== 0n) {
     view.setUint16(memoryAt, vars.also >> 3, true);

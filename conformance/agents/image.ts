@@ -113,7 +113,7 @@ export const payload = (machine: MachineConfig, cases: readonly Uint8Array[], op
   const agent = agentBytes(machine);
   bytes.set(agent.bytes, payloadAt.agent);
   view.setUint32(payloadAt.agentSize, (agent.code + 3) >> 2, true);
-  bytes.set(new Uint8Array(usualState(machine).buffer), payloadAt.usual);
+  bytes.set(usualState(machine), payloadAt.usual);
   bytes.set(machineBytes(machine), payloadAt.image);
   let at = payloadCases;
   for (const c of cases) {

@@ -73,10 +73,10 @@ export const operand = ({ prefixes, state, memory }: Reading, at: number): numbe
 /** Where a far transfer of real-address mode leads; undefined for what is none. */
 export const destination = (r: Reading): { readonly offset: number; readonly segment: number } | undefined => {
   const { first, prefixes, state, memory } = r;
-  const [op = 0, second = 0] = first.bytes;
+  const code = first.at;
+  const [op, second] = [memory[code] ?? 0, memory[code + 1] ?? 0];
   const wide = prefixes.includes(0x66) ? 4 : 2;
   const through = (at: number, width: number) => ({ offset: word(memory, at, width), segment: word(memory, at + width, 2) });
-  const code = first.bytes.byteOffset - memory.byteOffset;
   if (op === 0xea || op === 0x9a) return through(code + 1, wide);
   if (op === 0xca || op === 0xcb || op === 0xcf) return through(Number(state.ss.base) + (low(state.rsp) & 0xffff), wide);
   if (op === 0xcd) return through(low(state.idtr.base) + 4 * second, 2);
@@ -86,16 +86,16 @@ export const destination = (r: Reading): { readonly offset: number; readonly seg
 /** Whether it loads an IDTR by which the watchdog's NMI finds no entry of the machine's. */
 const losesTable = (r: Reading): boolean => {
   const { first, prefixes, memory } = r;
-  const [escape, op, modrm = 0] = first.bytes;
+  const [escape, op, modrm] = [memory[first.at], memory[first.at + 1], memory[first.at + 2] ?? 0];
   if (escape !== 0x0f || op !== 0x01 || (modrm & 0x38) !== 0x18 || modrm >= 0xc0) return false;
-  const at = operand(r, first.bytes.byteOffset - memory.byteOffset + 2);
+  const at = operand(r, first.at + 2);
   const base = word(memory, at + 2, prefixes.includes(0x66) ? 4 : 3);
   return word(memory, at, 2) < ivtNeeded || base + ivtNeeded >= compared;
 };
 /** Why the program is not the agent's to run, or undefined. */
 export const lost = (first: First, state: CpuState, memory: Uint8Array): string | undefined => {
   const start = Number(state.cs.base) + (low(state.rip) & 0xffff);
-  const reading = { first, prefixes: [...memory.subarray(start, first.bytes.byteOffset - memory.byteOffset)], state, memory };
+  const reading = { first, prefixes: [...memory.subarray(start, first.at)], state, memory };
   const way = destination(reading);
   const to = way === undefined ? 0 : way.offset + way.segment * 16;
   // An offset within the limit just reaches its paging structures: executed, they are whatever its work has made of them. The last bytes of its ROM

@@ -22,6 +22,16 @@ export const loanOf = (pristine: Uint8Array): Loan => {
   }
   return loan;
 };
+/** Copying is called for where there is much; of a few bytes the call is what costs. */
+const few = 64;
+export const putBytes = (memory: Uint8Array, at: number, bytes: Uint8Array): void => {
+  if (bytes.length > few) memory.set(bytes, at);
+  else for (let i = 0; i < bytes.length; i++) memory[at + i] = bytes[i] as number;
+};
 export const giveBack = (memory: Uint8Array, pristine: Uint8Array, patches: readonly Patch[]): void => {
-  for (const { at, bytes } of patches) memory.set(pristine.subarray(at, at + bytes.length), at);
+  for (const { at, bytes } of patches) {
+    const end = at + bytes.length;
+    if (bytes.length > few) memory.set(pristine.subarray(at, end), at);
+    else for (let i = at; i < end; i++) memory[i] = pristine[i] as number;
+  }
 };

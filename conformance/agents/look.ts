@@ -23,9 +23,8 @@ const otherPage = (entry: bigint, at: number, width: number): bigint | undefined
   return (entry & 1n) === 0n || page === BigInt((at - pageTable) / width) || page >= BigInt(compared >> 12) ? undefined : page;
 };
 /** Whether an edited entry maps, or takes for a table, what lies past the machine's memory: there the agent keeps its copies of that memory. */
-export const leadsPast = (machine: MachineConfig, memory: Uint8Array, patches: readonly Patch[]): boolean => {
+export const leadsPast = (machine: MachineConfig, view: DataView, patches: readonly Patch[]): boolean => {
   const width = entryWidth(machine) ?? 8;
-  const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
   for (const p of patches) {
     if (!overlaps(p, tables, pageTable + 0x1000)) continue;
     for (let at = Math.max(p.at, tables) & -width; at < Math.min(p.at + p.bytes.length, pageTable + 0x1000); at += width) {
@@ -36,15 +35,14 @@ export const leadsPast = (machine: MachineConfig, memory: Uint8Array, patches: r
   }
   return false;
 };
-/** How memory is looked at after a case with these patches, which stand in `memory`: its flags, and pages that are looked at beside those whose dirty
+/** How memory is looked at after a case with these patches, which stand in the memory of `view`: its flags, and pages that are looked at beside those whose dirty
  *  flags are set. */
 export const lookOf = (
   machine: MachineConfig,
-  memory: Uint8Array,
+  view: DataView,
   patches: readonly Patch[],
 ): { readonly flags: number; readonly also: bigint } => {
   const width = entryWidth(machine) ?? 8;
-  const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
   let flags = 0;
   let also = 0n;
   for (const p of patches) {

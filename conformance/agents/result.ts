@@ -4,89 +4,146 @@
 import type { CpuMachine, CpuState, SeenState } from '../../spec/instructions/vocabulary.ts';
 import type { Answer, Gpa, MachineConfig } from '../../spec/units.ts';
 import type { Observation } from '../../spec/vocabulary.ts';
+import { bigOf, low, numberOf } from '../numbers.ts';
 import type { AgentCase } from './case.ts';
-import { giveBack, type Loan, loanOf, type Patch } from './loan.ts';
+import { giveBack, type Loan, loanOf, type Patch, putBytes } from './loan.ts';
 import { agentCode, agentCodeEnd, ends, ownStackSelector, resultHeader, stateAt, stateSize } from './map.ts';
 import { firstOf, isLong, reads } from './refuse.ts';
 
-const decodeState = (view: DataView, from: number, mode: CpuMachine['mode'], msrs: boolean, rip: bigint): SeenState => {
-  const long = isLong(mode);
-  const word = long
-    ? (name: keyof typeof stateAt): bigint => view.getBigUint64(from + stateAt[name], true)
-    : (name: keyof typeof stateAt): bigint => BigInt(view.getUint32(from + stateAt[name], true));
-  const selector = (name: keyof typeof stateAt): { readonly selector: number } => ({
-    selector: view.getUint16(from + stateAt[name], true),
-  });
-  // Property by property: objects made of lists of names cost more than all else that is done for a case.
+const word64 = (view: DataView, at: number): bigint => view.getBigUint64(at, true);
+const word32 = (view: DataView, at: number): bigint => bigOf(view.getUint32(at, true));
+const selector = (view: DataView, at: number): { readonly selector: number } => ({ selector: view.getUint16(at, true) });
+// Each as one literal: records that grow, or are made of lists of names, cost more than all else that is done for a case.
+const longState = (view: DataView, from: number, msrs: boolean, rip: bigint): SeenState => {
   const state: { -readonly [K in keyof SeenState]: SeenState[K] } = {
-    rax: word('rax'),
-    rcx: word('rcx'),
-    rdx: word('rdx'),
-    rbx: word('rbx'),
-    rsp: word('rsp'),
-    rbp: word('rbp'),
-    rsi: word('rsi'),
-    rdi: word('rdi'),
+    rax: word64(view, from + stateAt.rax),
+    rcx: word64(view, from + stateAt.rcx),
+    rdx: word64(view, from + stateAt.rdx),
+    rbx: word64(view, from + stateAt.rbx),
+    rsp: word64(view, from + stateAt.rsp),
+    rbp: word64(view, from + stateAt.rbp),
+    rsi: word64(view, from + stateAt.rsi),
+    rdi: word64(view, from + stateAt.rdi),
+    r8: word64(view, from + stateAt.r8),
+    r9: word64(view, from + stateAt.r9),
+    r10: word64(view, from + stateAt.r10),
+    r11: word64(view, from + stateAt.r11),
+    r12: word64(view, from + stateAt.r12),
+    r13: word64(view, from + stateAt.r13),
+    r14: word64(view, from + stateAt.r14),
+    r15: word64(view, from + stateAt.r15),
+    rflags: word64(view, from + stateAt.rflags),
+    cs: selector(view, from + stateAt.cs),
+    ss: selector(view, from + stateAt.ss),
+    ds: selector(view, from + stateAt.ds),
+    es: selector(view, from + stateAt.es),
+    fs: selector(view, from + stateAt.fs),
+    gs: selector(view, from + stateAt.gs),
+    ldtr: selector(view, from + stateAt.ldtr),
+    tr: selector(view, from + stateAt.tr),
+    gdtr: { base: word64(view, from + stateAt.gdtrBase), limit: view.getUint16(from + stateAt.gdtrLimit, true) },
+    idtr: { base: word64(view, from + stateAt.idtrBase), limit: view.getUint16(from + stateAt.idtrLimit, true) },
+    cr0: word64(view, from + stateAt.cr0),
+    cr2: word64(view, from + stateAt.cr2),
+    cr3: word64(view, from + stateAt.cr3),
+    cr4: word64(view, from + stateAt.cr4),
+    cr8: word64(view, from + stateAt.cr8),
+    efer: word64(view, from + stateAt.efer),
+    dr6: word64(view, from + stateAt.dr6),
+    dr7: word64(view, from + stateAt.dr7),
   };
-  if (long) {
-    state.r8 = word('r8');
-    state.r9 = word('r9');
-    state.r10 = word('r10');
-    state.r11 = word('r11');
-    state.r12 = word('r12');
-    state.r13 = word('r13');
-    state.r14 = word('r14');
-    state.r15 = word('r15');
-  }
-  state.rflags = word('rflags');
-  // The landing itself is a far jump in real-address mode.
-  if (mode !== 'real') state.cs = selector('cs');
-  state.ss = selector('ss');
-  state.ds = selector('ds');
-  state.es = selector('es');
-  state.fs = selector('fs');
-  state.gs = selector('gs');
-  if (mode !== 'real') {
-    state.ldtr = selector('ldtr');
-    state.tr = selector('tr');
-  }
-  state.gdtr = { base: word('gdtrBase'), limit: view.getUint16(from + stateAt.gdtrLimit, true) };
-  state.idtr = { base: word('idtrBase'), limit: view.getUint16(from + stateAt.idtrLimit, true) };
-  state.cr0 = word('cr0');
-  state.cr2 = word('cr2');
-  state.cr3 = word('cr3');
-  state.cr4 = word('cr4');
-  if (long) state.cr8 = word('cr8');
-  state.efer = view.getBigUint64(from + stateAt.efer, true);
-  state.dr6 = word('dr6');
-  state.dr7 = word('dr7');
-  if (long && msrs) {
-    state.star = word('star');
-    state.lstar = word('lstar');
-    state.cstar = word('cstar');
-    state.sfmask = word('sfmask');
-    state.kernelGsBase = word('kernelGsBase');
-    state.sysenterCs = word('sysenterCs');
-    state.sysenterEsp = word('sysenterEsp');
-    state.sysenterEip = word('sysenterEip');
+  if (msrs) {
+    state.star = word64(view, from + stateAt.star);
+    state.lstar = word64(view, from + stateAt.lstar);
+    state.cstar = word64(view, from + stateAt.cstar);
+    state.sfmask = word64(view, from + stateAt.sfmask);
+    state.kernelGsBase = word64(view, from + stateAt.kernelGsBase);
+    state.sysenterCs = word64(view, from + stateAt.sysenterCs);
+    state.sysenterEsp = word64(view, from + stateAt.sysenterEsp);
+    state.sysenterEip = word64(view, from + stateAt.sysenterEip);
   }
   state.rip = rip;
   return state;
 };
+const legacyState = (view: DataView, from: number, rip: bigint): SeenState => ({
+  rax: word32(view, from + stateAt.rax),
+  rcx: word32(view, from + stateAt.rcx),
+  rdx: word32(view, from + stateAt.rdx),
+  rbx: word32(view, from + stateAt.rbx),
+  rsp: word32(view, from + stateAt.rsp),
+  rbp: word32(view, from + stateAt.rbp),
+  rsi: word32(view, from + stateAt.rsi),
+  rdi: word32(view, from + stateAt.rdi),
+  rflags: word32(view, from + stateAt.rflags),
+  cs: selector(view, from + stateAt.cs),
+  ss: selector(view, from + stateAt.ss),
+  ds: selector(view, from + stateAt.ds),
+  es: selector(view, from + stateAt.es),
+  fs: selector(view, from + stateAt.fs),
+  gs: selector(view, from + stateAt.gs),
+  ldtr: selector(view, from + stateAt.ldtr),
+  tr: selector(view, from + stateAt.tr),
+  gdtr: { base: word32(view, from + stateAt.gdtrBase), limit: view.getUint16(from + stateAt.gdtrLimit, true) },
+  idtr: { base: word32(view, from + stateAt.idtrBase), limit: view.getUint16(from + stateAt.idtrLimit, true) },
+  cr0: word32(view, from + stateAt.cr0),
+  cr2: word32(view, from + stateAt.cr2),
+  cr3: word32(view, from + stateAt.cr3),
+  cr4: word32(view, from + stateAt.cr4),
+  efer: word64(view, from + stateAt.efer),
+  dr6: word32(view, from + stateAt.dr6),
+  dr7: word32(view, from + stateAt.dr7),
+  rip,
+});
+/** Without CS: the landing itself is a far jump in real-address mode. */
+const realState = (view: DataView, from: number, rip: bigint): SeenState => ({
+  rax: word32(view, from + stateAt.rax),
+  rcx: word32(view, from + stateAt.rcx),
+  rdx: word32(view, from + stateAt.rdx),
+  rbx: word32(view, from + stateAt.rbx),
+  rsp: word32(view, from + stateAt.rsp),
+  rbp: word32(view, from + stateAt.rbp),
+  rsi: word32(view, from + stateAt.rsi),
+  rdi: word32(view, from + stateAt.rdi),
+  rflags: word32(view, from + stateAt.rflags),
+  ss: selector(view, from + stateAt.ss),
+  ds: selector(view, from + stateAt.ds),
+  es: selector(view, from + stateAt.es),
+  fs: selector(view, from + stateAt.fs),
+  gs: selector(view, from + stateAt.gs),
+  gdtr: { base: word32(view, from + stateAt.gdtrBase), limit: view.getUint16(from + stateAt.gdtrLimit, true) },
+  idtr: { base: word32(view, from + stateAt.idtrBase), limit: view.getUint16(from + stateAt.idtrLimit, true) },
+  cr0: word32(view, from + stateAt.cr0),
+  cr2: word32(view, from + stateAt.cr2),
+  cr3: word32(view, from + stateAt.cr3),
+  cr4: word32(view, from + stateAt.cr4),
+  efer: word64(view, from + stateAt.efer),
+  dr6: word32(view, from + stateAt.dr6),
+  dr7: word32(view, from + stateAt.dr7),
+  rip,
+});
+const decodeState = (view: DataView, from: number, mode: CpuMachine['mode'], msrs: boolean, rip: bigint): SeenState =>
+  isLong(mode) ? longState(view, from, msrs, rip) : mode === 'real' ? realState(view, from, rip) : legacyState(view, from, rip);
 
+/** A run of neighbours that changed. */
+interface Run {
+  readonly at: Gpa;
+  readonly bytes: Uint8Array;
+}
+const runOf = (memory: Uint8Array, start: number, end: number): Run => {
+  const bytes = new Uint8Array(end - start);
+  for (let i = start; i < end; i++) bytes[i - start] = memory[i] as number;
+  return { at: bigOf(start) as Gpa, bytes };
+};
+const places: number[] = [];
 /** Bytes that changed, each run of neighbours one write; put into `after` too. Words come page by page and then from the page tables. */
-const changes = (
-  view: DataView,
-  from: number,
-  to: number,
-  before: Uint8Array,
-  after: Uint8Array,
-): { readonly at: Gpa; readonly bytes: Uint8Array }[] => {
-  const places: number[] = [];
+const changes = (view: DataView, from: number, to: number, before: Uint8Array, after: Uint8Array): Run[] => {
+  places.length = 0;
   let ascending = true;
+  let last = -1;
   for (let at = from; at + 16 <= to; at += 16) {
     const where = view.getUint32(at, true);
-    ascending &&= where > (places.at(-1) ?? -1);
+    ascending &&= where > last;
+    last = where;
     places.push(where);
     for (let i = 0; i < 8; i++) {
       const now = view.getUint8(at + 8 + i);
@@ -94,21 +151,18 @@ const changes = (
     }
   }
   if (!ascending) places.sort((a, b) => a - b);
-  const runs: { readonly at: Gpa; readonly bytes: Uint8Array }[] = [];
+  const runs: Run[] = [];
   let [start, end] = [0, 0];
-  const close = (): void => {
-    if (end > start) runs.push({ at: BigInt(start) as Gpa, bytes: after.slice(start, end) });
-  };
   for (const where of places)
     for (let at = Math.max(where, end); at < where + 8; at++) {
       if (after[at] === before[at]) continue;
       if (at !== end) {
-        close();
+        if (end > start) runs.push(runOf(after, start, end));
         start = at;
       }
       end = at + 1;
     }
-  close();
+  if (end > start) runs.push(runOf(after, start, end));
   return runs;
 };
 const errorCodes: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
@@ -120,17 +174,17 @@ const gated = (stop: number): boolean => stop < 48 || stop === 0x80;
 /** The linear address that the event's frame names, or -1 where the frame is not in memory. */
 const savedRip = (mode: CpuMachine['mode'], given: CpuState, stop: number, state: SeenState, view: DataView): number => {
   const inner = !isLong(mode) && mode !== 'v86' && state.ss?.selector === given.ss.selector;
-  const base = mode === 'real' ? (state.ss?.selector ?? 0) << 4 : inner ? Number(given.ss.base) : 0;
+  const base = mode === 'real' ? (state.ss?.selector ?? 0) << 4 : inner ? numberOf(given.ss.base) : 0;
   const width = mode === 'real' ? 2 : isLong(mode) ? 8 : 4;
   if (mode !== 'real' && state.ss?.selector === ownStackSelector) return agentCode;
   if (!gated(stop)) return -1;
-  const top = base + Number(state.rsp ?? 0n) + (mode !== 'real' && errorCodes.has(stop) ? width : 0);
+  const top = base + numberOf(state.rsp ?? 0n) + (mode !== 'real' && errorCodes.has(stop) ? width : 0);
   if (top < 0 || top + 2 * width > view.byteLength) return top >= agentCode ? agentCode : -1;
   const rip = width === 2 ? view.getUint16(top, true) : view.getUint32(top, true);
   const cs = view.getUint16(top + width, true);
   const v86 = mode === 'v86' && (view.getUint32(Math.min(top + 8, view.byteLength - 4), true) & 0x20000) !== 0;
   if (mode === 'real' || v86) return (cs << 4) + rip;
-  return cs === given.cs.selector ? Number(given.cs.base) + rip : rip;
+  return cs === given.cs.selector ? numberOf(given.cs.base) + rip : rip;
 };
 /** Whether the event interrupted the agent itself: the state could not be loaded. */
 const inAgent = (linear: number): boolean => linear >= agentCode && linear < agentCodeEnd;
@@ -142,8 +196,8 @@ const [tssStack, tssStackEnd] = [0x3004, 0x300c];
  *  a fault that needs that stack. */
 const strands = ({ state, patches }: AgentCase, before: Uint8Array): boolean => {
   if ((state.cs.selector & 3) <= 1 || !patches.some((p) => p.at < tssStackEnd && p.at + p.bytes.length > tssStack)) return false;
-  const { bytes } = firstOf('prot32', state, before);
-  const far = bytes[0] === 0x9a || (bytes[0] === 0xff && (((bytes[1] ?? 0) >> 3) & 7) === 3);
+  const { at } = firstOf('prot32', state, before);
+  const far = before[at] === 0x9a || (before[at] === 0xff && (((before[at + 1] ?? 0) >> 3) & 7) === 3);
   return far || patches.some((p) => p.at >= 0x2000 && p.at < tssStack - 4);
 };
 
@@ -155,22 +209,23 @@ const viewOf = (bytes: Uint8Array): DataView => {
   return view;
 };
 
-/** The result that starts at `at` in `bytes`, and where the next one does. */
-export const decodeResult = (
-  machine: MachineConfig,
-  given: AgentCase,
-  bytes: Uint8Array,
-  at: number,
-): { readonly answer: Answer; readonly next: number } => {
+/** Where the result behind the one at `at` starts. */
+export const nextResult = (bytes: Uint8Array, at: number): number => at + viewOf(bytes).getUint32(at, true);
+/** The result that starts at `at` in `bytes`. */
+export const decodeResult = (machine: MachineConfig, given: AgentCase, bytes: Uint8Array, at: number): Answer => {
   const { pristine, patches } = given;
   const loan = loanOf(pristine);
   const written: Patch[] = [];
-  for (const p of patches) for (const memory of [loan.before, loan.after]) memory.set(p.bytes, p.at);
+  for (const p of patches) {
+    putBytes(loan.before, p.at, p.bytes);
+    putBytes(loan.after, p.at, p.bytes);
+  }
   try {
     return decoded(machine, given, loan, written, bytes, at);
   } finally {
     giveBack(loan.before, pristine, patches);
-    giveBack(loan.after, pristine, [...patches, ...written]);
+    giveBack(loan.after, pristine, patches);
+    giveBack(loan.after, pristine, written);
   }
 };
 const decoded = (
@@ -180,7 +235,7 @@ const decoded = (
   written: Patch[],
   bytes: Uint8Array,
   at: number,
-): { readonly answer: Answer; readonly next: number } => {
+): Answer => {
   const view = viewOf(bytes);
   const size = view.getUint32(at, true);
   const raw = view.getUint16(at + 4, true);
@@ -191,32 +246,29 @@ const decoded = (
   const rip = stops.at + BigInt(stops.stride * stop);
   const state = decodeState(view, at + resultHeader, mode, given.msrs, rip);
   const writes = changes(view, at + resultHeader + stateSize, at + size, before, after);
-  for (const w of writes) written.push({ at: Number(w.at), bytes: w.bytes });
+  for (const w of writes) written.push({ at: numberOf(w.at), bytes: w.bytes });
   if (ended === ends.late) {
     const halted = before[savedRip(mode, given.state, stop, state, afterView) - 1] === HLT;
-    return { answer: { saw: [{ saw: 'cpu.stopped', by: halted ? 'halt' : 'limit', state: {} }] }, next: at + size };
+    return { saw: [{ saw: 'cpu.stopped', by: halted ? 'halt' : 'limit', state: {} }] };
   }
-  if (ended === ends.exited) return { answer: { broke: exited }, next: at + size };
+  if (ended === ends.exited) return { broke: exited };
   if (ended === ends.shutdown) {
     if (strands(given, before))
-      return {
-        answer: { unsupported: 'a stop that may be reached at an outer level, without a stack for the way to the agent' },
-        next: at + size,
-      };
+      return { unsupported: 'a stop that may be reached at an outer level, without a stack for the way to the agent' };
     const shutdown: Observation = { saw: 'cpu.stopped', by: 'shutdown', state: {} };
-    return { answer: { saw: writes.length > 0 ? [{ saw: 'memory.changed', writes }, shutdown] : [shutdown] }, next: at + size };
+    return { saw: writes.length > 0 ? [{ saw: 'memory.changed', writes }, shutdown] : [shutdown] };
   }
   const saved = savedRip(mode, given.state, stop, state, afterView);
-  if (stop < 256 && inAgent(saved)) return { answer: { unsupported: 'a state that the agent cannot load' }, next: at + size };
+  if (stop < 256 && inAgent(saved)) return { unsupported: 'a state that the agent cannot load' };
   // Stops land by the debug registers, which code at an outer level cannot touch.
-  if (stop === 13 && saved >= Number(stops.at) && saved < Number(stops.at) + stops.stride * stops.count)
-    return { answer: { unsupported: 'a stop that is reached at an outer level' }, next: at + size };
+  if (stop === 13 && saved >= numberOf(stops.at) && saved < numberOf(stops.at) + stops.stride * stops.count)
+    return { unsupported: 'a stop that is reached at an outer level' };
   // A fault elsewhere is one of what follows.
-  const elsewhere = saved >= 0 && saved !== Number((given.state.cs.base + given.state.rip) & 0xffff_ffffn);
-  if ((!faults.has(stop) || elsewhere) && reads(firstOf(mode, given.state, before)))
-    return { answer: { unsupported: 'what a device answers to a port read' }, next: at + size };
+  const elsewhere = saved >= 0 && saved !== (low(given.state.cs.base) + low(given.state.rip)) >>> 0;
+  if ((!faults.has(stop) || elsewhere) && reads(firstOf(mode, given.state, before), before))
+    return { unsupported: 'what a device answers to a port read' };
   const saw: Observation[] = [];
   if (writes.length > 0) saw.push({ saw: 'memory.changed', writes });
   saw.push({ saw: 'cpu.stopped', by: 'stop', stop, state });
-  return { answer: { saw }, next: at + size };
+  return { saw };
 };

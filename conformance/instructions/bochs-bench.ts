@@ -29,8 +29,8 @@ const timed = async (target: Target, turns: number): Promise<number> => {
   const whole = await target.runAll?.(machine, given);
   const spent = Number(process.hrtime.bigint() - start) / 1e9;
   if (whole === undefined || !('answers' in whole)) throw new Error(`${target.hello.name} ran nothing`);
-  for (const answers of whole.answers) {
-    const last = answers.at(-1);
+  for (const i of given.keys()) {
+    const last = whole.answers.at(i)?.at(-1);
     const stopped = last !== undefined && 'saw' in last ? last.saw.find((o) => o.saw === 'cpu.stopped') : undefined;
     if (stopped?.saw !== 'cpu.stopped' || stopped.by !== 'stop' || stopped.stop !== 3)
       throw new Error(`${target.hello.name} did not end the loop`);

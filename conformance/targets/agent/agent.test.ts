@@ -11,6 +11,7 @@ import { code } from '../../instructions/layout.ts';
 import { startState } from '../../instructions/state.ts';
 import { machines, instructionsSuite } from '../../instructions/suite.ts';
 import { programsOf } from '../../sample.ts';
+import { allOf } from '../answers.fixture.ts';
 
 const has = (program: string, argument: string): boolean => spawnSync(program, [argument], { timeout: 20_000 }).error === undefined;
 const qemu = 'qemu-system-x86_64';
@@ -53,7 +54,7 @@ const stopOf = (answers: readonly Answer[]): unknown => {
 const stops = async (target: Target, machine: MachineConfig, given: readonly (readonly Stimulus[])[]): Promise<readonly unknown[]> => {
   const ran = await target.runAll?.(machine, given);
   if (ran === undefined || !('answers' in ran)) throw new Error(`not run: ${JSON.stringify(ran)}`);
-  return ran.answers.map(stopOf);
+  return allOf(ran.answers, given).map(stopOf);
 };
 
 describe('ref-rom', () => {
@@ -124,10 +125,11 @@ test.runIf(installed['qemu-tcg'])(
       { do: 'cpu.run', state, limit: 10 },
     ];
     // IRET to 1000H:0, where it stands itself, and is #GP there; then INT3 alone, twice.
-    const ran = await target.runAll?.(prot, [run(0xcf), run(0xcc), run(0xcc)]);
+    const given = [run(0xcf), run(0xcc), run(0xcc)];
+    const ran = await target.runAll?.(prot, given);
     await target.close();
     if (ran === undefined || !('answers' in ran)) throw new Error(`not run: ${JSON.stringify(ran)}`);
-    const flags = ran.answers.map((answers) => {
+    const flags = allOf(ran.answers, given).map((answers) => {
       const last = answers.at(-1);
       const stopped = last !== undefined && 'saw' in last ? last.saw.find((o) => o.saw === 'cpu.stopped') : undefined;
       return stopped?.saw === 'cpu.stopped' ? [stopped.by, ((stopped.state.rflags ?? 0n) & VIP) !== 0n] : undefined;
@@ -153,10 +155,11 @@ describe.skipIf(!installed['qemu-tcg'])('a MOV to CR4 with a reserved bit, at wh
         { do: 'cpu.run', state: { ...state, rax: 0x8000_0000n }, limit: 10 },
       ];
       const [plain, reserved] = [run(0x01, 0xc8, 0x50, 0xcc), run(0x0f, 0x22, 0xe0, 0xcc)];
-      const ran = await target.runAll?.(machine, [plain, reserved, plain, reserved, reserved, plain]);
+      const given = [plain, reserved, plain, reserved, reserved, plain];
+      const ran = await target.runAll?.(machine, given);
       await target.close();
       if (ran === undefined || !('answers' in ran)) throw new Error(`not run: ${JSON.stringify(ran)}`);
-      const [first, hung, second, again, alike, last] = ran.answers;
+      const [first, hung, second, again, alike, last] = allOf(ran.answers, given);
       expect(stopOf(first ?? [])).toEqual(['stop', 3]);
       expect([second, last]).toEqual([first, first]);
       // At CPL 3 of virtual-8086 mode it is #GP(0), as everywhere.
@@ -191,16 +194,17 @@ describe.each(['ref-rom', 'bochs', 'qemu-tcg'])('%s, where a program writes', (n
     ];
     const places =
       mode === 'real' ? [0x14000, 0x17ffc, 0x1c004, 0x14fff] : [0x3ff0, 0xa01c, 0xa1f8, 0x14000, 0x17ffc, 0x1c004, 0x14fff, 0x2fffc];
-    const ran = await target.runAll?.(machine, [
+    const given = [
       ...places.map((at) => run(at)),
       run(0x14800, write(0x14800, 1, 2, 3, 4)),
       run(0x14800, write(0x14800, ...value)),
       run(0x14800, write(0x14790, ...new Uint8Array(200))),
       run(0x14800),
-    ]);
+    ];
+    const ran = await target.runAll?.(machine, given);
     await target.close();
     if (ran === undefined || !('answers' in ran)) throw new Error(`not run: ${JSON.stringify(ran)}`);
-    const seen = ran.answers.map((answers) => {
+    const seen = allOf(ran.answers, given).map((answers) => {
       const last = answers.at(-1);
       if (last === undefined || !('saw' in last)) return last;
       expect(stopOf(answers)).toEqual(['stop', 3]);
@@ -240,10 +244,11 @@ describe.each(['bochs', 'qemu-tcg'])('%s, after a case that its watchdog ends', 
     const loop = run([0xeb, 0xfe]);
     const stores = mode === 'real' ? [0x66, 0xf3, 0xab, 0xcc] : [0xf3, 0x48, 0xab, 0xcc];
     const much = run(stores, { rcx: mode === 'real' ? 0x2000n : 0x400n, rdi: state.rbx, rax: 0x5aa5_a55an });
-    const ran = await target.runAll?.(machine, [plain, loop, plain, much, loop, much, plain]);
+    const given = [plain, loop, plain, much, loop, much, plain];
+    const ran = await target.runAll?.(machine, given);
     await target.close();
     if (ran === undefined || !('answers' in ran)) throw new Error(`not run: ${JSON.stringify(ran)}`);
-    const [first, endless, second, large, again, alike, last] = ran.answers;
+    const [first, endless, second, large, again, alike, last] = allOf(ran.answers, given);
     expect([first, large].map((a) => stopOf(a ?? []))).toEqual([
       ['stop', 3],
       ['stop', 3],

@@ -1,12 +1,12 @@
 // Runs programs through an agent, as many as fit an image at once. A program that ends the machine is found by the agent's own progress mark; the
 // rest goes on in a fresh machine. What comes back is one answer a stimulus.
 
-import type { Answer, MachineConfig } from '../../../spec/units.ts';
+import type { Answer, MachineConfig, WholeAnswers } from '../../../spec/units.ts';
 import type { Stimulus } from '../../../spec/vocabulary.ts';
 import { type AgentCase, encodeCase } from '../../agents/case.ts';
 import { machineBytes } from '../../agents/image.ts';
 import { alone, caseAt, everywhere } from '../../agents/map.ts';
-import { decodeResult } from '../../agents/result.ts';
+import { decodeResult, nextResult } from '../../agents/result.ts';
 
 /** What one start of the machine left behind. */
 export interface Ran {
@@ -40,9 +40,20 @@ const ending = (ended: Ran['ended']): Answer => {
 
 /** Cases that one start is told to run in groups at most. */
 const group = 32;
+/** A result that nobody has read yet, and whose it is: read, it takes ten times the room. */
+interface Unread {
+  readonly given: AgentCase;
+  readonly results: Uint8Array;
+  readonly at: number;
+}
 /** Answers to cases, as many as fit an image at a time. `whole`: all of memory is compared after each. */
-const runQueue = async (runner: Runner, machine: MachineConfig, all: readonly AgentCase[], whole = false): Promise<readonly Answer[]> => {
-  const answers: Answer[] = [];
+const runQueue = async (
+  runner: Runner,
+  machine: MachineConfig,
+  all: readonly AgentCase[],
+  whole = false,
+): Promise<readonly (Answer | Unread)[]> => {
+  const answers: (Answer | Unread)[] = [];
   // Those of which all memory is compared alike stand together: groups of cases are then few.
   const order = (given: AgentCase): number => (given.bytes[caseAt.flags] ?? 0) & (everywhere | alone);
   let queue = all.map((given, index) => ({ given, index })).sort((a, b) => order(a.given) - order(b.given));
@@ -54,9 +65,8 @@ const runQueue = async (runner: Runner, machine: MachineConfig, all: readonly Ag
     if (results === undefined) return;
     let at = 0;
     for (const { given, index } of cases) {
-      const decoded = decodeResult(machine, given, results, at);
-      at = decoded.next;
-      answers[index] = decoded.answer;
+      answers[index] = { given, results, at };
+      at = nextResult(results, at);
     }
   };
   while (queue.length > 0) {
@@ -112,14 +122,18 @@ export const runPrograms = async (
   runner: Runner,
   machine: MachineConfig,
   programs: readonly (readonly Stimulus[])[],
-): Promise<readonly (readonly Answer[])[]> => {
+): Promise<WholeAnswers> => {
   const pristine = machineBytes(machine);
   const encoded = programs.map((stimuli) => encodeCase(machine, pristine, stimuli));
   const given = encoded.filter((e): e is AgentCase => !('unsupported' in e));
   const answers = await runQueue(runner, machine, given);
   let next = 0;
-  return programs.map((stimuli, i) => {
-    const e = encoded[i]!;
-    return answersOf(stimuli, 'unsupported' in e ? e : answers[next++]!);
-  });
+  const found = encoded.map((e) => ('unsupported' in e ? e : (answers[next++] as Answer | Unread)));
+  return {
+    at: (program) => {
+      const [stimuli, one] = [programs[program], found[program]];
+      if (stimuli === undefined || one === undefined) return undefined;
+      return answersOf(stimuli, 'results' in one ? decodeResult(machine, one.given, one.results, one.at) : one);
+    },
+  };
 };

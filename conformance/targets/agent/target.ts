@@ -30,13 +30,12 @@ const askFacts = async (runner: Runner): Promise<CpuFacts> => {
     { do: 'cpu.run', state: { ...state, rax: BigInt(leaf), rcx: BigInt(subleaf) }, limit: 10 },
   ]);
   const answers = await runPrograms(runner, machine, programs);
-  const found = answers.map((given, i): Leaf => {
-    const last = given.at(-1);
+  const found = leaves.map(([leaf, subleaf], i): Leaf => {
+    const last = answers.at(i)?.at(-1);
     const stopped = last !== undefined && 'saw' in last ? last.saw.find((o) => o.saw === 'cpu.stopped') : undefined;
     if (stopped === undefined || stopped.by !== 'stop')
       throw new Error(`the agent did not run: ${JSON.stringify(last, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v))}`);
     const { rax = 0n, rbx = 0n, rcx = 0n, rdx = 0n } = stopped.state;
-    const [leaf = 0, subleaf = 0] = leaves[i] ?? [];
     return [leaf, subleaf, 0, Number(rax), Number(rbx), Number(rcx), Number(rdx)];
   });
   return factsOf(found);
@@ -69,8 +68,8 @@ export const agentTarget = async ({ name, version, runner, atOnce, close }: Agen
       written.push(stimulus);
       return { saw: [] };
     }
-    const [answers] = await runPrograms(runner, machine, [[...written, stimulus]]);
-    return answers?.at(-1) ?? { broke: 'no answer' };
+    const answers = await runPrograms(runner, machine, [[...written, stimulus]]);
+    return answers.at(0)?.at(-1) ?? { broke: 'no answer' };
   };
   const runAll = async (config: MachineConfig, programs: readonly (readonly Stimulus[])[]): Promise<WholeRun> => {
     const granting = reset(config);

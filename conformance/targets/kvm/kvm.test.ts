@@ -10,6 +10,7 @@ import type { Answer, Gpa, MachineConfig, Target } from '../../../spec/units.ts'
 import type { Stimulus } from '../../../spec/vocabulary.ts';
 import { machineFor } from '../../instructions/furniture.ts';
 import { startState } from '../../instructions/state.ts';
+import { allOf } from '../answers.fixture.ts';
 import { type Kvm, run } from '../host/kvm.ts';
 import { programArguments } from '../host/program.ts';
 import { createPatience } from './patience.ts';
@@ -34,7 +35,7 @@ const program = (state: CpuState, ...code: readonly number[]): readonly Stimulus
 const whole = async (machine: MachineConfig, ...programs: readonly (readonly Stimulus[])[]): Promise<readonly Answer[]> => {
   const run = await target?.runAll?.(machine, programs);
   if (run === undefined || !('answers' in run)) throw new Error(JSON.stringify(run));
-  return run.answers.map((a) => a[a.length - 1] as Answer);
+  return allOf(run.answers, programs).map((a) => a[a.length - 1] as Answer);
 };
 const seen = (answer: Answer | undefined): readonly Extract<Answer, { saw: unknown }>['saw'][number][] => {
   if (answer === undefined || !('saw' in answer)) throw new Error(JSON.stringify(answer));
