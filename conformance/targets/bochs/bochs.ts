@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Target } from '../../../spec/units.ts';
 import { bochsrc } from '../../agents/bochsrc.ts';
 import { emulated, emulatedWhole, rom, romRoom } from '../../agents/image.ts';
-import { ramSize, results, vars } from '../../agents/map.ts';
+import { control, controlAt, ramSize, results, vars } from '../../agents/map.ts';
 import type { Ran, Runner } from '../agent/batch.ts';
 import { runProcess, workFolder } from '../agent/process.ts';
 import { agentTarget } from '../agent/target.ts';
@@ -17,9 +17,12 @@ const binary = 'bochs-bin';
 const deadline = (cases: number): number => 10_000 + 20 * cases;
 /** The newest processor of Bochs 2.7 with UMIP, SMAP and the rest. */
 const usualModel = 'corei7_icelake_u';
-/** The debugger writes byte by byte, and what results take is not known before: room for half more than most have, and at least for a few that change much.
- *  Where that was too little, halves of the cases are run again. */
-const resultRoom = (cases: number): number => Math.min(cases * 768 + 1_048_576, 24 << 20);
+/** Past this a start's results are not relied on: halves of the cases are run again. */
+const resultRoom = ramSize - results - 0x10000;
+/** As many bytes as there are results, as the debugger finds it in physical memory. What a lost program may have made of the variable stays in memory. */
+const resultSize = `((@0x${vars.nextResult.toString(16)} - 0x${results.toString(16)}) & 0x${(results - 1).toString(16)})`;
+/** Whether the agent is not done. */
+const notDone = `@0x${(control + controlAt.done).toString(16)} == 0`;
 /** As many as answers may wait in memory for: a start takes as long as two thousand cases. */
 const atOnce = 16_384;
 
@@ -42,7 +45,7 @@ export const probeBochs = ():
     : { available: true, detail: `Bochs ${version}, ${usualModel}` };
 };
 
-/** Lines of the debugger's script that let the guest go on; each costs time when nothing is left to do. */
+/** Lines of the debugger's script that let the guest go on; those that are left over when the agent is done only ask for that. */
 const lines = (cases: number): number => 16 + ((3 * cases) >> 6);
 const runnerOf = (model: string, folder: string): Runner => {
   const at = (name: string): string => join(folder, name);
@@ -55,9 +58,9 @@ const runnerOf = (model: string, folder: string): Runner => {
       for (const name of ['progress', 'results', 'run.log']) rmSync(at(name), { force: true });
       const rc = [
         // One for the end, one for each shutdown or XCHG BX, BX of a program: all stop in the debugger.
-        ...Array.from({ length: lines(cases.length) }, () => 'c'),
+        ...Array.from({ length: lines(cases.length) }, () => `c if ${notDone}`),
         `writemem "progress" 0x${vars.nextCase.toString(16)} ${progressSize}`,
-        `writemem "results" 0x${results.toString(16)} ${resultRoom(cases.length)}`,
+        `writemem "results" 0x${results.toString(16)} ${resultSize}`,
         'quit',
         '',
       ];
@@ -73,7 +76,7 @@ const runnerOf = (model: string, folder: string): Runner => {
       const said = existsSync(at('progress')) ? readFileSync(at('progress')) : undefined;
       const left = said?.length === progressSize ? said.readUInt32LE(vars.casesLeft - vars.nextCase) : undefined;
       const written = said?.length === progressSize ? said.readUInt32LE(vars.nextResult - vars.nextCase) - results : 0;
-      if (written > resultRoom(cases.length)) return { finished: undefined, results: undefined, ended: 'lines' };
+      if (written > resultRoom) return { finished: undefined, results: undefined, ended: 'lines' };
       if (left === 0) return { finished: cases.length, results: readFileSync(at('results')), ended: 'shutdown' };
       const progress = left === undefined ? undefined : cases.length - left;
       const verified = cases.length - (left === undefined ? 0 : (said?.readUInt32LE(vars.group + 16 - vars.nextCase) ?? 0));
