@@ -72,6 +72,32 @@ here.each([
     pushed[0] = 0x11;
     expect(seen(push)[0]).toEqual({ saw: 'memory.changed', writes: [{ at: at(0x21ff0 - word), bytes: pushed }] });
   });
+  test('is seen storing to any page: among fill bytes, fill bytes over something else, and back in a second run', async () => {
+    const state = { ...startState(machine, 3), rax: 0xcccc_1122n };
+    // MOV [rbx], EAX; INT3
+    const store = (where: number, eax: bigint, ...before: readonly Stimulus[]): readonly Stimulus[] => [
+      { do: 'memory.write', at: at(0x10000), bytes: Uint8Array.of(0x89, 0x03, 0xcc) },
+      ...before,
+      { do: 'cpu.run', state: { ...state, rax: eax, rbx: BigInt(where) }, limit: 100 },
+    ];
+    const written = (where: number): Stimulus => ({ do: 'memory.write', at: at(where), bytes: Uint8Array.of(0x33) });
+    const fill = 0xcccc_ccccn;
+    for (const where of [0x14000, 0x20ffc, 0x25004, 0x2fffc]) {
+      const programs = [
+        store(where, 0xcccc_1122n),
+        store(where, fill),
+        store(where, fill, written(where + 1)),
+        // A page is furnished as it was again.
+        store(where, 0xcc44_ccccn),
+        [...store(where, 0xcccc_1122n), ...store(where, fill).slice(1)],
+        store(where, fill),
+      ];
+      const changed = (await whole(machine, ...programs)).map((answer) =>
+        seen(answer).flatMap((o) => (o.saw === 'memory.changed' ? o.writes.map((w) => [Number(w.at) - where, ...w.bytes]) : [])),
+      );
+      expect(changed).toEqual([[[0, 0x22, 0x11]], [], [[1, 0xcc]], [[2, 0x44]], [[0, 0xcc, 0xcc]], []]);
+    }
+  });
   test('faults with vector, error code and address', async () => {
     const load = (page: number): readonly number[] => [0x8a, 0x04, 0x25, 0, page, 1, 0, 0xcc]; // MOV AL, [1xx00H]
     const store = (page: number): readonly number[] => [0x88, 0x04, 0x25, 0, page, 1, 0, 0xcc];

@@ -11,9 +11,14 @@ export const pristineAt: number = knownAt + guestMax;
 /** What a program has touched: pairs of u32, address and length. */
 export const logAt: number = pristineAt + guestMax;
 export const logBytes: number = 1 << 20;
-/** Pages the guest can write: a count u64, then pairs of u64, address and length (a multiple of 64). */
+/** Pages the guest can write: a count u64, then the address u64 of each. */
 export const writableAt: number = logAt + logBytes;
-export const sharedBytes: number = writableAt + (1 << 16);
+/** The fill byte, 16 times. */
+export const fillAt: number = writableAt + (1 << 16);
+/** A byte for each page: 1 where it is furnished with the fill byte alone. */
+export const plainAt: number = fillAt + 64;
+export const plainBytes: number = guestMax >> 12;
+export const sharedBytes: number = writableAt + (1 << 17);
 
 /** Lowest address that the kernel lets a process map by default is below it (vm.mmap_min_addr), and guest code starts here. */
 export const lowest = 0x10000;

@@ -52,8 +52,9 @@ const segment = { cs: 0, ds: 1, es: 2, fs: 3, gs: 4, ss: 5 } as const;
 const selectorOf = (s: keyof typeof segment): number => at.sregs + 24 * segment[s] + 12;
 const baseOf = (s: keyof typeof segment): number => at.sregs + 24 * segment[s];
 
-/** Variables at the start of the data area; the stack and the signal stack grow down from its middle and its end. */
-export const v = { request: 0, record: 8, ticks: 16, logged: 24, byte: 32, buffer: 40 } as const;
+/** Variables at the start of the data area; the stack and the signal stack grow down from its middle and its end. `plain`: a byte for each page, 1 where
+ *  it is known to hold the fill byte alone. */
+export const v = { request: 0, record: 8, ticks: 16, logged: 24, byte: 32, buffer: 40, plain: 0x400 } as const;
 export const stackTop: bigint = place.dataBase + 0x1_0000n;
 export const signalStack: bigint = place.dataBase + 0x2_0000n;
 export const signalStackBytes = 0x2_0000;

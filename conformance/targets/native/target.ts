@@ -47,6 +47,8 @@ const furnitureOf = (machine: MachineConfig): Buffer => {
   for (const { at, bytes } of machine.image ?? []) memory.set(bytes, Number(at));
   return memory;
 };
+/** Whether a page of the furniture holds the fill byte alone. */
+const isPlain = (memory: Buffer, page: number, fill: number): boolean => memory.subarray(page, page + 4096).every((byte) => byte === fill);
 const nxOf = (s: CpuState): boolean => (s.efer & 0x800n) !== 0n;
 /** 0: not there for the guest either, or not as the host could show it. */
 const protection = (r: Rights, page: number): number =>
@@ -131,12 +133,14 @@ export const nativeTarget = async (): Promise<Target> => {
       furnished = { machine, memory, cr3: first?.cr3 ?? 0n, nx: first !== undefined && nxOf(first) };
       for (const to of [place.guestAt, place.knownAt, place.pristineAt]) memory.copy(shared, to);
       const list = mappings(furnished);
-      const writable = list.filter(([, , protect]) => (protect & PROT_WRITE) !== 0);
-      shared.writeBigUInt64LE(BigInt(writable.length), place.writableAt);
-      for (const [i, [start, length]] of writable.entries()) {
-        shared.writeBigUInt64LE(BigInt(start), place.writableAt + 8 + 16 * i);
-        shared.writeBigUInt64LE(BigInt(length), place.writableAt + 16 + 16 * i);
-      }
+      const pages = list
+        .filter(([, , protect]) => (protect & PROT_WRITE) !== 0)
+        .flatMap(([start, length]) => Array.from({ length: length >> 12 }, (_, i) => start + 4096 * i));
+      shared.writeBigUInt64LE(BigInt(pages.length), place.writableAt);
+      for (const [i, page] of pages.entries()) shared.writeBigUInt64LE(BigInt(page), place.writableAt + 8 + 8 * i);
+      shared.fill(machine.fill, place.fillAt, place.fillAt + 16);
+      shared.fill(0, place.plainAt, place.plainAt + place.plainBytes);
+      for (const page of pages) shared[place.plainAt + (page >> 12)] = isPlain(memory, page, machine.fill) ? 1 : 0;
       return requests.mappings(list);
     },
     records: (shared) => nativeRecords(shared, fsgsbase, hidden),
