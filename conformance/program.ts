@@ -35,6 +35,8 @@ export interface Suite<C extends Choice = Choice> {
   readonly play: (choices: readonly C[], granted: Granted, machine: MachineConfig) => Player<C>;
   /** The choice with addresses and values abstracted to classes, for signatures: 'request in unaligned indirect'. */
   readonly shape: (choice: C, machine: MachineConfig) => string;
+  /** Further words for a signature that no single choice has. */
+  readonly words?: (choices: readonly C[], machine: MachineConfig) => readonly string[];
   /** Simpler variants of one choice, best first, for minimizing: same op, smaller values. */
   readonly simpler: (choice: C) => readonly C[];
   /** The player never looks at an answer, so that targets with `runAll` can be given many programs at once. */

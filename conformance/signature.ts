@@ -7,13 +7,13 @@ import type { Program, Suite } from './program.ts';
 /** Steps that nearly every program has and that say nothing about what is wrong. */
 const common: ReadonlySet<string> = new Set(['init', 'settle', 'kick', 'look', 'config']);
 
-/** The first word of each choice's shape, a violation with its duty; sorted, each once. */
+/** The first word of each choice's shape, a violation with its duty, and what the suite tells of the whole; sorted, each once. */
 export const shapeOf = (suite: Suite, { choices, machine }: Pick<Program, 'choices' | 'machine'>): string => {
   const words = choices.map((c) => {
     const [word = '', duty = ''] = suite.shape(c, machine).split(' ');
     return word === 'violate' ? `violate ${duty}` : word;
   });
-  const telling = [...new Set(words.filter((w) => !common.has(w)))].sort();
+  const telling = [...new Set([...words.filter((w) => !common.has(w)), ...(suite.words?.(choices, machine) ?? [])])].sort();
   return telling.length === 0 ? 'set-up' : telling.join('+');
 };
 

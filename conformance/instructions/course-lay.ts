@@ -42,6 +42,8 @@ export const formOf = (mode: Mode, c: Single | Jump): Form =>
 
 /** Whether a shift by 0 accesses memory is open: a count that may be 0 shifts a register. */
 const byCl = (form: Form): boolean => form.operands.some((o) => o.at === 'CL');
+/** A bit string by a register that earlier instructions have computed lies anywhere: in what an agent in the guest has for its own, too. */
+const bitString = ({ mnemonic, operands }: Form): boolean => /^BT[CRS]?$/.test(mnemonic) && operands[1]?.at === 'G';
 const single = (d: Desk, c: Single): readonly number[] => {
   const form = formOf(d.mode, c);
   const of64 = d.mode === 'long64';
@@ -49,7 +51,7 @@ const single = (d: Desk, c: Single): readonly number[] => {
     const byte = form.operands.find((o) => places.includes(o.at))?.width === 'b';
     return byte ? (of64 ? wideBytes : narrowBytes) : of64 ? wide : narrow;
   };
-  const memory = form.mod === 'memory' || (form.mod === 'any' && c.memory && !byCl(form));
+  const memory = form.mod === 'memory' || (form.mod === 'any' && c.memory && !byCl(form) && !bitString(form));
   // Eight words on either side of where rBX points, at any byte of them.
   const displacement = ((c.slot >> 2) - 8) * 8 + (c.slot & 3);
   const repeats = form.topic === 'string' && c.prefix >= 2;

@@ -34,6 +34,21 @@ const shape = (c: CourseChoice, { cpu }: MachineConfig): string => {
   if (c.op === 'start') return 'init';
   return c.op === 'loop' || c.op === 'call' ? c.op.toUpperCase() : formOf((cpu as CpuMachine).mode, c).mnemonic;
 };
+/** They write status flags, beside all of arithmetic; and they read them, beside all conditions. SDM volume 1, EFLAGS Cross-Reference. */
+const writers: ReadonlySet<string> = new Set(['CMPS', 'CMPSB', 'SCAS', 'SCASB', 'STC', 'CLC', 'CMC', 'SAHF']);
+const arithmetic: ReadonlySet<string> = new Set(['alu', 'shift', 'bit', 'multiply']);
+const conditional = /^(J|SET|CMOV)|^(ADC|SBB|RCL|RCR|CMC|SALC|ADCX|ADOX|LOOPE|LOOPNE|DAA|DAS|AAA|AAS|PUSHF|LAHF)/;
+/** Whether CMPXCHG8B, which leaves all status flags but ZF as they are, finds those that another instruction has written, and whether one reads them:
+ *  an implementation that works flags out late may take them from elsewhere. */
+const words = (choices: readonly CourseChoice[], { cpu }: MachineConfig): readonly string[] => {
+  const { mode } = cpu as CpuMachine;
+  const found = choices.flatMap((c) => (c.op === 'instruction' || c.op === 'jump' ? [formOf(mode, c)] : []));
+  const kept = found.some((f) => f.mnemonic === 'CMPXCHG8B');
+  const loops = choices.some((c) => c.op === 'loop');
+  const written = loops || found.some((f) => f.mnemonic !== 'CMPXCHG8B' && (arithmetic.has(f.topic) || writers.has(f.mnemonic)));
+  if (!kept || !written) return [];
+  return loops || found.some((f) => conditional.test(f.mnemonic)) ? ['kept-flags', 'kept-flags-read'] : ['kept-flags'];
+};
 export const courseSuite: Suite<CourseChoice> = {
   id: 'instructions.course',
   needs: ['cpu', 'memory.seen'],
@@ -42,6 +57,7 @@ export const courseSuite: Suite<CourseChoice> = {
   choicesOf: (_block, _machine, offers) => (offers?.includes('cpu.system') === false ? ring3Course : courseOf),
   play,
   shape,
+  words,
   simpler: lower,
   oblivious: true,
   block: 64,

@@ -78,6 +78,22 @@ describe('kinds of difference', () => {
     const told = tell(setting, '0f0b', {}, (b) => delivers(setting, b, { vector: 13, error: 0, rip: b.rip, rflags: b.rflags | 0x10000n }));
     expect(told.findings.map((f) => f.kind)).toEqual(['#GP for #UD']);
   });
+  test('name what an error code differs in, and the nearest where several are permitted', () => {
+    const kindsOf = (error: number): readonly string[] =>
+      tell(setting, 'cd08', {}, (b) => delivers(setting, b, { vector: 13, error, rip: b.rip, rflags: b.rflags | 0x10000n })).findings.map(
+        (f) => f.kind,
+      );
+    expect(kindsOf(0x42)).toEqual([]);
+    expect(kindsOf(0x43)).toEqual(['error code EXT']);
+    expect(kindsOf(0x82)).toEqual(['error code index']);
+    expect(kindsOf(0x44)).toEqual(['error code IDT TI']);
+    expect(kindsOf(0)).toEqual(['error code 0']);
+    expect(kindsOf(0xcccccccc)).toEqual(['error code reserved']);
+  });
+  test('name many flags together', () => {
+    const told = tell(setting, '90', {}, (b) => delivers(setting, b, { vector: 3, rip: b.rip + 2n, rflags: b.rflags ^ 0x3f7fd4n }));
+    expect([...new Set(told.findings.map((f) => f.kind))]).toContain('rflags many');
+  });
   test('tell a frame that lies elsewhere from a frame with other words', () => {
     const told = tell(setting, '0f0b', {}, (b) => {
       const due = delivers(setting, b, { vector: 6, rip: b.rip, rflags: b.rflags | 0x10000n });
@@ -117,5 +133,16 @@ describe('64-bit mode', () => {
     expect(answer(0x10000, 0)).toEqual([]);
     expect(answer(0xc093, 0)).toEqual([]);
     expect(answer(0xc093, 0x18)).not.toEqual([]);
+  });
+});
+
+describe('single-stepping STI', () => {
+  const setting: Setting = { level: 0 };
+  const stepped = (flags: bigint): readonly string[] =>
+    tell(setting, 'fb', { rflags: 0x102n | flags }, (b) => delivers(setting, b, { vector: 3, rip: b.rip + 2n, rflags: b.rflags | 0x200n }))
+      .broken;
+  test('is followed by its trap, whether IF was set before or not', () => {
+    expect(stepped(0x200n)).toContain('instructions.step.trap');
+    expect(stepped(0n)).toContain('instructions.step.trap');
   });
 });

@@ -37,8 +37,9 @@ export const machines: readonly MachineConfig[] = [
   machineFor('long64', '5-level', ['nx', 'la57']),
 ];
 
-/** Among the prefixes of a case: 36H. */
+/** Among the prefixes of a case: 36H; 26H and 3EH. */
 const ssOverride = 7;
+const dataOverrides: ReadonlySet<number> = new Set([5, 8]);
 /** Vector of #AC. */
 const ALIGNMENT = 17;
 /** Instructions that a case may take at most: a handful for a single one, more where it repeats. */
@@ -103,7 +104,7 @@ const lower = (c: Case): readonly Case[] => {
 };
 /** What an instruction is called in a signature. Further words tell apart what an implementation may treat alike for all instructions, or for none: the
  *  register that it is about where it can be any, since each has rules of its own; IRET in 64-bit mode with narrower operands, which decide what is taken
- *  off the stack; an override of SS in 64-bit mode; a task of 16 bits in virtual-8086 mode, where all that follows differs if VM stays set; and a task
+ *  off the stack; an override of SS, ES or DS in 64-bit mode; a task of 16 bits in virtual-8086 mode, where all that follows differs if VM stays set; and a task
  *  that #AC leads to, whose own faults are missing where #AC is. */
 const named = (c: Case, machine: MachineConfig): string => {
   const name = forms[c.form % forms.length]?.mnemonic ?? '?';
@@ -114,6 +115,7 @@ const named = (c: Case, machine: MachineConfig): string => {
     [mode === 'v86' && isNarrow(c.tweaks.findLast((t) => t.kind === 'new-task')), 'narrow-task'],
     [c.tweaks.some((t) => t.kind === 'task-gate' && gateVector(t) === ALIGNMENT), 'alignment-task'],
     [c.prefix === ssOverride && mode === 'long64', 'ss-override'],
+    [dataOverrides.has(c.prefix) && mode === 'long64', 'data-override'],
   ] as const;
   return [name, ...words.flatMap(([has, word]) => (has ? [word] : []))].join('+');
 };

@@ -9,7 +9,7 @@ import { fetcher, reach } from './fetch.ts';
 import type { Ending } from './ghost.ts';
 import { bothPending } from './virtual-interrupts.ts';
 import type { CpuStimulus } from './vocabulary.ts';
-import { codeSize, flagsOf, isRaised, leave, undecided, type Work } from './work.ts';
+import { begin, codeSize, cpl, flagsOf, isRaised, leave, protectedMode, startedAfter, undecided, type Work } from './work.ts';
 
 const INT3 = 0xcc;
 const NOP = 0x90;
@@ -74,6 +74,8 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false, trouble = 0
   if (stepping && systemCalls.has(mnemonic)) {
     // SYSCALL that masks TF is followed by no trap; what happens where TF stays set, or was set, is left open.
     if (mnemonic !== 'SYSCALL' || (flagsOf(s) & flag.TF) !== 0) undecided('single-stepping a fast system call');
+  } else if (stepping && mnemonic === 'STI' && s.shadow === 'sti' && w.cpu.vendor !== 'intel') {
+    undecided('single-stepping an STI that sets IF');
   } else if (before.shadow === 'mov-ss' && loadsSs(w) && (stepping || run.interrupt !== undefined)) {
     undecided('what a load of SS right after another holds back');
   } else if ((stepping || trapped || met !== 0) && !loadsSs(w)) {
@@ -116,6 +118,15 @@ const steppedOver = (w: Work): Ending => {
   setStatus(w, BS, 0);
   return arrive(w, arrivalOf(1, s.rip, flagsOf(s)), { rule: 'step.trap', fault: false, completed, perhaps: noBytes });
 };
+/** A stop is the target's own code, and what it does above CPL 0 may be #GP: where that cannot be delivered, how the run ends is not told. */
+const leavable = (w: Work, told: Told): void => {
+  const { s, stores, lowest, highest, marks, around, ports } = w;
+  if (!w.system || !protectedMode(s) || cpl(s) === 0) return;
+  const probe = startedAfter(begin(copyOf(s), w.memory, w.granted, w.cpu), { stores, lowest, highest, marks, around, ports });
+  probe.i = w.i;
+  const { by, vector } = arrive(probe, arrivalOf(13, s.rip, flagsOf(s), { error: 0 }), told);
+  if (by !== 'event' || vector !== 13) undecided('a stop above CPL 0 that an exception cannot lead away from');
+};
 /** The next instruction: INT3, a stop, or a fault of fetching it; undefined where it is another one. */
 const goesOn = (w: Work): Ending | undefined => {
   const { s, cpu } = w;
@@ -150,7 +161,10 @@ const goesOn = (w: Work): Ending | undefined => {
       perhaps: noBytes,
     });
   }
-  if (stop) return endingOf(w, told, 'end', 'complete', undefined, past / stride);
+  if (stop) {
+    leavable(w, told);
+    return endingOf(w, told, 'end', 'complete', undefined, past / stride);
+  }
   if (next === NOP && (flagsOf(s) & flag.TF) !== 0 && s.tr !== w.before.tr && w.watch === undefined) return steppedOver(w);
   if (next !== INT3) return undefined;
   w.after = s.rip;

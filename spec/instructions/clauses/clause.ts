@@ -47,9 +47,23 @@ export const seen = (o: Outcome): string =>
   o.by === 'event' ? `${event(o.vector, o.error)}${o.rip === undefined ? '' : ` at ${hex(o.rip)}`}` : o.by;
 
 const nameOf = (vector: number | undefined): string => names[vector ?? -1] ?? 'an interrupt';
+/** Bits of a page fault's error code, and of others, from the lowest. SDM volume 3, Page-Fault Exceptions; Error Code. */
+const pageBits = ['P', 'W', 'U', 'RSVD', 'I', 'PK', 'SS'] as const;
+const otherBits = ['EXT', 'IDT', 'TI', 'index'] as const;
+/** What an error code differs in: all that a selector has above its bits is one thing; with reserved bits set it is another word altogether. */
+const codeKind = ({ vector, error }: Ending, saw: number | undefined): string => {
+  if (saw === undefined || typeof error !== 'number') return 'error code';
+  const differs = saw ^ error;
+  if (differs >>> 16 !== 0) return 'error code reserved';
+  if (saw === 0 && (vector === 14 || differs !== 1)) return 'error code 0';
+  const parts = vector === 14 ? differs : differs < 8 ? differs : 8 | (differs & 7);
+  return ['error code', ...(vector === 14 ? pageBits : otherBits).filter((_, n) => (parts & (1 << n)) !== 0)].join(' ');
+};
 /** What happened in place of what was permitted, in fixed words: so that a known difference of one kind hides no other. */
 const kindOf = (o: Outcome, endings: readonly Ending[]): string => {
-  if (o.by === 'event' && endings.some((e) => e.vector === o.vector)) return o.error === 0 ? 'error code 0' : 'error code';
+  const same = o.by === 'event' ? endings.filter((e) => e.vector === o.vector).map((e) => codeKind(e, o.error)) : [];
+  // Of several codes that are permitted, the nearest.
+  if (same.length > 0) return same.reduce((near, kind) => (kind.length < near.length ? kind : near));
   const expected = [...new Set(endings.map((e) => (e.by === 'event' ? nameOf(e.vector) : e.by)))].join(' or ');
   const ends = o.by === 'end' || o.by === 'halt' || o.by === 'limit' || (o.by === 'event' && (o.vector === 3 || o.vector === 1));
   if (ends && endings.every((e) => e.fault && e.by === 'event')) return 'no fault';
@@ -116,13 +130,15 @@ export const completesClause = (topic: Topic, cite: Citation, says: string): Cla
       holds: judgeEnd,
     }),
   );
+/** So many flags beside the status flags differ only where something else stands in their place. */
+const tooMany = 3;
 /** Flags by name; status flags are one thing. */
-const flagNames = (bits: number): string =>
-  [
-    ...((bits & statusFlags) === 0 ? [] : ['status']),
-    ...Object.entries(flag).flatMap(([name, mask]) => ((bits & mask & ~statusFlags) === 0 ? [] : [name])),
-    ...((bits & ~Object.values(flag).reduce((all, mask) => all | mask, statusFlags)) === 0 ? [] : ['reserved']),
-  ].join(' ');
+const flagNames = (bits: number): string => {
+  const all = Object.values(flag).reduce((sum, mask) => sum | mask, statusFlags);
+  const named = Object.entries(flag).flatMap(([name, mask]) => ((bits & mask & ~statusFlags) === 0 ? [] : [name]));
+  const others = (bits & ~all) === 0 ? named : [...named, 'reserved'];
+  return others.length >= tooMany ? 'many' : [...((bits & statusFlags) === 0 ? [] : ['status']), ...others].join(' ');
+};
 /** Nothing of these kinds differs from the ending that was met. */
 export const without = (differences: readonly Difference[], kinds: readonly Kind[]): Judged => {
   for (const d of differences)
