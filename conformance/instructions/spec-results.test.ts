@@ -3,9 +3,10 @@
 
 import { describe, expect, test } from 'vitest';
 import { instructions } from '../../spec/instructions/index.ts';
+import type { CpuState } from '../../spec/instructions/vocabulary.ts';
 import { completes, faults } from './spec-answers.ts';
 import { pageTable } from './layout.ts';
-import { type Setting, tell } from './spec-history.ts';
+import { type Answered, type Setting, tell } from './spec-history.ts';
 import { courses } from './spec-courses.ts';
 import { results } from './spec-results.ts';
 import { systemResults } from './spec-results-system.ts';
@@ -73,6 +74,19 @@ describe('results and what stays', () => {
       expect(told.findings).toEqual([]);
       expect(told.kept).not.toContain('instructions.move.registers');
     }
+  });
+  test('a program that changes the entry of a page that is needed then is not judged: the old one may be cached', () => {
+    const entry = pageTable + 8 * 0x04;
+    const store = (al: bigint, answer: (b: CpuState) => Answered): ReturnType<typeof tell> =>
+      tell(kernel, '8806', { rax: al, rsi: BigInt(entry) }, answer, [[entry, '63']]);
+    const ends = (b: CpuState): Answered => completes(kernel, b, b.rip + 2n, { writes: [[entry, 0x80n, 1]] });
+    for (const answer of [ends, (): Answered => ({ by: 'shutdown', writes: [[entry, 0x80n, 1]], state: {} })]) {
+      const told = store(0x80n, answer);
+      expect(told.findings).toEqual([]);
+      expect(told.kept).not.toContain('instructions.move.completes');
+    }
+    // What stands there is stored once more: nothing changes.
+    expect(store(0x63n, (b) => completes(kernel, b, b.rip + 2n)).kept).toContain('instructions.move.completes');
   });
   test('segments are kept only by targets that answer for what ring 3 meets', () => {
     for (const [offers, kept] of [

@@ -75,10 +75,11 @@ const stopAt = ({ s, cpu }: Work): number => {
   if (offset < 0 || offset >= stride * count || offset % stride !== 0) undecided('a handler that is no stop');
   return offset / stride;
 };
-/** A handler that stays at CPL 3, where a fast system call has just led, and whose first byte a user cannot fetch: the fault of that is one more
- *  delivery, of which nothing is told. */
+/** A handler whose first byte cannot be fetched, because it stays at CPL 3, where a fast system call has just led, or because the instruction has changed
+ *  how addresses are translated: the fault of that is one more delivery, of which nothing is told. */
 const startable = (w: Work): void => {
-  if (cpl(w.s) !== 3) return;
+  const { s, before } = w;
+  if (cpl(s) !== 3 && w.stores.size === 0 && s.cr3 === before.cr3 && s.cr4 === before.cr4 && s.cr0 === before.cr0) return;
   try {
     reach(w);
   } catch (thrown) {

@@ -182,9 +182,21 @@ const pageFaults = (w: Work, linear: bigint, access: Access, why: Failure): read
   if (access.both && why.rule !== 'page.write') faults.push({ vector: 14, error: error & ~W, cr2: linear, rule });
   return faults;
 };
+/** Whether the instruction has stored something else to these bytes of an entry: what is cached of it, also ahead of need, may be used on (SDM volume 3,
+ *  Caching Translation Information: Delayed Invalidation). Flags that walks set are no such change. */
+const isChanged = (w: Work, at: number, size: number): boolean => {
+  for (let k = at; k < at + size; k++) {
+    const now = w.stores.get(k);
+    if (now !== undefined && w.marks.get(k) !== 'accessed' && now !== w.memory.u8(k)) return true;
+  }
+  return false;
+};
 /** Half of an entry. */
 const word32 = (w: Work, at: number): number => {
-  if (isForetold(w, at, 4)) return low(physical(w, at, 4));
+  if (isForetold(w, at, 4)) {
+    if (isChanged(w, at, 4)) undecided('a translation whose entry the instruction has changed');
+    return low(physical(w, at, 4));
+  }
   ofStops(w, at, 4);
   const value = w.memory.u32(at);
   if (value === undefined) return undecided('memory beyond the end');
