@@ -119,6 +119,20 @@ describe('what is looked at', () => {
     expect(flags(at, entry)).toBe(expected);
   });
 });
+describe('without paging, a MOV to a control register', () => {
+  const flat = machineFor('prot32', 'none', []);
+  test.each([
+    ['CR3', [0x0f, 0x22, 0xd8], 0xffff_ffffn, everywhere],
+    ['CR0, with PE and without PG as before', [0x0f, 0x22, 0xc0], 0x1n, everywhere],
+    ['CR0, with PG', [0x0f, 0x22, 0xc0], 0x8000_0001n, everywhere | alone],
+    ['CR4, of what all have', [0x0f, 0x22, 0xe0], 0x6f0n, everywhere],
+    ['CR4, of what some have', [0x0f, 0x22, 0xe0], 0x8000_0000n, everywhere | alone],
+  ])('%s', (_, bytes, rax, expected) => {
+    const made = encode(flat, [...bytes, 0xcc], (s) => ({ ...s, rax }));
+    if ('unsupported' in made) throw new Error(made.unsupported);
+    expect(made.bytes[caseAt.flags]).toBe(expected);
+  });
+});
 test('a page that another entry leads to is looked at too', () => {
   const made = encodeCase(long, machineBytes(long), [
     { do: 'memory.write', at: 0xa088n as Gpa, bytes: Uint8Array.of(0x67, 0x20, 0x01) },

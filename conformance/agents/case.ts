@@ -158,7 +158,7 @@ const encoded = (
       at += caseWord;
     }
   view.setUint16(from + caseAt.words, (at - memoryAt) / caseWord, true);
-  if (isBrief(cpu.mode, start, memory, patches)) chunk[from + caseAt.flags]! |= brief;
+  if (isBrief(cpu.mode, state, start, memory, patches)) chunk[from + caseAt.flags]! |= brief;
   used = at;
   return { bytes: chunk.subarray(from, at), state, pristine, patches, msrs };
 };

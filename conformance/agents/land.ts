@@ -50,6 +50,8 @@ export const emitLandings = (a: Assembler): void => {
   }
 };
 
+/** The agent's CR0 without PG: AM, WP, NE, ET, PE. */
+const unpagedCr0 = 0x50031;
 const rdmsr = (a: Assembler, number: number, field: keyof typeof stateAt): void => {
   a.put(0xb9);
   a.u32(number);
@@ -171,7 +173,7 @@ export const emitLand = (a: Assembler): void => {
   rdmsr(a, EFER, 'efer');
   // Paging off, then long mode on again. SDM volume 3, Initializing IA-32e Mode.
   a.put(0xb8);
-  a.u32(0x50031);
+  a.u32(unpagedCr0);
   a.put(0x0f, 0x22, 0xc0, 0xb8);
   a.u32(0x220);
   a.put(0x0f, 0x22, 0xe0, 0xb8);
@@ -229,7 +231,9 @@ export const emitLand = (a: Assembler): void => {
   a.put(0x0f, 0x20, 0xc0);
   a.memory([0x89], 0, at('cr0'), { wide: true });
   a.memory([0x0f, 0x01], 2, vars.ownGdtr, { wide: true });
-  a.put(0x0c, 0x01, 0x0f, 0x22, 0xc0, 0x66, 0xea);
+  a.put(0x66, 0xb8);
+  a.u32(unpagedCr0); // mov eax, imm32: with PE the rest of what is the agent's
+  a.put(0x0f, 0x22, 0xc0, 0x66, 0xea);
   a.abs32('land16to32');
   a.put(0x08, 0x00);
   a.bits(32);

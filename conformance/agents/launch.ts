@@ -240,7 +240,8 @@ export const emitLaunch = (a: Assembler): void => {
   a.label('launch16');
   a.bits(16);
   a.patch32(patch, a.here() - agentCode);
-  a.put(0x0f, 0x20, 0xc0, 0x24, 0xfe, 0x0f, 0x22, 0xc0); // CR0.PE off
+  // CR0 of the case: PE off. Written once, since emulators forget their translations with WP as with PE.
+  control16(a, 'cr0', 0x22, 0xc0);
   a.put(0xea);
   a.abs16('launchRealFar');
   a.put((agentCode >> 4) & 0xff, agentCode >> 12);
@@ -257,7 +258,6 @@ export const emitLaunch = (a: Assembler): void => {
   a.memory([0x8b], 0, at('ss'));
   a.memory([0x89], 0, vars.stack + 4);
   a.memory([0x0f, 0x01], 2, at('gdtrLimit'), { wide: true });
-  control16(a, 'cr0', 0x22, 0xc0);
   control16(a, 'dr7', 0x23, 0xf8);
   a.memory([0xff], 6, at('rflags'), { wide: true });
   a.put(0x66, 0x9d); // popfd

@@ -168,7 +168,7 @@ export const everywhere = 2;
 export const wholeTables = 4;
 /** Flag of a case: it writes to more than what is looked at in a group. */
 export const alone = 8;
-/** Flag of a case: a quarter of the watchdog's time is enough. */
+/** Flag of a case: a twentieth of the watchdog's time is enough. */
 export const brief = 16;
 /** High byte of how a case ended: an event, the last stop, a reset that followed shutdown, the watchdog, a #VMEXIT of no guest. */
 export const ends = { event: 0, last: 1, shutdown: 2, late: 3, exited: 4 } as const;

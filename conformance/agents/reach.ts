@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import type * as Iced from 'iced-x86';
 import type { CpuMachine, CpuState } from '../../spec/instructions/vocabulary.ts';
 import { tss } from '../instructions/layout.ts';
+import { endOfFar, INT3 } from './far-target.ts';
 import { hotLines, lineSize } from './hot.ts';
 import { compared } from './map.ts';
 
@@ -48,16 +49,54 @@ const low = (value: bigint): number => Number(value & 0xffff_ffffn);
 /** Below the top of the stack an event's frame is put, a fault's in a fault, or the registers of PUSHA. */
 const frames = 48;
 const longest = 15;
-/** What stands behind the only instruction of a program. */
-const INT3 = 0xcc;
 
 /** What is popped is above the top. */
 const popped = 16;
 const isHotStack = (top: number): boolean => top >= frames && isHot(top - frames, frames + popped);
 
+const [PE, PG] = [1n, 1n << 31n];
+/** Bits of CR4 that all processors have here: with another QEMU takes a #VMEXIT, which writes to memory of its own. */
+const plainCr4 = 0x7ffn;
+/** Whether a MOV to a control register leaves addresses and descriptors what they are. */
+const keepsMemory = (number: number, state: CpuState, source: Named['name'] | undefined): boolean => {
+  if (source === undefined || number === 8) return false;
+  const value = state[source] & 0xffff_ffffn;
+  if (number === 0) return ((value ^ state.cr0) & (PE | PG)) === 0n;
+  return number === 4 ? (value & ~plainCr4) === 0n : true;
+};
+interface Place {
+  readonly linear: number;
+  readonly offset: number;
+  readonly mask: number;
+}
+const placeOf = (m: Iced.UsedMemory, state: CpuState): Place | undefined => {
+  const { named, segments } = decoding();
+  const [base, index] = [named.get(m.base), named.get(m.index)];
+  const mask = (base ?? index)?.mask ?? 0xffffffff;
+  const sum =
+    low(m.displacement) + (base === undefined ? 0 : low(state[base.name])) + (index === undefined ? 0 : low(state[index.name]) * m.scale);
+  // In real-address mode an offset past the limit is an exception, as it is nowhere else.
+  const offset = mask === 0xffff ? sum & 0xffff : sum % 2 ** 32;
+  const segment = segments.get(m.segment);
+  return segment === undefined ? undefined : { linear: (Number(state[segment].base) + offset) % 2 ** 32, offset, mask };
+};
+/** Whether the far pointer that is read leads to INT3 or a fault, and leaves its mark on hot descriptors alone. */
+const endsFar = (
+  mode: CpuMachine['mode'],
+  state: CpuState,
+  memory: Uint8Array,
+  x: typeof Iced,
+  memories: readonly Iced.UsedMemory[],
+): boolean => {
+  const pointer = memories.find(({ memorySize: size }) => size === x.MemorySize.SegPtr16 || size === x.MemorySize.SegPtr32);
+  const place = pointer === undefined ? undefined : placeOf(pointer, state);
+  if (pointer === undefined || place === undefined || (place.mask === 0xffff && place.offset > 0xfff8)) return false;
+  const end = endOfFar(mode, state, memory, place.linear, pointer.memorySize === x.MemorySize.SegPtr16 ? 2 : 4);
+  return end !== undefined && (end < 0 || isHot(end, 8));
+};
 /** `at`: the address of the first instruction; `memory` as it is when the program starts. */
 const stays = ({ mode }: CpuMachine, state: CpuState, memory: Uint8Array, at: number): boolean => {
-  const { x, info, named, segments, far } = decoding();
+  const { x, info, named, far } = decoding();
   const outer = mode !== 'real' && (state.cs.selector & 3) !== 0;
   const big = mode !== 'real' && (state.ss.access & 0x4000) !== 0;
   const top = Number(state.ss.base) + (big ? low(state.rsp) : low(state.rsp) & 0xffff);
@@ -70,32 +109,25 @@ const stays = ({ mode }: CpuMachine, state: CpuState, memory: Uint8Array, at: nu
   try {
     const { Register: R, OpKind: K, OpAccess: A } = x;
     if (i.code === x.Code.INVALID) return true;
-    // Instructions behind the first write too, and nothing is known of where; nor where a far transfer by memory leads.
-    if (memory[at + i.length] !== INT3 || i.isCallFarIndirect || i.isJmpFarIndirect) return false;
+    // Instructions behind the first write too, and nothing is known of where.
+    if (memory[at + i.length] !== INT3) return false;
+    if ((i.isCallFarIndirect || i.isJmpFarIndirect) && !endsFar(mode, state, memory, x, memories)) return false;
     if (far.has(i.mnemonic) || (i.mnemonic === x.Mnemonic.Syscall && !stackHot)) return false;
     // RET n and RETF n
     if (!outer && i.stackPointerIncrement > frames) return false;
     for (let op = 0; op < Math.min(i.opCount, 2); op++) {
       if (i.opKind(op) !== K.Register || (op === 0 ? used.op0Access : used.op1Access) < A.Write) continue;
       const register = i.opRegister(op);
-      if (register >= R.CR0 && register <= R.CR15) return false;
+      if (register >= R.CR0 && register <= R.CR15 && !keepsMemory(register - R.CR0, state, named.get(i.op1Register)?.name)) return false;
       // An event at an outer level takes its stack from the TSS.
       if (!outer && (register === R.SP || register === R.ESP || register === R.SS)) return false;
     }
     for (const m of memories) {
       if (m.access < A.Write) continue;
-      const [base, index] = [named.get(m.base), named.get(m.index)];
-      const mask = (base ?? index)?.mask ?? 0xffffffff;
-      const sum =
-        low(m.displacement) +
-        (base === undefined ? 0 : low(state[base.name])) +
-        (index === undefined ? 0 : low(state[index.name]) * m.scale);
-      // In real-address mode an offset past the limit is an exception, as it is nowhere else.
-      const offset = mask === 0xffff ? sum & 0xffff : sum % 2 ** 32;
-      const segment = segments.get(m.segment);
+      const place = placeOf(m, state);
       const size = x.MemorySizeExt.size(m.memorySize) || x.MemorySizeExt.size(i.memorySize);
-      if (segment === undefined || size === 0) return false;
-      const linear = (Number(state[segment].base) + offset) % 2 ** 32;
+      if (place === undefined || size === 0) return false;
+      const { linear, offset, mask } = place;
       const repeated = i.isStringInstruction && (i.hasRepPrefix || i.hasRepnePrefix);
       const count = repeated ? (mask === 0xffff ? low(state.rcx) & 0xffff : low(state.rcx)) : 1;
       if (count * size > lineSize) return false;

@@ -4,7 +4,7 @@
 import type { CpuMachine, CpuState } from '../../spec/instructions/vocabulary.ts';
 import { destination, low, machineEnd, operand, type Reading, word } from './leave.ts';
 import type { Patch } from './loan.ts';
-import { compared } from './map.ts';
+import { compared, ramSize } from './map.ts';
 import type { First } from './refuse.ts';
 
 const prefixBytes: ReadonlySet<number> = new Set([0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65]);
@@ -81,17 +81,30 @@ export const strays = (first: First, mode: CpuMachine['mode'], state: CpuState, 
 const transfers: ReadonlySet<number> = new Set([0x9a, 0xe8, 0xe9, 0xea, 0xc2, 0xc3, 0xca, 0xcb, 0xcc, 0xcd, 0xce, 0xcf, 0xf1, 0xf4]);
 /** CALL and JMP of opcode FF. */
 const isIndirect = (modrm: number): boolean => ((modrm >> 3) & 7) >= 2 && ((modrm >> 3) & 7) <= 5;
-/** Whether the program begins with a transfer of control, HLT or MWAIT, of which some never end, and repeats no instruction by a prefix: it ends within 2,000
- *  instructions, then. What runs on for longer after other instructions may find its way to an end. */
-export const isBrief = (mode: CpuMachine['mode'], start: number, memory: Uint8Array, patches: readonly Patch[]): boolean => {
+/** Whether 66H before a transfer, which may lead past the limit where code has 16 bits and is taken there by some, leads to no end: relative ones, and far
+ *  returns to where no memory is. Others may find an end that is told. */
+const endless = (mode: CpuMachine['mode'], state: CpuState, memory: Uint8Array, start: number, at: number): boolean => {
+  const op = memory[at] ?? 0;
+  if (op === 0xe8 || op === 0xe9) return true;
+  if (mode !== 'real' || (op !== 0xca && op !== 0xcb && op !== 0xcf)) return false;
+  const way = destination({ first: { at, repeated: false, rex: 0 }, prefixes: [...memory.subarray(start, at)], state, memory });
+  return way !== undefined && (way.offset + way.segment * 16) % 2 ** 32 >= ramSize;
+};
+/** Whether the program begins with a transfer of control, HLT or MWAIT, of which some never end, and repeats no instruction by a prefix. What runs on for longer after other instructions may find its way to an end. */
+export const isBrief = (
+  mode: CpuMachine['mode'],
+  state: CpuState,
+  start: number,
+  memory: Uint8Array,
+  patches: readonly Patch[],
+): boolean => {
   const at = opcodeAt(mode, start, memory);
   const [op, second, third] = [memory[at] ?? 0, memory[at + 1] ?? 0, memory[at + 2] ?? 0];
   const way =
     op === 0x0f
       ? (second & 0xf0) === 0x80 || (second === 0x01 && third === 0xc9)
       : transfers.has(op) || (op === 0xff && isIndirect(second));
-  // A far CALL past the limit that is taken all the same calls itself until its frames have overwritten it: that end is told.
-  if (!way || (op === 0x9a && memory[at - 1] === 0x66)) return false;
+  if (!way || (memory.subarray(start, at).includes(0x66) && !endless(mode, state, memory, start, at))) return false;
   const own = patches.findLast((p) => p.at <= start && start < p.at + p.bytes.length);
   return own !== undefined && !own.bytes.some((byte) => byte === 0xf2 || byte === 0xf3);
 };
