@@ -228,6 +228,11 @@ export const decodeResult = (machine: MachineConfig, given: AgentCase, bytes: Ui
     giveBack(loan.after, pristine, written);
   }
 };
+const outer = 'a stop that is reached at an outer level';
+const inStops = ({ cpu }: MachineConfig, linear: number): boolean => {
+  const { at, stride, count } = (cpu as CpuMachine).stops;
+  return linear >= numberOf(at) && linear < numberOf(at) + stride * count;
+};
 const decoded = (
   machine: MachineConfig,
   given: AgentCase,
@@ -248,7 +253,10 @@ const decoded = (
   const writes = changes(view, at + resultHeader + stateSize, at + size, before, after);
   for (const w of writes) written.push({ at: numberOf(w.at), bytes: w.bytes });
   if (ended === ends.late) {
-    const halted = before[savedRip(mode, given.state, stop, state, afterView) - 1] === HLT;
+    const at = savedRip(mode, given.state, stop, state, afterView);
+    // There #GP of the stop leads to that stop once more, for ever.
+    if (inStops(machine, at)) return { unsupported: outer };
+    const halted = before[at - 1] === HLT;
     return { saw: [{ saw: 'cpu.stopped', by: halted ? 'halt' : 'limit', state: {} }] };
   }
   if (ended === ends.exited) return { broke: exited };
@@ -260,9 +268,8 @@ const decoded = (
   }
   const saved = savedRip(mode, given.state, stop, state, afterView);
   if (stop < 256 && inAgent(saved)) return { unsupported: 'a state that the agent cannot load' };
-  // Stops land by the debug registers, which code at an outer level cannot touch.
-  if (stop === 13 && saved >= numberOf(stops.at) && saved < numberOf(stops.at) + stops.stride * stops.count)
-    return { unsupported: 'a stop that is reached at an outer level' };
+  // Stops land by the debug registers, which code at an outer level cannot touch: it is #GP, or #DF once the stack of that is used up.
+  if ((stop === 13 || stop === 8) && inStops(machine, saved)) return { unsupported: outer };
   // A fault elsewhere is one of what follows.
   const elsewhere = saved >= 0 && saved !== (low(given.state.cs.base) + low(given.state.rip)) >>> 0;
   if ((!faults.has(stop) || elsewhere) && reads(firstOf(mode, given.state, before), before))

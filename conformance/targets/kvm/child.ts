@@ -7,6 +7,7 @@ import { openKvm } from '../host/kvm.ts';
 import { knownMemory, type Range } from './guest-memory.ts';
 import { specialCode } from './special-code.ts';
 import { at, control, kind, op, recordAt, recordBytes, requestAt, sharedBytes, sregs } from './layout.ts';
+import { legacyPaging } from './legacy-paging.ts';
 import { tickMs } from './patience.ts';
 import { type Ended, openVcpu, type Stops } from './vcpu.ts';
 
@@ -51,10 +52,11 @@ const serve = async (): Promise<void> => {
     written.fill(0);
     return found;
   };
-  const vcpu = openVcpu(kvm, emulates, memory.furnished, dirtied);
+  const paging = emulates ? legacyPaging(kvm) : { bits32: true, pae: true };
+  const vcpu = openVcpu(kvm, emulates, paging, memory.furnished, dirtied);
   const entries = kvm.cpuid.readUInt32LE(0);
   const leaves = Array.from({ length: entries }, (_, i) => Array.from({ length: 7 }, (_, k) => kvm.cpuid.readUInt32LE(8 + 40 * i + 4 * k)));
-  say({ module: modules.length === 0 ? 'kvm' : modules.join('+'), tellsFailures: kvm.tellsFailures, leaves });
+  say({ module: modules.length === 0 ? 'kvm' : modules.join('+'), tellsFailures: kvm.tellsFailures, leaves, paging });
   answer();
 
   let stops: Stops = { at: 0, stride: 16, count: 0 };

@@ -162,17 +162,27 @@ here('64-bit cases', () => {
 
 here('a run that is refused', () => {
   test('leaves nothing to the next', async () => {
-    const paged = machineFor('prot32', '32-bit', []);
-    const state = startState(paged, 0);
+    const unpaged = machineFor('prot32', 'none', []);
+    const state = startState(unpaged, 0);
+    // With paging on and no tables: a module without such paging does not run it, others find nothing mapped.
     const refused = [
-      program({ ...state, dr6: 0xffff_4ff0n, star: 0x77n, rax: 9n }, 0xa3, 0x00, 0x50, 0x01, 0x00, 0xcc), // MOV [15000H], EAX
-      program({ ...state, cr0: state.cr0 & ~0x8000_0000n, dr7: 0x402n }, 0xcc),
+      program({ ...state, cr0: state.cr0 | 0x8000_0000n, dr6: 0xffff_4ff0n, star: 0x77n, rax: 9n }, 0xa3, 0x00, 0x50, 0x01, 0x00, 0xcc), // MOV [15000H], EAX
+      program({ ...state, dr7: 0x402n }, 0xcc),
     ];
     // MOV EAX, [15000H]; MOV EBX, DR6
-    const look = program({ ...state, cr0: state.cr0 & ~0x8000_0000n }, 0xa1, 0x00, 0x50, 0x01, 0x00, 0x0f, 0x21, 0xf3, 0xcc);
-    const [first, ...rest] = await whole(paged, look, ...refused.flatMap((r) => [r, look]));
+    const look = program(state, 0xa1, 0x00, 0x50, 0x01, 0x00, 0x0f, 0x21, 0xf3, 0xcc);
+    const [first, ...rest] = await whole(unpaged, look, ...refused.flatMap((r) => [r, look]));
     expect(stopped(first).state).toMatchObject({ rax: 0xcccc_ccccn, rbx: 0xffff_0ff0n, star: state.star });
     expect([rest[1], rest[3]]).toEqual([first, first]);
+  });
+});
+
+here('a machine with paging outside IA-32e mode', () => {
+  test.each(['32-bit', 'pae'] as const)('%s: runs, or is refused with the reason', async (paging) => {
+    const machine = machineFor('prot32', paging, []);
+    const granting = await target?.reset(machine);
+    if (granting !== undefined && 'unsupported' in granting) expect(granting.unsupported).toContain(`${paging} paging: kvm`);
+    else expect(stopped((await whole(machine, program(startState(machine, 0), 0x90, 0xcc)))[0])).toMatchObject({ stop: 3 });
   });
 });
 

@@ -2,7 +2,7 @@
 // Two stacks may answer: the processor's virtualization extensions, or KVM's software emulator where a module without them runs guests.
 
 import { release } from 'node:os';
-import type { Capability, Hello, Target } from '../../../spec/units.ts';
+import type { Capability, Hello, MachineConfig, Target } from '../../../spec/units.ts';
 import { loadLibc } from '../host/libc.ts';
 import { programArguments } from '../host/program.ts';
 import { probeHost } from '../host/probe.ts';
@@ -11,6 +11,7 @@ import { openBatch } from './batch.ts';
 import { records } from './decode.ts';
 import { factsOf, type Leaf } from './features.ts';
 import { control, sharedBytes } from './layout.ts';
+import type { LegacyPaging } from './legacy-paging.ts';
 import { batchTarget, processorName } from './session.ts';
 
 const offers: readonly Capability[] = ['cpu', 'cpu.system', 'cpu.hidden', 'cpu.port', 'memory.seen'];
@@ -20,6 +21,7 @@ export interface Greeting {
   readonly module: string;
   readonly tellsFailures: boolean;
   readonly leaves: readonly Leaf[];
+  readonly paging: LegacyPaging;
 }
 /** What the child says in its first round, or why it does not work. */
 const greeted = (worker: Worker): Greeting | { readonly reason: string } => {
@@ -41,6 +43,12 @@ const opened = async (): Promise<{ readonly start: () => Worker; readonly worker
     throw new Error(greeting.reason);
   }
   return { start, worker, greeting };
+};
+
+/** Every program would be a shutdown, of which nothing is believed. */
+const noPaging = (cpu: MachineConfig['cpu'], { module, paging }: Greeting): string | undefined => {
+  const runs = cpu?.paging === '32-bit' ? paging.bits32 : cpu?.paging === 'pae' ? paging.pae : true;
+  return runs ? undefined : `${cpu?.paging} paging: ${module} shuts down a guest with it that only halts`;
 };
 
 type Probe =
@@ -83,6 +91,7 @@ export const kvmTarget = async (): Promise<Target> => {
     hello,
     batch,
     facts: () => facts,
+    refuses: ({ cpu }) => noPaging(cpu, greeting),
     close: async () => {
       await first?.close();
       await batch.close();

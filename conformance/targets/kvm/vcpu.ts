@@ -4,7 +4,7 @@
 import { exits, type Kvm, run } from '../host/kvm.ts';
 import { type Frame, frameAt, type Kind, undefinedEverywhere } from './emulated.ts';
 import { at, kind, regsWords, sregs, sregsWords } from './layout.ts';
-import { legacyPaging } from './legacy-paging.ts';
+import type { LegacyPaging } from './legacy-paging.ts';
 import { createPatience } from './patience.ts';
 import { slowRegisters } from './slow-registers.ts';
 
@@ -58,10 +58,10 @@ const runsNatively = (words: Uint32Array, from: number): boolean => {
 export const openVcpu = (
   kvm: Kvm,
   emulates: boolean,
+  paging: LegacyPaging,
   furnished: (at: number, length: number) => boolean,
   dirtied: () => Uint32Array | undefined,
 ): Vcpu => {
-  const paging = emulates ? legacyPaging(kvm) : { bits32: true, pae: true };
   const { page } = kvm;
   const pageWords = new Uint32Array(page.buffer, page.byteOffset, page.length >> 2);
   const pageQuads = new BigUint64Array(page.buffer, page.byteOffset, page.length >> 3);
@@ -180,7 +180,8 @@ export const openVcpu = (
     // Ring 3 too: a page fault or #GP may have handed any instruction to the emulator.
     if (undefinedEverywhere(bytes, came.kind, code64)) return 'believed';
     const ssAsked = (words[(from + at.sregs + 5 * 24 + 12) >> 2] as number) & 0xffff;
-    if (bytes[0] !== 0xcc || frame.rsp === undefined || came.kind === 'v86' || frame.ss !== ssAsked || !gateOpen())
+    // By gates as they were furnished both events go to one stack.
+    if (bytes[0] !== 0xcc || frame.rsp === undefined || came.kind === 'v86' || frame.ss !== ssAsked || !gateAsFurnished(6) || !gateOpen())
       return `KVM raises #UD for what it cannot emulate: ${inHex(bytes)}`;
     // Back to before the INT3, with code and stack segment as asked; the frame that comes has the same bytes of the stack.
     for (let i = 0; i < 6; i++) {
