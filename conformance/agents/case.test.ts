@@ -170,6 +170,23 @@ describe('a result', () => {
     expect(decodeResult(long, given(), record(ends.shutdown << 8, []), 0)).toMatchObject({ saw: [{ by: 'shutdown' }] });
     expect(decodeResult(long, given(), record((ends.late << 8) | 2, []), 0)).toMatchObject({ saw: [{ by: 'limit' }] });
   });
+  test('tells nothing of a stop at an outer level, whose own #GP leads to it again until the watchdog or the stack ends it', () => {
+    const there = (long.cpu as CpuMachine).stops.at + 13n * 16n;
+    const from = [
+      [0, there],
+      [8, 0x10n],
+    ] as const;
+    expect(decodeResult(long, given(), record((ends.late << 8) | 2, from), 0)).toEqual({
+      unsupported: expect.stringContaining('outer level'),
+    });
+    // Behind an error code.
+    const frame = [
+      [8, there],
+      [16, 0x10n],
+    ] as const;
+    for (const stop of [8, 13]) expect(decodeResult(long, given(), record(stop, frame), 0)).toHaveProperty('unsupported');
+    expect(decodeResult(long, given(), record(14, frame), 0)).toHaveProperty('saw');
+  });
 });
 test('a ROM fills its size and starts at the reset vector', () => {
   const bytes = rom(long, [given().bytes]);
