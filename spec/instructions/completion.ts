@@ -12,6 +12,8 @@ import type { CpuStimulus } from './vocabulary.ts';
 import { begin, codeSize, cpl, flagsOf, isRaised, leave, protectedMode, startedAfter, undecided, type Work } from './work.ts';
 
 const INT3 = 0xcc;
+/** Vector of #GP, and the stop of its handler. */
+const GP = 13;
 const NOP = 0x90;
 /** Why nothing is said of how the run ends by its first instruction alone. */
 export const goesOnStill = 'the program goes on';
@@ -118,14 +120,15 @@ const steppedOver = (w: Work): Ending => {
   setStatus(w, BS, 0);
   return arrive(w, arrivalOf(1, s.rip, flagsOf(s)), { rule: 'step.trap', fault: false, completed, perhaps: noBytes });
 };
-/** A stop is the target's own code, and what it does above CPL 0 may be #GP: where that cannot be delivered, how the run ends is not told. */
+/** A stop is the target's own code, and what it does above CPL 0 may be #GP: where that does not lead to its own stop, in the same task, how the run
+ *  ends is not told. */
 const leavable = (w: Work, told: Told): void => {
   const { s, stores, lowest, highest, marks, around, ports } = w;
   if (!w.system || !protectedMode(s) || cpl(s) === 0) return;
   const probe = startedAfter(begin(copyOf(s), w.memory, w.granted, w.cpu), { stores, lowest, highest, marks, around, ports });
   probe.i = w.i;
-  const { by, vector } = arrive(probe, arrivalOf(13, s.rip, flagsOf(s), { error: 0 }), told);
-  if (by !== 'event' || vector !== 13) undecided('a stop above CPL 0 that an exception cannot lead away from');
+  const { by, stop, switched } = arrive(probe, arrivalOf(GP, s.rip, flagsOf(s), { error: 0 }), told);
+  if (by !== 'event' || stop !== GP || switched) undecided('a stop above CPL 0 that #GP does not lead away from');
 };
 /** The next instruction: INT3, a stop, or a fault of fetching it; undefined where it is another one. */
 const goesOn = (w: Work): Ending | undefined => {

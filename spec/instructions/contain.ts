@@ -6,6 +6,7 @@ import type { Memory } from '../clause.ts';
 import type { Granted } from '../units.ts';
 import type { InstructionsGhost } from './ghost.ts';
 import { type Access, lookUp } from './paging.ts';
+import { tablesOf } from './tables.ts';
 import type { CpuState } from './vocabulary.ts';
 import { begin, ia32e, type Work } from './work.ts';
 
@@ -76,4 +77,17 @@ export const strays = (g: InstructionsGhost, memory: Memory, granted: Granted): 
     if (!aliased(w, page)) return reached === 'page.write' ? 'a read-only page was written' : 'a page that is not mapped was written';
   }
   return undefined;
+};
+/** Whether more of the paging structures was changed than accessed and dirty flags: what a page permits is then not known. A handler that an edited gate
+ *  leads to, at CPL 0, may push over them. */
+export const remapped = (g: InstructionsGhost, memory: Memory): boolean => {
+  const state = g.state as CpuState;
+  const pages = tablesOf(state, memory);
+  const width = (low(state.cr4) & cr4.PAE) !== 0 ? 8 : 4;
+  return g.written.some(({ at, bytes }) => {
+    const start = numberOf(at);
+    if (!pages.has(start >> 12) && !pages.has((start + bytes.length - 1) >> 12)) return false;
+    const flags = start % width === 0 && (bytes.length === 1 || bytes.length === width);
+    return !flags || ((bytes[0] ?? 0) & 0x21) !== 0x21;
+  });
 };

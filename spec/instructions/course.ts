@@ -91,6 +91,15 @@ const translationChanged = (w: Work, { first, tables }: Origin): boolean => {
   for (const at of w.stores.keys()) if (pages.has(at >> 12) && w.marks.get(at) !== 'accessed') return true;
   return false;
 };
+/** Whether the run has gone to a page of paging structures: what stands there depends on accessed and dirty flags, which may be set ahead of need. */
+const amongTables = (w: Work, { first, tables }: Origin): boolean => {
+  const { before } = w;
+  if ((cr0Of(before) & 0x80000000) === 0 || (before.rip >> 12n === first.before.rip >> 12n && before.cs === first.before.cs)) return false;
+  const probe = begin(copyOf(before), w.memory, w.granted, w.cpu);
+  const start = codeSize(before) === 64 ? before.rip : (before.cs.base + before.rip) & 0xffffffffn;
+  const at = lookUp(probe, start, { write: false, fetch: true });
+  return typeof at === 'number' && tables().has(at >> 12);
+};
 /** The next instruction's work, over all that was foretold so far. */
 const continued = (w: Work, origin: Origin): Work => {
   if (w.watch !== undefined) undecided('breakpoints beyond the first instruction');
@@ -125,7 +134,7 @@ export const follow = (first: Work, run: CpuStimulus, foretell: Foretell): Cours
       limit: run.limit - n,
       ...(interrupt === undefined ? {} : { interrupt: { ...interrupt, after: interrupt.after - n } }),
     });
-    if (selfModified(next, step.instruction)) return undefined;
+    if (selfModified(next, step.instruction) || amongTables(next, origin)) return undefined;
     if (step.instruction !== undefined) {
       instructions.push(step.instruction);
       if ((flagsRead(step.instruction) & open) !== 0) return undefined;

@@ -130,14 +130,16 @@ export const completesClause = (topic: Topic, cite: Citation, says: string): Cla
       holds: judgeEnd,
     }),
   );
-/** So many flags beside the status flags differ only where something else stands in their place. */
+/** So many flags beside the status flags differ only where something else stands in their place, and so do fewer where one of them is reserved. */
 const tooMany = 3;
 /** Flags by name; status flags are one thing. */
 const flagNames = (bits: number): string => {
   const all = Object.values(flag).reduce((sum, mask) => sum | mask, statusFlags);
   const named = Object.entries(flag).flatMap(([name, mask]) => ((bits & mask & ~statusFlags) === 0 ? [] : [name]));
   const others = (bits & ~all) === 0 ? named : [...named, 'reserved'];
-  return others.length >= tooMany ? 'many' : [...((bits & statusFlags) === 0 ? [] : ['status']), ...others].join(' ');
+  return others.length >= tooMany - (named.length < others.length ? 1 : 0)
+    ? 'many'
+    : [...((bits & statusFlags) === 0 ? [] : ['status']), ...others].join(' ');
 };
 /** Nothing of these kinds differs from the ending that was met. */
 export const without = (differences: readonly Difference[], kinds: readonly Kind[]): Judged => {

@@ -17,6 +17,10 @@ const ended = (m: Seen, more: (e: Ending) => boolean): boolean => {
   return met !== undefined && met.by !== 'shutdown' && more(met);
 };
 const always = (): boolean => true;
+/** Which register shows it depends on the instructions that follow the wrong one, and which system flags on what stands in their place. */
+const ofOne = new Set(['rflags', 'status', 'RF']);
+const coarse = (kind: string): string =>
+  kind.startsWith('rflags ') && !kind.split(' ').every((word) => ofOne.has(word)) ? 'rflags system' : kind;
 interface Text {
   readonly name: string;
   readonly says: string;
@@ -39,8 +43,8 @@ const same = ({ name, says, cite = operation, kinds, when = always, needs, harm 
     when: (m) => ended(m, when),
     holds: (m): Judged => {
       const judged = without(m.before.courseDifferences, kinds);
-      // Which register shows it depends on the instructions that follow the wrong one.
-      return name === 'registers' && judged !== true && 'kind' in judged ? { ...judged, kind: 'register' } : judged;
+      if (judged === true || !('kind' in judged)) return judged;
+      return { ...judged, kind: name === 'registers' ? 'register' : coarse(judged.kind) };
     },
   });
 export const courseClauses: readonly Clause<InstructionsGhost>[] = [
