@@ -90,3 +90,14 @@ test.each<[boolean, readonly number[]]>([
   if ('unsupported' in made) throw new Error(made.unsupported);
   expect(((made.bytes[caseAt.flags] ?? 0) & brief) !== 0).toBe(expected);
 });
+test('brief: in real-address mode what 66H leads past the limit is, where it leads to nothing', () => {
+  const flags = (stack: readonly number[]): number => {
+    const made = encode(real, { bytes: [0x66, 0xcf, 0xcc], stack });
+    if ('unsupported' in made) throw new Error(made.unsupported);
+    return (made.bytes[caseAt.flags] ?? 0) & brief;
+  };
+  expect(flags([...le32(0x8000_0000), ...le32(0), ...le32(2)])).toBe(brief);
+  expect(flags([...le32(0x0100_0000), ...le32(0), ...le32(2)])).toBe(brief);
+  // To memory of the machine, to the agent's copies, to its results.
+  for (const at of [0x0002_0000, 0x0020_0000, 0x0200_0000]) expect(flags([...le32(at), ...le32(0), ...le32(2)])).toBe(0);
+});

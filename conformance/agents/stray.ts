@@ -4,7 +4,7 @@
 import type { CpuMachine, CpuState } from '../../spec/instructions/vocabulary.ts';
 import { destination, low, machineEnd, operand, type Reading, word } from './leave.ts';
 import type { Patch } from './loan.ts';
-import { compared, ramSize } from './map.ts';
+import { before, compared, ramSize, results } from './map.ts';
 import type { First } from './refuse.ts';
 
 const prefixBytes: ReadonlySet<number> = new Set([0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65]);
@@ -81,14 +81,19 @@ export const strays = (first: First, mode: CpuMachine['mode'], state: CpuState, 
 const transfers: ReadonlySet<number> = new Set([0x9a, 0xe8, 0xe9, 0xea, 0xc2, 0xc3, 0xca, 0xcb, 0xcc, 0xcd, 0xce, 0xcf, 0xf1, 0xf4]);
 /** CALL and JMP of opcode FF. */
 const isIndirect = (modrm: number): boolean => ((modrm >> 3) & 7) >= 2 && ((modrm >> 3) & 7) <= 5;
+/** Behind the agent's copies of memory nothing stands up to its results; what runs there until the watchdog takes less than this. */
+const copiesEnd = before + compared;
+const emptyEnough = 0x20000;
 /** Whether 66H before a transfer, which may lead past the limit where code has 16 bits and is taken there by some, leads to no end: relative ones, and far
- *  returns to where no memory is. Others may find an end that is told. */
+ *  ones to where no memory is, or nothing in a great deal of it. Others may find an end that is told. */
 const endless = (mode: CpuMachine['mode'], state: CpuState, memory: Uint8Array, start: number, at: number): boolean => {
   const op = memory[at] ?? 0;
   if (op === 0xe8 || op === 0xe9) return true;
-  if (mode !== 'real' || (op !== 0xca && op !== 0xcb && op !== 0xcf)) return false;
+  if (mode !== 'real' || at - start > 6 || op === 0x9a || op === 0xcd || op === 0x0f) return false;
   const way = destination({ first: { at, repeated: false, rex: 0 }, prefixes: [...memory.subarray(start, at)], state, memory });
-  return way !== undefined && (way.offset + way.segment * 16) % 2 ** 32 >= ramSize;
+  if (way === undefined) return false;
+  const to = (way.offset + way.segment * 16) % 2 ** 32;
+  return to >= ramSize || (to >= copiesEnd && to < results - emptyEnough);
 };
 /** Whether the program begins with a transfer of control, HLT or MWAIT, of which some never end, and repeats no instruction by a prefix. What runs on for longer after other instructions may find its way to an end. */
 export const isBrief = (
