@@ -4,38 +4,15 @@
 import type { Form, Operand } from '../../spec/instructions/index.ts';
 import type { Case } from './choice.ts';
 import { codeWidth, type Desk, fit, putWord, setRegister } from './desk.ts';
-import { loadable, oddSelectors, operands, places } from './edges.ts';
+import { operands, places } from './edges.ts';
 import { address, placeOf } from './address.ts';
 import { type Encoding, operandSize, vvvvOf } from './encode.ts';
+import { far, flagToggles, outer, pushFrame } from './lay-far.ts';
+import { chosenSelector, pick, plainCode, plainData, targets } from './lay-targets.ts';
 import * as at from './layout.ts';
-import { entryOf } from './state.ts';
 
 /** Masks, shift counts, and start with length: what stands in the register that VEX.vvvv names. */
 const bitOperands: readonly bigint[] = [0x0804n, 0n, 0x1fn, 0x20n, 0x3fn, 0x40n, 0x2010n, 0xffn, ...operands];
-const pick = <T>(list: readonly T[], i: number): T => list[i % list.length] as T;
-/** Code to jump to: free memory, which is INT3s. As an offset from the code segment. */
-const target = (d: Desk): bigint => entryOf(d.mode) + 0x200n;
-const targetsBy: { [mode in Desk['mode']]?: readonly bigint[] } = {};
-const targets = (d: Desk): readonly bigint[] => (targetsBy[d.mode] ??= targetsOf(d));
-const targetsOf = (d: Desk): readonly bigint[] => [
-  target(d),
-  target(d) + 1n,
-  codeWidth(d) === 16 ? 0xffffn : BigInt(at.pages.supervisor),
-  codeWidth(d) === 16 ? 0x9800n : BigInt(at.pages.absent),
-  codeWidth(d) === 16 ? 0x10000n : codeWidth(d) === 32 ? 0xffff_ffffn : 1n << 47n,
-  codeWidth(d) === 16 ? 0xb000n : BigInt(at.pages.noExecute),
-];
-/** The selector that the case loads: plain data for data registers, else as chosen. */
-const chosenSelector = (d: Desk, c: Case, plain: number): number => {
-  if (c.selector === 0) return (plain & ~3) | (c.rpl === 0 ? plain & 3 : c.rpl);
-  if (d.old) return pick([0x1000, 0x1400, 0x0, 0xffff, 0x1001], c.selector);
-  const i = c.selector - 1;
-  const base = i < loadable.length ? at.selectors[loadable[i] as at.SelectorName] : (oddSelectors[i - loadable.length] ?? 0);
-  return (base | (c.rpl === 0 && (base & 3) === 0 ? d.cpl : c.rpl)) & 0xffff;
-};
-const plainData = (d: Desk): number => (d.old ? 0x1400 : d.s.ds.selector);
-const plainCode = (d: Desk): number => d.s.cs.selector;
-
 /** SDM volume 4: time-stamp, SYSENTER, EFER, STAR, LSTAR, SFMASK, FS and GS bases; one that does not exist; TSC_AUX, PAT, the counter.
  *  A case that reads or writes one is named after it. */
 export const msrNumbers: readonly number[] = [
@@ -78,51 +55,6 @@ const operandWidth = (o: Operand, size: 2 | 4 | 8, d: Desk): number => {
       return size;
   }
 };
-const pushFrame = (d: Desk, words: readonly bigint[], size: number): void => {
-  d.s.rsp = fit(d, d.s.rsp - BigInt(size * words.length));
-  const top = d.s.ss.base + d.s.rsp;
-  for (const [i, word] of words.entries()) putWord(d, top + BigInt(size * i), word, size);
-};
-const outer = (d: Desk, c: Case): { readonly cs: number; readonly ss: number; readonly rsp: bigint } | undefined => {
-  if (d.old || d.cpl !== 0 || c.rpl !== 3 || c.selector !== 0) return undefined;
-  if (d.mode === 'prot16') return { cs: at.selectors.userCode16 | 3, ss: at.selectors.userData16 | 3, rsp: 0x7ff0n };
-  return {
-    cs: (d.mode === 'long64' ? at.selectors.userCode64 : at.selectors.userCode32) | 3,
-    ss: at.selectors.userData | 3,
-    rsp: BigInt(at.stackTops.user),
-  };
-};
-/** None; DF, AC, ID, CF, OF, IF; then all arithmetic ones. */
-const flagToggles = [0n, 0x400n, 0x40000n, 0x200000n, 1n, 0x800n, 0x200n, 0x8d5n];
-/** For IRET at CPL 0 of protected mode: a frame with VM set in its flags, which leads to virtual-8086 mode. */
-const to8086 = (d: Desk, c: Case): void => {
-  const paragraph = (n: number): bigint => pick([0x1000n, 0x1400n, 0x1111n, 0x1234n, 0xffffn, 0x0n], n);
-  const flags = pick([0x202n, 0x3202n, 0x2n, 0x7202n, 0x243202n, 0x80202n, 0x100202n, 0x13ed7n], c.imm);
-  const offset = pick([0x200n, 0x201n, 0x200n, 0xff00n, 0x1fcn, 0x2ffn, 0x10200n], c.value2);
-  const data = [c.value, c.value2 + 1, c.reg, c.rm].map(paragraph);
-  pushFrame(
-    d,
-    [offset, 0x1000n, flags | 0x20000n, pick([0x7ff0n, 0x1_7ff0n, 0x8000n], c.value), pick([0x1000n, 0x1100n], c.reg), ...data],
-    4,
-  );
-};
-const far = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8): void => {
-  if (form.mnemonic === 'IRET' && c.count === 7 && d.cpl === 0 && d.mode.startsWith('prot')) return to8086(d, c);
-  const to = outer(d, c);
-  const cs = BigInt(to?.cs ?? chosenSelector(d, c, plainCode(d)));
-  if (form.mnemonic === 'RETF')
-    pushFrame(d, [pick(targets(d), c.value2 > 20 ? c.value2 : 0), cs, ...(to === undefined ? [] : [to.rsp, BigInt(to.ss)])], size);
-  if (form.mnemonic !== 'IRET') return;
-  const flags = (d.s.rflags & ~0x20000n) ^ pick(flagToggles, c.imm);
-  const pops5 = d.mode === 'long64' || to !== undefined;
-  const rsp = to?.rsp ?? d.s.rsp;
-  pushFrame(
-    d,
-    [pick(targets(d), c.value2 > 20 ? c.value2 : 0), cs, flags, ...(pops5 ? [rsp, BigInt(to?.ss ?? d.s.ss.selector)] : [])],
-    size,
-  );
-};
-
 /** What stands in the r/m operand. */
 const rmValue = (d: Desk, form: Form, c: Case): bigint => {
   const value = pick(operands, c.value);
