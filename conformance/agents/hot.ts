@@ -30,13 +30,23 @@ const operands: readonly number[] = [...places, ...latePlaces].flatMap((place) =
     .filter((at) => at < compared)
     .flatMap((at) => [line(Number(at)), line(Number(at & 0xffffn))]),
 );
-/** In groups of which all memory is compared: other stacks, descriptors, tasks, and where operands stand. */
+/** In groups of which all memory is compared: other stacks (of tasks, below the LDT), descriptors, tasks, and where operands stand, and wrap. */
 export const others: readonly Hot[] = [
   {
     name: 'hotTables',
     page: 0,
     most: [],
-    some: [...[0, 0x40, 0x80, 0xc0, 0x100, 0x140].map((n) => gdt + n), ldt, tss, tss + 0x40, tss2, tss2 + 0x40, tss2 + 0x100, tss2 + 0x140],
+    some: [
+      ...[0, 0x40, 0x80, 0xc0, 0x100, 0x140].map((n) => gdt + n),
+      ldt - 0x40,
+      ldt,
+      tss,
+      tss + 0x40,
+      tss2,
+      tss2 + 0x40,
+      tss2 + 0x100,
+      tss2 + 0x140,
+    ],
   },
   {
     name: 'hotData',
@@ -50,6 +60,7 @@ export const others: readonly Hot[] = [
       ...[0, 0x800].map((n) => line(stackTops.user - n)),
       ...[0, 0x300, 0x340].map((n) => pages.userReadOnly + n),
       ...[pages.absent, pages.spare, base16 + 0x10000].map((n) => n - lineSize),
+      base16 + 0x10000,
     ].filter((n, i, all) => all.indexOf(n) === i),
   },
 ];
