@@ -4,6 +4,7 @@
 import type { CpuState } from '../../../spec/instructions/vocabulary.ts';
 import type { Answer, MachineConfig } from '../../../spec/units.ts';
 import type { MemoryWrite, Stimulus } from '../../../spec/vocabulary.ts';
+import { numberOf } from '../../numbers.ts';
 import type { Worker } from '../host/worker.ts';
 import type { Records } from './decode.ts';
 import { type Requests, requests } from './encode.ts';
@@ -32,6 +33,8 @@ export type Run = Extract<Stimulus, { do: 'cpu.run' }>;
 
 /** Milliseconds that a round may take: a run is ended by the child long before, so only a child that is stuck needs them. */
 const patience = (runs: number): number => 10_000 + 200 * runs;
+/** No guest has as much memory. */
+const outside = 1n << 48n;
 const nothing: Answer = { saw: [] };
 const settled: Answer = { saw: [{ saw: 'settled', by: 'sync' }] };
 
@@ -76,7 +79,8 @@ export const openBatch = (owner: Owner): Batch => {
       if (!fits) break;
       if (stimulus.do === 'memory.write') {
         const { at, bytes } = stimulus;
-        if (at < 0n || at + BigInt(bytes.length) > BigInt(machine?.memory ?? 0)) plan.push({ unsupported: 'a write outside guest memory' });
+        if (at < 0n || at > outside || numberOf(at) + bytes.length > (machine?.memory ?? 0))
+          plan.push({ unsupported: 'a write outside guest memory' });
         else {
           fits = e.write(at, bytes);
           writes.push(stimulus);

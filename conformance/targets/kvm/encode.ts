@@ -3,6 +3,7 @@
 
 import type { CpuState, Segment } from '../../../spec/instructions/vocabulary.ts';
 import type { MachineConfig } from '../../../spec/units.ts';
+import { bigOf, numberOf } from '../../numbers.ts';
 import { at, op, requestAt, requestBytes, sregs } from './layout.ts';
 
 export interface Requests {
@@ -74,9 +75,9 @@ export const requests = (shared: Buffer): Requests => {
     segment(segmentAt + 24, s.ldtr);
     const system = (start + at.sregs) >> 3;
     u64[system + (sregs.gdt >> 3)] = s.gdtr.base;
-    u64[system + (sregs.gdt >> 3) + 1] = BigInt(s.gdtr.limit);
+    u64[system + (sregs.gdt >> 3) + 1] = bigOf(s.gdtr.limit);
     u64[system + (sregs.idt >> 3)] = s.idtr.base;
-    u64[system + (sregs.idt >> 3) + 1] = BigInt(s.idtr.limit);
+    u64[system + (sregs.idt >> 3) + 1] = bigOf(s.idtr.limit);
     i = system + (sregs.cr0 >> 3);
     u64[i++] = s.cr0;
     u64[i++] = s.cr2;
@@ -154,7 +155,7 @@ export const requests = (shared: Buffer): Requests => {
       const size = 16 + padded(bytes.length);
       if (!room(size)) return false;
       head(op.write, size);
-      u32[(next >> 2) + 2] = Number(where);
+      u32[(next >> 2) + 2] = numberOf(where);
       u32[(next >> 2) + 3] = bytes.length;
       bytesAt(next + 16, bytes);
       next += size;

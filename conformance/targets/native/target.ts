@@ -6,6 +6,7 @@ import { release } from 'node:os';
 import type { CpuState } from '../../../spec/instructions/vocabulary.ts';
 import type { Capability, Hello, MachineConfig, Target } from '../../../spec/units.ts';
 import type { MemoryWrite } from '../../../spec/vocabulary.ts';
+import { low, numberOf } from '../../numbers.ts';
 import { loadLibc } from '../host/libc.ts';
 import { probeHost } from '../host/probe.ts';
 import { startWorker } from '../host/worker.ts';
@@ -49,7 +50,8 @@ const furnitureOf = (machine: MachineConfig): Buffer => {
 };
 /** Whether a page of the furniture holds the fill byte alone. */
 const isPlain = (memory: Buffer, page: number, fill: number): boolean => memory.subarray(page, page + 4096).every((byte) => byte === fill);
-const nxOf = (s: CpuState): boolean => (s.efer & 0x800n) !== 0n;
+const lowest = BigInt(place.lowest);
+const nxOf = (s: CpuState): boolean => (low(s.efer) & 0x800) !== 0;
 /** 0: not there for the guest either, or not as the host could show it. */
 const protection = (r: Rights, page: number): number =>
   r.present && r.user && r.settled && r.physical === page ? PROT_READ | (r.write ? PROT_WRITE : 0) | (r.execute ? PROT_EXEC : 0) : 0;
@@ -109,10 +111,10 @@ export const nativeTarget = async (): Promise<Target> => {
   const codeOf = (rip: bigint, writes: readonly MemoryWrite[], memory: Buffer): Uint8Array => {
     for (let i = writes.length - 1; i >= 0; i--) {
       const { at, bytes } = writes[i] as MemoryWrite;
-      const start = Number(rip - at);
-      if (rip >= at && start < bytes.length) return start === 0 ? bytes : bytes.subarray(start);
+      const start = numberOf(rip) - numberOf(at);
+      if (start >= 0 && start < bytes.length) return start === 0 ? bytes : bytes.subarray(start);
     }
-    return memory.subarray(Number(rip), Number(rip) + 16);
+    return memory.subarray(numberOf(rip), numberOf(rip) + 16);
   };
   const refuses = ({ state, interrupt }: Run, writes: readonly MemoryWrite[], again: boolean): string | undefined => {
     if (state === undefined) return 'going on from where a run stopped';
@@ -121,7 +123,7 @@ export const nativeTarget = async (): Promise<Target> => {
     const bitness = bitnessOf(state, fsgsbase);
     if (typeof bitness === 'string') return bitness;
     if (state.cr3 !== furnished.cr3 || nxOf(state) !== furnished.nx) return 'other page tables than the first program had';
-    if (writes.some((w) => w.at < BigInt(place.lowest))) return 'writes to what the host cannot have of the guest';
+    if (writes.some((w) => w.at < lowest)) return 'writes to what the host cannot have of the guest';
     return codeRefusal(codeOf(state.rip, writes, furnished.memory), bitness, state, { memory: furnished.memory, writes, again, cr4 });
   };
   const batch: Batch = openBatch({
