@@ -58,6 +58,39 @@ describe('stops', () => {
   });
 });
 
+describe('stops above CPL 0', () => {
+  const setting: Setting = { mode: 'prot32', paging: 'none', level: 3 };
+  /** JMP 23H:4C00H, a stop that no gate leads to. */
+  const jump = (answer: 'stop' | 'shutdown', ...patches: readonly (readonly [number, string])[]): ReturnType<typeof tell> =>
+    tell(
+      setting,
+      'ea004c00002300',
+      {},
+      answer === 'stop' ? { by: 'stop', stop: 0xc0, state: { rip: 0x4c00n } } : { by: 'shutdown' },
+      patches,
+    );
+  test('are told where #GP leads to its own stop', () => {
+    expect(jump('stop').kept).toContain('instructions.far.completes');
+    expect(jump('shutdown').broken).toContain('instructions.far.completes');
+  });
+  test('are not where its gate is not present: the target may have no other way out', () => {
+    const absent = [at.idt + 8 * 13 + 5, '0e'] as const;
+    expect(jump('shutdown', absent).broken).toEqual([]);
+    expect(jump('stop', absent).kept).not.toContain('instructions.far.completes');
+  });
+});
+
+describe('paging structures as code', () => {
+  const setting: Setting = { mode: 'prot32', paging: '32-bit', level: 0 };
+  // JMP EAX; then INC EAX, DEC EAX and INT3 at EAX.
+  const jump = (where: number): ReturnType<typeof tell> =>
+    tell(setting, 'ffe0', { rax: BigInt(where) }, { by: 'shutdown' }, [[where, '4048cc']]);
+  test('are not told of: their flags may be set ahead of need', () => {
+    expect(jump(at.code + 0x100).broken).toContain('instructions.course.ends');
+    expect(jump(at.pageTable + 0x800).broken).toEqual([]);
+  });
+});
+
 describe('ring 3 of a host', () => {
   const setting: Setting = { level: 3, offers: ['cpu', 'memory.seen'] };
   test('has an IDT of its own: where INT n leads is not judged', () => {
