@@ -95,7 +95,8 @@ const endless = (mode: CpuMachine['mode'], state: CpuState, memory: Uint8Array, 
   const to = (way.offset + way.segment * 16) % 2 ** 32;
   return to >= ramSize || (to >= copiesEnd && to < results - emptyEnough);
 };
-/** Whether the program begins with a transfer of control, HLT or MWAIT, of which some never end, and repeats no instruction by a prefix. What runs on for longer after other instructions may find its way to an end. */
+/** Whether the program begins with a transfer of control, HLT or MWAIT, of which some never end, and repeats no instruction by a prefix. What runs on for
+ *  longer after other instructions may find its way to an end. */
 export const isBrief = (
   mode: CpuMachine['mode'],
   state: CpuState,
