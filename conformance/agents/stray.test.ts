@@ -98,6 +98,7 @@ test('brief: in real-address mode what 66H leads past the limit is, where it lea
   };
   expect(flags([...le32(0x8000_0000), ...le32(0), ...le32(2)])).toBe(brief);
   expect(flags([...le32(0x0100_0000), ...le32(0), ...le32(2)])).toBe(brief);
+  expect(flags([...le32(0x000b_0000), ...le32(0), ...le32(2)])).toBe(brief);
   // To memory of the machine, to the agent's copies, to its results.
-  for (const at of [0x0002_0000, 0x0020_0000, 0x0200_0000]) expect(flags([...le32(at), ...le32(0), ...le32(2)])).toBe(0);
+  for (const at of [0x0002_0000, 0x000f_0000, 0x0020_0000, 0x0200_0000]) expect(flags([...le32(at), ...le32(0), ...le32(2)])).toBe(0);
 });

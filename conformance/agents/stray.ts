@@ -84,6 +84,8 @@ const isIndirect = (modrm: number): boolean => ((modrm >> 3) & 7) >= 2 && ((modr
 /** Behind the agent's copies of memory nothing stands up to its results; what runs there until the watchdog takes less than this. */
 const copiesEnd = before + compared;
 const emptyEnough = 0x20000;
+/** Where a PC has its display and its expansion ROMs, as far below the BIOS as what runs there until the watchdog takes. Here there are none. */
+const [displayAt, biosNear] = [0xa0000, 0xd0000] as const;
 /** Whether 66H before a transfer, which may lead past the limit where code has 16 bits and is taken there by some, leads to no end: relative ones, and far
  *  ones to where no memory is, or nothing in a great deal of it. Others may find an end that is told. */
 const endless = (mode: CpuMachine['mode'], state: CpuState, memory: Uint8Array, start: number, at: number): boolean => {
@@ -93,7 +95,7 @@ const endless = (mode: CpuMachine['mode'], state: CpuState, memory: Uint8Array, 
   const way = destination({ first: { at, repeated: false, rex: 0 }, prefixes: [...memory.subarray(start, at)], state, memory });
   if (way === undefined) return false;
   const to = (way.offset + way.segment * 16) % 2 ** 32;
-  return to >= ramSize || (to >= copiesEnd && to < results - emptyEnough);
+  return to >= ramSize || (to >= copiesEnd && to < results - emptyEnough) || (to >= displayAt && to < biosNear);
 };
 /** Whether the program begins with a transfer of control, HLT or MWAIT, of which some never end, and repeats no instruction by a prefix. What runs on for
  *  longer after other instructions may find its way to an end. */
