@@ -2,10 +2,12 @@
 // comparing costs what the program wrote, not what memory there is. SDM volume 3, Paging: bit 6 of an entry that maps a page.
 
 import type { Assembler } from './assembler.ts';
-import { before, compared, pageTable, vars } from './map.ts';
+import { before, caseAt, compared, everywhere, pageTable, resultAt, tablePages, touched, vars } from './map.ts';
 import { unlessVectors, vector, zmm } from './vectors.ts';
 
 const flag = 6;
+/** Bit 5 of an entry. */
+const accessed = 0x20;
 const pages: number = compared >> 12;
 /** Bytes an entry; undefined without paging. */
 export type EntryWidth = 4 | 8 | undefined;
@@ -19,9 +21,23 @@ const toTable = (a: Assembler): void => {
 };
 const loadFlags = (a: Assembler): void => a.memory([0x8b], 2, vars.dirtyFlags, { wide: true }); // mov rdx, [dirtyFlags]
 
-/** Clobbers RDX, RSI. */
+/** The entries that map the paging structures. */
+const entriesOfTables = (width: 4 | 8): readonly number[] =>
+  Array.from({ length: pages }, (_, page) => page)
+    .filter((page) => ((tablePages >> page) & 1) === 1)
+    .map((page) => pageTable + page * width);
+/** Where all is compared dirty flags are not asked, and stay what they are. */
+const unlessEverywhere = (a: Assembler, to: string): void => {
+  a.memory([0xf6], 0, vars.thisCase + caseAt.flags, { imm: [everywhere] }); // test byte, imm
+  a.put(0x0f, 0x85); // jnz
+  a.rel32(to);
+};
+/** The accessed flags of the pages that hold paging structures are cleared too: a program that looks at them would see what is the agent's doing, and is
+ *  told by them. Clobbers RDX, RSI. */
 export const emitClearDirty = (a: Assembler, width: EntryWidth): void => {
   if (width === undefined) return;
+  unlessEverywhere(a, 'cleared');
+  for (const at of entriesOfTables(width)) a.memory([0x80], 4, at, { imm: [~accessed & 0xff] }); // and byte [], imm
   unlessVectors(a, 'clearWords');
   toTable(a);
   for (let i = 0; i < pages * width; i += 64) {
@@ -36,7 +52,8 @@ export const emitClearDirty = (a: Assembler, width: EntryWidth): void => {
   for (let i = 0; i < pages * width; i += 8) a.memory([0x21], 2, pageTable + i, { wide: true }); // and [], rdx
   a.label('cleared');
 };
-/** R13: a bit for each page whose flag is set. Then each entry has the flag that it had. Clobbers RAX, RDX, RSI, K1. */
+/** R13: a bit for each page whose flag is set. Then each entry has the flags that it had. R15: the result, which is told whether paging structures were
+ *  looked at. Clobbers RAX, RDX, RSI, K1. */
 export const emitReadDirty = (a: Assembler, width: 4 | 8): void => {
   a.put(0x45, 0x31, 0xed); // xor r13d, r13d
   unlessVectors(a, 'readWords');
@@ -64,4 +81,14 @@ export const emitReadDirty = (a: Assembler, width: 4 | 8): void => {
     a.memory([0x09], 0, pageTable + i, { wide: true });
   }
   a.label('read');
+  unlessEverywhere(a, 'lookedAt');
+  const entries = entriesOfTables(width);
+  for (const [i, entry] of entries.entries()) a.memory([i === 0 ? 0x8a : 0x0a], 0, entry); // mov or or al, []
+  a.put(0xa8, accessed, 0x74, 0x05, 0x41, 0x80, 0x4f, resultAt.stop + 1, touched); // test al, imm; jz; or byte [r15+stop+1], imm
+  for (const entry of entries) {
+    a.memory([0x8a], 0, before + entry); // mov al, []
+    a.put(0x24, accessed); // and al, imm
+    a.memory([0x08], 0, entry); // or [], al
+  }
+  a.label('lookedAt');
 };

@@ -20,6 +20,7 @@ import {
   stateIn,
   stateOut,
   stateSize,
+  tablePages,
   vars,
   wholeTables,
 } from './map.ts';
@@ -84,8 +85,6 @@ const usedLines: readonly number[] = [0x6000, 0x7000, 0x8000, 0x9000, ...Array.f
 
 /** CR0.PG and PE: TS, which every task switch sets, changes no address. */
 const translating = 0x80000001;
-/** Bits of the pages that hold paging structures. */
-const tablePages = 0x7c0;
 
 /** `width` of a page-table entry of the machine. */
 export const emitLoop = (a: Assembler, width: EntryWidth): void => {

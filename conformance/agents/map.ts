@@ -172,6 +172,10 @@ export const alone = 8;
 export const brief = 16;
 /** High byte of how a case ended: an event, the last stop, a reset that followed shutdown, the watchdog, a #VMEXIT of no guest. */
 export const ends = { event: 0, last: 1, shutdown: 2, late: 3, exited: 4 } as const;
+/** In the same byte: the program has read or written paging structures as memory, where dirty flags are the agent's doing. */
+export const touched = 0x80;
+/** Bits of the pages that hold paging structures. */
+export const tablePages = 0x7c0;
 /** A result: header, state, then {at u32, 0 u32, bytes u64} for each 8 bytes that changed. */
 export const resultAt = { size: 0, stop: 4, index: 8 } as const;
 export const resultHeader = 16;

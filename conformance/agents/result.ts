@@ -7,7 +7,7 @@ import type { Observation } from '../../spec/vocabulary.ts';
 import { bigOf, low, numberOf } from '../numbers.ts';
 import type { AgentCase } from './case.ts';
 import { giveBack, type Loan, loanOf, type Patch, putBytes } from './loan.ts';
-import { agentCode, agentCodeEnd, ends, ownStackSelector, resultHeader, stateAt, stateSize } from './map.ts';
+import { agentCode, agentCodeEnd, ends, ownStackSelector, resultHeader, stateAt, stateSize, touched } from './map.ts';
 import { firstOf, isLong, reads } from './refuse.ts';
 
 const word64 = (view: DataView, at: number): bigint => view.getBigUint64(at, true);
@@ -244,6 +244,8 @@ const decoded = (
   const view = viewOf(bytes);
   const size = view.getUint32(at, true);
   const raw = view.getUint16(at + 4, true);
+  if ((raw & (touched << 8)) !== 0)
+    return { unsupported: 'a program that looks at paging structures, where the agent keeps flags of its own' };
   const ended = raw >> 8;
   const stop = ended === ends.last ? 256 : raw & 0xff;
   const { mode } = machine.cpu as CpuMachine;
