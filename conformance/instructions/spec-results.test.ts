@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest';
 import { instructions } from '../../spec/instructions/index.ts';
 import type { CpuState } from '../../spec/instructions/vocabulary.ts';
-import { completes, faults } from './spec-answers.ts';
+import { completes, delivers, faults } from './spec-answers.ts';
 import { pageTable } from './layout.ts';
 import { type Answered, type Setting, tell } from './spec-history.ts';
 import { courses } from './spec-courses.ts';
@@ -87,6 +87,16 @@ describe('results and what stays', () => {
     }
     // What stands there is stored once more: nothing changes.
     expect(store(0x63n, (b) => completes(kernel, b, b.rip + 2n)).kept).toContain('instructions.move.completes');
+  });
+  test('whether an interrupt is still delivered where the run ends at a stop is open', () => {
+    // JMP to the stop of vector 3.
+    const jump = (answer: (b: CpuState) => Answered): ReturnType<typeof tell> =>
+      tell(kernel, 'e92b40ffff', { rflags: 0x202n }, answer, [], { interrupt: { vector: 0x21, after: 1 } });
+    for (const answer of [
+      ({ rflags }: CpuState): Answered => ({ stop: 3, state: { rip: 0x4030n, rflags } }),
+      (b: CpuState): Answered => delivers(kernel, b, { vector: 0x21, rip: 0x4030n, rflags: b.rflags }),
+    ])
+      expect(jump(answer)).toMatchObject({ findings: [], broken: [] });
   });
   test('segments are kept only by targets that answer for what ring 3 meets', () => {
     for (const [offers, kept] of [

@@ -95,6 +95,7 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false, trouble = 0
     if (interrupt.after === 0 && (flagsOf(before) & flag.IF) !== 0) undecided('an interrupt before the first instruction');
     if (w.repeats) undecided('an interrupt between iterations');
     if ((flagsOf(s) & flag.IF) !== 0 && s.shadow === 'none') {
+      if (intoStops(w) >= 0) undecided('an interrupt where the run ends');
       const completed = copyOf(s);
       return arrive(w, arrivalOf(interrupt.vector, s.rip, flagsOf(s), { external: true }), told('interrupt.taken', completed));
     }
@@ -130,17 +131,21 @@ const leavable = (w: Work, told: Told): void => {
   const { by, stop, switched } = arrive(probe, arrivalOf(GP, s.rip, flagsOf(s), { error: 0 }), told);
   if (by !== 'event' || stop !== GP || switched) undecided('a stop above CPL 0 that #GP does not lead away from');
 };
+/** How far into the stops the next instruction is; negative where it is none. */
+const intoStops = ({ s, cpu }: Work): number => {
+  const { at, stride, count } = cpu.stops;
+  const past = numberOf(codeSize(s) === 64 ? s.rip : (s.cs.base + s.rip) & 0xffffffffn) - numberOf(at);
+  return past < stride * count ? past : -1;
+};
 /** The next instruction: INT3, a stop, or a fault of fetching it; undefined where it is another one. */
 const goesOn = (w: Work): Ending | undefined => {
   const { s, cpu } = w;
   if (bothPending(w)) undecided('VIF and VIP both set');
   const completed = copyOf(s);
   const told: Told = { rule: 'complete', fault: false, completed, perhaps: noBytes };
-  const long = codeSize(s) === 64;
-  const linear = long ? s.rip : (s.cs.base + s.rip) & 0xffffffffn;
-  const { at, stride, count } = cpu.stops;
-  const past = numberOf(linear) - numberOf(at);
-  const stop = past >= 0 && past < stride * count;
+  const past = intoStops(w);
+  const stop = past >= 0;
+  const { stride } = cpu.stops;
   if (stop && past % stride !== 0) undecided('the program jumps into a stop');
   const hit = w.watch === undefined ? 0 : codeBreakpoints(w.watch, s);
   if (hit !== 0) {
