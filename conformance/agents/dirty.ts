@@ -22,10 +22,7 @@ const toTable = (a: Assembler): void => {
 const loadFlags = (a: Assembler): void => a.memory([0x8b], 2, vars.dirtyFlags, { wide: true }); // mov rdx, [dirtyFlags]
 
 /** The entries that map the paging structures. */
-const entriesOfTables = (width: 4 | 8): readonly number[] =>
-  Array.from({ length: pages }, (_, page) => page)
-    .filter((page) => ((tablePages >> page) & 1) === 1)
-    .map((page) => pageTable + page * width);
+const entriesOfTables = (width: 4 | 8): readonly number[] => tablePages.map((page) => pageTable + page * width);
 /** Where all is compared dirty flags are not asked, and stay what they are. */
 const unlessEverywhere = (a: Assembler, to: string): void => {
   a.memory([0xf6], 0, vars.thisCase + caseAt.flags, { imm: [everywhere] }); // test byte, imm

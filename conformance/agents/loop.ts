@@ -240,7 +240,11 @@ const emitCompare = (a: Assembler, width: EntryWidth): void => {
     a.memory([0xf6], 0, vars.thisCase + caseAt.flags, { imm: [wholeTables] });
     a.put(0x0f, 0x84);
     a.rel32('usedEntries');
-    imm32(a, 13, tablePages);
+    imm32(
+      a,
+      13,
+      tablePages.reduce((bits, page) => bits | (1 << page), 0),
+    );
     call('sweep');
     jump('compared');
   }

@@ -113,6 +113,9 @@ export const isBrief = (
       ? (second & 0xf0) === 0x80 || (second === 0x01 && third === 0xc9)
       : transfers.has(op) || (op === 0xff && isIndirect(second));
   if (!way || (memory.subarray(start, at).includes(0x66) && !endless(mode, state, memory, start, at))) return false;
-  const own = patches.findLast((p) => p.at <= start && start < p.at + p.bytes.length);
-  return own !== undefined && !own.bytes.some((byte) => byte === 0xf2 || byte === 0xf3);
+  // In what any of its writes puts down: a repeated instruction is one that is followed, however often it repeats.
+  return (
+    patches.some((p) => p.at <= start && start < p.at + p.bytes.length) &&
+    !patches.some((p) => p.bytes.includes(0xf2) || p.bytes.includes(0xf3))
+  );
 };

@@ -25,6 +25,7 @@ test.each([
   [['CMPXCHG8B', 'MOV'], 'CMPXCHG8B+MOV'],
   [['ADD', 'CMPXCHG8B'], 'ADD+CMPXCHG8B+kept-flags'],
   [['ADD', 'CMPXCHG8B', 'SETNB'], 'ADD+CMPXCHG8B+SETNB+kept-flags+kept-flags-read'],
+  [['SETNB', 'ADD', 'CMPXCHG8B'], 'ADD+CMPXCHG8B+SETNB+kept-flags'],
   [['ADD', 'SETNB'], 'ADD+SETNB'],
 ])('%j', (mnemonics, words) => {
   expect(shape(...mnemonics)).toBe(words);

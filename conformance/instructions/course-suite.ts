@@ -37,17 +37,17 @@ const shape = (c: CourseChoice, { cpu }: MachineConfig): string => {
 /** They write status flags, beside all of arithmetic; and they read them, beside all conditions. SDM volume 1, EFLAGS Cross-Reference. */
 const writers: ReadonlySet<string> = new Set(['CMPS', 'CMPSB', 'SCAS', 'SCASB', 'STC', 'CLC', 'CMC', 'SAHF']);
 const arithmetic: ReadonlySet<string> = new Set(['alu', 'shift', 'bit', 'multiply']);
-const conditional = /^(J|SET|CMOV)|^(ADC|SBB|RCL|RCR|CMC|SALC|ADCX|ADOX|LOOPE|LOOPNE|DAA|DAS|AAA|AAS|PUSHF|LAHF)/;
-/** Whether CMPXCHG8B, which leaves all status flags but ZF as they are, finds those that another instruction has written, and whether one reads them:
+const conditional = /^(J(?!MP|E?CXZ|RCXZ)|SET|CMOV)|^(ADC|SBB|RCL|RCR|CMC|SALC|ADCX|ADOX|LOOPE|LOOPNE|DAA|DAS|AAA|AAS|PUSHF|LAHF)/;
+/** Whether CMPXCHG8B, which leaves all status flags but ZF as they are, finds those that another instruction has written, and whether one behind it reads them:
  *  an implementation that works flags out late may take them from elsewhere. */
 const words = (choices: readonly CourseChoice[], { cpu }: MachineConfig): readonly string[] => {
   const { mode } = cpu as CpuMachine;
   const found = choices.flatMap((c) => (c.op === 'instruction' || c.op === 'jump' ? [formOf(mode, c)] : []));
-  const kept = found.some((f) => f.mnemonic === 'CMPXCHG8B');
+  const kept = found.findIndex((f) => f.mnemonic === 'CMPXCHG8B');
   const loops = choices.some((c) => c.op === 'loop');
   const written = loops || found.some((f) => f.mnemonic !== 'CMPXCHG8B' && (arithmetic.has(f.topic) || writers.has(f.mnemonic)));
-  if (!kept || !written) return [];
-  return loops || found.some((f) => conditional.test(f.mnemonic)) ? ['kept-flags', 'kept-flags-read'] : ['kept-flags'];
+  if (kept < 0 || !written) return [];
+  return loops || found.slice(kept).some((f) => conditional.test(f.mnemonic)) ? ['kept-flags', 'kept-flags-read'] : ['kept-flags'];
 };
 export const courseSuite: Suite<CourseChoice> = {
   id: 'instructions.course',

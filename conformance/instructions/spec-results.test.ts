@@ -75,19 +75,25 @@ describe('results and what stays', () => {
       expect(told.kept).not.toContain('instructions.move.registers');
     }
   });
-  test('a program that changes the entry of a page that is needed then is not judged: the old one may be cached', () => {
-    const entry = pageTable + 8 * 0x04;
-    const store = (al: bigint, answer: (b: CpuState) => Answered): ReturnType<typeof tell> =>
-      tell(kernel, '8806', { rax: al, rsi: BigInt(entry) }, answer, [[entry, '63']]);
-    const ends = (b: CpuState): Answered => completes(kernel, b, b.rip + 2n, { writes: [[entry, 0x80n, 1]] });
-    for (const answer of [ends, (): Answered => ({ by: 'shutdown', writes: [[entry, 0x80n, 1]], state: {} })]) {
-      const told = store(0x80n, answer);
-      expect(told.findings).toEqual([]);
-      expect(told.kept).not.toContain('instructions.move.completes');
-    }
-    // What stands there is stored once more: nothing changes.
-    expect(store(0x63n, (b) => completes(kernel, b, b.rip + 2n)).kept).toContain('instructions.move.completes');
-  });
+  test.each([
+    ['of the stop', 0x04, '63', 0x80n],
+    ['of its own code', 0x10, '67', 0x62n],
+  ])(
+    'a program that changes the entry of a page that is needed then is not judged: %s; the old one may be cached',
+    (_, page, stands, al) => {
+      const entry = pageTable + 8 * page;
+      const store = (value: bigint, answer: (b: CpuState) => Answered): ReturnType<typeof tell> =>
+        tell(kernel, '8806', { rax: value, rsi: BigInt(entry) }, answer, [[entry, stands]]);
+      const ends = (b: CpuState): Answered => completes(kernel, b, b.rip + 2n, { writes: [[entry, al, 1]] });
+      for (const answer of [ends, (): Answered => ({ by: 'shutdown', writes: [[entry, al, 1]], state: {} })]) {
+        const told = store(al, answer);
+        expect(told.findings).toEqual([]);
+        expect(told.kept).not.toContain('instructions.move.completes');
+      }
+      // What stands there is stored once more: nothing changes.
+      expect(store(BigInt(`0x${stands}`), (b) => completes(kernel, b, b.rip + 2n)).kept).toContain('instructions.move.completes');
+    },
+  );
   test('whether an interrupt is still delivered where the run ends at a stop is open', () => {
     // JMP to the stop of vector 3.
     const jump = (answer: (b: CpuState) => Answered): ReturnType<typeof tell> =>

@@ -34,6 +34,8 @@ export const trapsPerhaps = (w: Work): boolean =>
 export const complete = (w: Work, run: CpuStimulus, trapped = false, trouble = 0): Ending | undefined => {
   const { s, before, i } = w;
   const { mnemonic } = i.form;
+  // What follows is translated anew: by entries that the instruction may have changed.
+  if (w.stores.size > 0) w.walks.length = 0;
   if (!w.moved) {
     s.rip = before.rip + bigOf(i.length);
     const size = codeSize(s);

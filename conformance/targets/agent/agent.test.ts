@@ -240,13 +240,13 @@ describe.each(['ref-rom', 'bochs', 'qemu-tcg'])('%s, where a program reads the e
         { do: 'memory.write', at: BigInt(code) as Gpa, bytes: Uint8Array.of(0x8a, 0x06, 0xcc) },
         { do: 'cpu.run', state: { ...state, rsi: BigInt(at) }, limit: 10 },
       ];
-      const given = [load(0xa0a0), load(0x14200), load(0x6000), load(0xb000)];
+      const given = [load(0xa0a0), load(0x14200), load(0x6000), load(0xb000), load(0x28100)];
       const ran = await target.runAll?.(machine, given);
       await target.close();
       if (ran === undefined || !('answers' in ran)) throw new Error(`not run: ${JSON.stringify(ran)}`);
-      const [entry = [], plain = [], top = [], behind = []] = allOf(ran.answers, given);
+      const [entry = [], plain = [], top = [], behind = [], far = []] = allOf(ran.answers, given);
       for (const answers of [entry, top]) expect(answers.at(-1)).toEqual({ unsupported: expect.stringContaining('paging structures') });
-      for (const answers of [plain, behind]) expect(stopOf(answers)).toEqual(['stop', 3]);
+      for (const answers of [plain, behind, far]) expect(stopOf(answers)).toEqual(['stop', 3]);
     },
   );
 });

@@ -5,7 +5,7 @@ import type { Answer, MachineConfig, WholeAnswers } from '../../../spec/units.ts
 import type { Stimulus } from '../../../spec/vocabulary.ts';
 import { type AgentCase, encodeCase } from '../../agents/case.ts';
 import { machineBytes } from '../../agents/image.ts';
-import { alone, caseAt, everywhere } from '../../agents/map.ts';
+import { alone, brief, caseAt, everywhere } from '../../agents/map.ts';
 import { decodeResult, nextResult } from '../../agents/result.ts';
 
 /** What one start of the machine left behind. */
@@ -20,11 +20,15 @@ export interface Ran {
   /** `lines`: nothing is wrong with the next case; a fresh start goes on with it. */
   readonly ended: 'shutdown' | 'hang' | 'lines' | { readonly broke: string } | { readonly unsupported: string };
 }
+/** How a start runs its cases. `grouped`: memory that few write to is compared once a group. `whole`: all of memory is compared after each case. `patient`: that,
+ *  and the watchdog comes later than otherwise. */
+export type How = 'grouped' | 'whole' | 'patient';
 export interface Runner {
   /** Bytes of cases that fit one start. */
   readonly room: number;
-  /** `whole`: all of memory is compared after each case. */
-  readonly run: (machine: MachineConfig, cases: readonly Uint8Array[], whole: boolean) => Promise<Ran>;
+  /** A watchdog ends cases that do not end: where it comes is then its own doing. */
+  readonly watched?: true;
+  readonly run: (machine: MachineConfig, cases: readonly Uint8Array[], how: How) => Promise<Ran>;
 }
 
 const done = { saw: [] } as const;
@@ -46,28 +50,39 @@ interface Unread {
   readonly results: Uint8Array;
   readonly at: number;
 }
-/** Answers to cases, as many as fit an image at a time. `whole`: all of memory is compared after each. */
+/** Answers to cases, as many as fit an image at a time. */
 const runQueue = async (
   runner: Runner,
   machine: MachineConfig,
   all: readonly AgentCase[],
-  whole = false,
+  how: How = 'grouped',
 ): Promise<readonly (Answer | Unread)[]> => {
   const answers: (Answer | Unread)[] = [];
   // Those of which all memory is compared alike stand together: groups of cases are then few.
   const order = (given: AgentCase): number => (given.bytes[caseAt.flags] ?? 0) & (everywhere | alone);
   let queue = all.map((given, index) => ({ given, index })).sort((a, b) => order(a.given) - order(b.given));
-  const runPart = async (part: typeof queue, inWhole: boolean): Promise<void> => {
+  const runPart = async (part: typeof queue, inWay: How): Promise<void> => {
     const cases = part.map((p) => p.given);
-    for (const [i, answer] of (await runQueue(runner, machine, cases, inWhole)).entries()) answers[part[i]!.index] = answer;
+    for (const [i, answer] of (await runQueue(runner, machine, cases, inWay)).entries()) answers[part[i]!.index] = answer;
   };
   const read = (results: Uint8Array | undefined, cases: typeof queue): void => {
     if (results === undefined) return;
+    let end = 0;
+    for (let i = 0; i < cases.length; i++) end = nextResult(results, end);
+    // What lies behind them, as where the end was not told, is not kept.
+    const kept = end < results.length >> 1 ? new Uint8Array(results.subarray(0, end)) : results;
     let at = 0;
     for (const { given, index } of cases) {
-      answers[index] = { given, results, at };
-      at = nextResult(results, at);
+      answers[index] = { given, results: kept, at };
+      at = nextResult(kept, at);
     }
+  };
+  /** A case with which the machine ended, once more by itself and with more time: the watchdog may have come while the agent took over. */
+  const oncemore = async (given: AgentCase): Promise<Answer | Unread> => {
+    const bytes = given.bytes.slice();
+    bytes[caseAt.flags]! &= ~brief;
+    const { finished, results, ended } = await runner.run(machine, [bytes], 'patient');
+    return finished === 1 && results !== undefined ? { given, results, at: 0 } : ending(ended);
   };
   while (queue.length > 0) {
     let room = runner.room;
@@ -82,34 +97,35 @@ const runQueue = async (
     const ran = await runner.run(
       machine,
       chunk.map((a) => a.given.bytes),
-      whole,
+      how,
     );
     if (ran.finished === undefined && count > 1) {
       // Which one it was is found by halving.
       const half = count >> 1;
-      for (const part of [chunk.slice(0, half), chunk.slice(half)]) await runPart(part, whole);
+      for (const part of [chunk.slice(0, half), chunk.slice(half)]) await runPart(part, how);
       queue = queue.slice(count);
       continue;
     }
     const finished = Math.min(ran.finished ?? 0, count);
     const verified = Math.min(ran.verified ?? finished, finished);
-    if (!whole && verified < finished) {
+    if (how === 'grouped' && verified < finished) {
       // The machine ended within a group: whose doing that was is seen where each case of it is compared by itself.
-      if (ran.results === undefined) await runPart(chunk.slice(0, verified), whole);
+      if (ran.results === undefined) await runPart(chunk.slice(0, verified), how);
       else read(ran.results, chunk.slice(0, verified));
-      await runPart(chunk.slice(verified, finished + 1), true);
+      await runPart(chunk.slice(verified, finished + 1), 'whole');
       queue = queue.slice(finished + 1);
       continue;
     }
-    if (!whole && finished === 0 && ran.ended === 'lines') {
+    if (how === 'grouped' && finished === 0 && ran.ended === 'lines') {
       // Not one group got to its end.
-      await runPart(chunk.slice(0, group), true);
+      await runPart(chunk.slice(0, group), 'whole');
       queue = queue.slice(Math.min(count, group));
       continue;
     }
     read(ran.results, chunk.slice(0, finished));
     const blamed = finished < count && ran.ended !== 'lines';
-    if (blamed) answers[chunk[finished]!.index] = ending(ran.ended);
+    const last = chunk[finished];
+    if (blamed && last !== undefined) answers[last.index] = runner.watched === true ? await oncemore(last.given) : ending(ran.ended);
     else if (ran.results === undefined) for (const { index } of chunk) answers[index] = { broke: 'no results came out of the machine' };
     // Without results the finished ones are run again, without the one that ended the machine.
     const again = ran.results === undefined && finished < count ? chunk.slice(0, finished) : [];

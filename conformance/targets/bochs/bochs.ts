@@ -5,7 +5,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Target } from '../../../spec/units.ts';
 import { bochsrc } from '../../agents/bochsrc.ts';
-import { emulated, emulatedWhole, rom, romRoom } from '../../agents/image.ts';
+import { emulated, rom, romRoom } from '../../agents/image.ts';
 import { control, controlAt, ramSize, results, vars } from '../../agents/map.ts';
 import type { Ran, Runner } from '../agent/batch.ts';
 import { runProcess, workFolder } from '../agent/process.ts';
@@ -53,8 +53,9 @@ const runnerOf = (model: string, folder: string): Runner => {
   writeFileSync(at('bochsrc'), bochsrc(model, ramSize >> 20));
   return {
     room: romRoom,
-    run: async (machine, cases, whole): Promise<Ran> => {
-      writeFileSync(at('run.rom'), rom(machine, cases, whole ? emulatedWhole : emulated));
+    watched: true,
+    run: async (machine, cases, how): Promise<Ran> => {
+      writeFileSync(at('run.rom'), rom(machine, cases, emulated[how]));
       for (const name of ['progress', 'results', 'run.log']) rmSync(at(name), { force: true });
       const rc = [
         // One for the end, one for each shutdown or XCHG BX, BX of a program: all stop in the debugger.

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MachineConfig, Target } from '../../../spec/units.ts';
-import { emulated, emulatedWhole, rom, romRoom } from '../../agents/image.ts';
+import { emulated, rom, romRoom } from '../../agents/image.ts';
 import { control, controlAt, controlSize, magic, ramSize, results } from '../../agents/map.ts';
 import type { Ran, Runner } from '../agent/batch.ts';
 import { runProcess, workFolder } from '../agent/process.ts';
@@ -70,9 +70,10 @@ const progressOf = (file: string): number => {
 };
 const runnerOf = (binary: string, folder: string): Runner => ({
   room: romRoom,
-  run: async (machine: MachineConfig, cases, whole) => {
+  watched: true,
+  run: async (machine: MachineConfig, cases, how) => {
     const at = (name: string): string => join(folder, name);
-    writeFileSync(at('run.rom'), rom(machine, cases, whole ? emulatedWhole : emulated));
+    writeFileSync(at('run.rom'), rom(machine, cases, emulated[how]));
     rmSync(at('ram'), { force: true });
     const ended = await runProcess(
       binary,

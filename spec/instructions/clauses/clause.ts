@@ -62,7 +62,7 @@ const codeKind = ({ vector, error }: Ending, saw: number | undefined): string =>
 /** What happened in place of what was permitted, in fixed words: so that a known difference of one kind hides no other. */
 const kindOf = (o: Outcome, endings: readonly Ending[]): string => {
   const same = o.by === 'event' ? endings.filter((e) => e.vector === o.vector).map((e) => codeKind(e, o.error)) : [];
-  // Of several codes that are permitted, the nearest.
+  // Of several codes that are permitted, that whose difference is said shortest.
   if (same.length > 0) return same.reduce((near, kind) => (kind.length < near.length ? kind : near));
   const expected = [...new Set(endings.map((e) => (e.by === 'event' ? nameOf(e.vector) : e.by)))].join(' or ');
   const ends = o.by === 'end' || o.by === 'halt' || o.by === 'limit' || (o.by === 'event' && (o.vector === 3 || o.vector === 1));
