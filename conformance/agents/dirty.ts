@@ -2,7 +2,7 @@
 // comparing costs what the program wrote, not what memory there is. SDM volume 3, Paging: bit 6 of an entry that maps a page.
 
 import type { Assembler } from './assembler.ts';
-import { before, caseAt, compared, everywhere, pageTable, resultAt, tablePages, touched, vars } from './map.ts';
+import { before, caseAt, compared, everywhere, pageTable, resultAt, touched, vars } from './map.ts';
 import { unlessVectors, vector, zmm } from './vectors.ts';
 
 const flag = 6;
@@ -21,20 +21,20 @@ const toTable = (a: Assembler): void => {
 };
 const loadFlags = (a: Assembler): void => a.memory([0x8b], 2, vars.dirtyFlags, { wide: true }); // mov rdx, [dirtyFlags]
 
-/** The entries that map the paging structures. */
-const entriesOfTables = (width: 4 | 8): readonly number[] => tablePages.map((page) => pageTable + page * width);
+/** The entry that maps the page table itself, by which a program would look at dirty flags. */
+const ownEntry = (width: 4 | 8): number => pageTable + (pageTable >> 12) * width;
 /** Where all is compared dirty flags are not asked, and stay what they are. */
 const unlessEverywhere = (a: Assembler, to: string): void => {
   a.memory([0xf6], 0, vars.thisCase + caseAt.flags, { imm: [everywhere] }); // test byte, imm
   a.put(0x0f, 0x85); // jnz
   a.rel32(to);
 };
-/** The accessed flags of the pages that hold paging structures are cleared too: a program that looks at them would see what is the agent's doing, and is
- *  told by them. Clobbers RDX, RSI. */
+/** The accessed flag of the page table's own page is cleared too: a program that looks there would see what is the agent's doing, and is told by it.
+ *  Clobbers RDX, RSI. */
 export const emitClearDirty = (a: Assembler, width: EntryWidth): void => {
   if (width === undefined) return;
   unlessEverywhere(a, 'cleared');
-  for (const at of entriesOfTables(width)) a.memory([0x80], 4, at, { imm: [~accessed & 0xff] }); // and byte [], imm
+  a.memory([0x80], 4, ownEntry(width), { imm: [~accessed & 0xff] }); // and byte [], imm
   unlessVectors(a, 'clearWords');
   toTable(a);
   for (let i = 0; i < pages * width; i += 64) {
@@ -49,7 +49,7 @@ export const emitClearDirty = (a: Assembler, width: EntryWidth): void => {
   for (let i = 0; i < pages * width; i += 8) a.memory([0x21], 2, pageTable + i, { wide: true }); // and [], rdx
   a.label('cleared');
 };
-/** R13: a bit for each page whose flag is set. Then each entry has the flags that it had. R15: the result, which is told whether paging structures were
+/** R13: a bit for each page whose flag is set. Then each entry has the flags that it had. R15: the result, which is told whether the page table was
  *  looked at. Clobbers RAX, RDX, RSI, K1. */
 export const emitReadDirty = (a: Assembler, width: 4 | 8): void => {
   a.put(0x45, 0x31, 0xed); // xor r13d, r13d
@@ -79,13 +79,10 @@ export const emitReadDirty = (a: Assembler, width: 4 | 8): void => {
   }
   a.label('read');
   unlessEverywhere(a, 'lookedAt');
-  const entries = entriesOfTables(width);
-  for (const [i, entry] of entries.entries()) a.memory([i === 0 ? 0x8a : 0x0a], 0, entry); // mov or or al, []
-  a.put(0xa8, accessed, 0x74, 0x05, 0x41, 0x80, 0x4f, resultAt.stop + 1, touched); // test al, imm; jz; or byte [r15+stop+1], imm
-  for (const entry of entries) {
-    a.memory([0x8a], 0, before + entry); // mov al, []
-    a.put(0x24, accessed); // and al, imm
-    a.memory([0x08], 0, entry); // or [], al
-  }
+  a.memory([0xf6], 0, ownEntry(width), { imm: [accessed] }); // test byte [], imm
+  a.put(0x74, 0x05, 0x41, 0x80, 0x4f, resultAt.stop + 1, touched); // jz; or byte [r15+stop+1], imm
+  a.memory([0x8a], 0, before + ownEntry(width)); // mov al, []
+  a.put(0x24, accessed); // and al, imm
+  a.memory([0x08], 0, ownEntry(width)); // or [], al
   a.label('lookedAt');
 };

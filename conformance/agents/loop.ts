@@ -20,7 +20,6 @@ import {
   stateIn,
   stateOut,
   stateSize,
-  tablePages,
   vars,
   wholeTables,
 } from './map.ts';
@@ -85,6 +84,9 @@ const usedLines: readonly number[] = [0x6000, 0x7000, 0x8000, 0x9000, ...Array.f
 
 /** CR0.PG and PE: TS, which every task switch sets, changes no address. */
 const translating = 0x80000001;
+
+/** Bits of the pages that hold paging structures. */
+const tablePages = 0x7c0;
 
 /** `width` of a page-table entry of the machine. */
 export const emitLoop = (a: Assembler, width: EntryWidth): void => {
@@ -240,11 +242,7 @@ const emitCompare = (a: Assembler, width: EntryWidth): void => {
     a.memory([0xf6], 0, vars.thisCase + caseAt.flags, { imm: [wholeTables] });
     a.put(0x0f, 0x84);
     a.rel32('usedEntries');
-    imm32(
-      a,
-      13,
-      tablePages.reduce((bits, page) => bits | (1 << page), 0),
-    );
+    imm32(a, 13, tablePages);
     call('sweep');
     jump('compared');
   }

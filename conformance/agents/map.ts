@@ -172,10 +172,8 @@ export const alone = 8;
 export const brief = 16;
 /** High byte of how a case ended: an event, the last stop, a reset that followed shutdown, the watchdog, a #VMEXIT of no guest. */
 export const ends = { event: 0, last: 1, shutdown: 2, late: 3, exited: 4 } as const;
-/** In the same byte: the program has read or written paging structures as memory, where dirty flags are the agent's doing. */
+/** In the same byte: the program has read or written the page table as memory, where dirty flags are the agent's doing. */
 export const touched = 0x80;
-/** The pages that hold paging structures. */
-export const tablePages: readonly number[] = [6, 7, 8, 9, 10];
 /** A result: header, state, then {at u32, 0 u32, bytes u64} for each 8 bytes that changed. */
 export const resultAt = { size: 0, stop: 4, index: 8 } as const;
 export const resultHeader = 16;

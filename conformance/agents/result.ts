@@ -245,7 +245,7 @@ const decoded = (
   const size = view.getUint32(at, true);
   const raw = view.getUint16(at + 4, true);
   if ((raw & (touched << 8)) !== 0)
-    return { unsupported: 'a program that looks at paging structures, where the agent keeps flags of its own' };
+    return { unsupported: 'a program that looks at the page table, where the agent keeps flags of its own' };
   const ended = raw >> 8;
   const stop = ended === ends.last ? 256 : raw & 0xff;
   const { mode } = machine.cpu as CpuMachine;
