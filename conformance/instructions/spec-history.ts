@@ -3,7 +3,7 @@
 
 import { areas } from '../areas.ts';
 import { createJudge, type Finding, type Tally } from '../judge.ts';
-import type { CpuFeature, CpuMachine, CpuMode, CpuState, PagingMode } from '../../spec/instructions/vocabulary.ts';
+import type { CpuFeature, CpuMachine, CpuMode, CpuState, GrantedCpu, PagingMode } from '../../spec/instructions/vocabulary.ts';
 import type { Capability, Gpa, Granted, MachineConfig } from '../../spec/units.ts';
 import type { Event } from '../../spec/vocabulary.ts';
 import { machineFor } from './furniture.ts';
@@ -16,16 +16,21 @@ export interface Setting {
   readonly features?: readonly CpuFeature[];
   readonly level?: number;
   readonly offers?: readonly Capability[];
+  readonly vendor?: GrantedCpu['vendor'];
 }
 const offersAll: readonly Capability[] = ['cpu', 'cpu.system', 'cpu.step', 'cpu.hidden', 'cpu.interrupt', 'cpu.port', 'memory.seen'];
 export const machineOf = ({ mode = 'long64', paging = '4-level', features = [] }: Setting): MachineConfig =>
   machineFor(mode, paging, features);
-export const grantedOf = (machine: MachineConfig, offers: readonly Capability[] = offersAll): Granted => ({
+export const grantedOf = (
+  machine: MachineConfig,
+  offers: readonly Capability[] = offersAll,
+  vendor: GrantedCpu['vendor'] = 'intel',
+): Granted => ({
   memory: { size: machine.memory, fill: machine.fill, seen: 'compared' },
   level: 'agent',
   reset: 'snapshot',
   offers,
-  cpu: { ...(machine.cpu as CpuMachine), has: (machine.cpu as CpuMachine).features, physicalBits: 40, vendor: 'intel' },
+  cpu: { ...(machine.cpu as CpuMachine), has: (machine.cpu as CpuMachine).features, physicalBits: 40, vendor },
 });
 const bytesOf = (text: string): Uint8Array =>
   Uint8Array.from(text.replaceAll(' ', '').match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
@@ -65,7 +70,7 @@ export const tell = (
   const start = startState(machine, setting.level ?? 0);
   const state: CpuState = { ...start, ...(typeof change === 'function' ? change(start) : change) };
   const judge = createJudge(areas);
-  judge.reset(grantedOf(machine, setting.offers), machine.image);
+  judge.reset(grantedOf(machine, setting.offers, setting.vendor), machine.image);
   const findings: Finding[] = [];
   const see = (event: Event): void => {
     findings.push(...judge.see(event));

@@ -94,6 +94,14 @@ describe('results and what stays', () => {
       expect(store(BigInt(`0x${stands}`), (b) => completes(kernel, b, b.rip + 2n)).kept).toContain('instructions.move.completes');
     },
   );
+  test('whether a trap follows an STI that sets IF is open but on Intel processors', () => {
+    const sti = (vendor: 'intel' | 'amd'): ReturnType<typeof tell> =>
+      tell({ ...kernel, vendor }, 'fb', { rflags: 0x102n }, (b) =>
+        completes(kernel, b, b.rip + 1n, { after: { rflags: b.rflags | 0x200n } }),
+      );
+    expect(sti('intel').broken).toContain('instructions.step.trap');
+    expect(sti('amd').broken).toEqual([]);
+  });
   test('whether an interrupt is still delivered where the run ends at a stop is open', () => {
     // JMP to the stop of vector 3.
     const jump = (answer: (b: CpuState) => Answered): ReturnType<typeof tell> =>
