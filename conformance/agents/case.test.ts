@@ -170,6 +170,18 @@ describe('a result', () => {
     expect(decodeResult(long, given(), record(ends.shutdown << 8, []), 0)).toMatchObject({ saw: [{ by: 'shutdown' }] });
     expect(decodeResult(long, given(), record((ends.late << 8) | 2, []), 0)).toMatchObject({ saw: [{ by: 'limit' }] });
   });
+  test('tells nothing of a shutdown with which a HLT ended: nothing but the watchdog ends it', () => {
+    const ended = (bytes: readonly number[], level: number): unknown => {
+      const made = encodeCase(long, machineBytes(long), [
+        { do: 'memory.write', at: BigInt(code) as Gpa, bytes: Uint8Array.from(bytes) },
+        { do: 'cpu.run', state: startState(long, level), limit: 10 },
+      ]);
+      if ('unsupported' in made) throw new Error(made.unsupported);
+      return decodeResult(long, made, record(ends.shutdown << 8, []), 0);
+    };
+    expect(ended([0xf4, 0xcc], 0)).toEqual({ unsupported: expect.stringContaining('HLT') });
+    for (const told of [ended([0xf4, 0xcc], 3), ended([0x90, 0xcc], 0)]) expect(told).toMatchObject({ saw: [{ by: 'shutdown' }] });
+  });
   test('tells nothing of a stop at an outer level, whose own #GP leads to it again until the watchdog or the stack ends it', () => {
     const there = (long.cpu as CpuMachine).stops.at + 13n * 16n;
     const from = [

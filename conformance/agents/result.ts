@@ -228,6 +228,9 @@ export const decodeResult = (machine: MachineConfig, given: AgentCase, bytes: Ui
     giveBack(loan.after, pristine, written);
   }
 };
+/** Whether the first instruction is HLT where it is permitted. */
+const halts = (mode: CpuMachine['mode'], state: CpuState, memory: Uint8Array): boolean =>
+  mode !== 'v86' && (mode === 'real' || (state.cs.selector & 3) === 0) && memory[firstOf(mode, state, memory).at] === HLT;
 const outer = 'a stop that is reached at an outer level';
 const inStops = ({ cpu }: MachineConfig, linear: number): boolean => {
   const { at, stride, count } = (cpu as CpuMachine).stops;
@@ -263,6 +266,8 @@ const decoded = (
   }
   if (ended === ends.exited) return { broke: exited };
   if (ended === ends.shutdown) {
+    // HLT of CPL 0 waits: what ended it was the watchdog's interrupt, which found no stack.
+    if (halts(mode, given.state, before)) return { unsupported: 'a HLT that the watchdog ends where its interrupt cannot be delivered' };
     if (strands(given, before))
       return { unsupported: 'a stop that may be reached at an outer level, without a stack for the way to the agent' };
     const shutdown: Observation = { saw: 'cpu.stopped', by: 'shutdown', state: {} };
