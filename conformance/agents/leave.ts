@@ -2,6 +2,7 @@
 // interrupt vector table without its watchdog's entry. Whatever came of them would be the agent's doing, so they are `unsupported`.
 
 import type { CpuState } from '../../spec/instructions/vocabulary.ts';
+import { low } from '../numbers.ts';
 import { compared, ownPml4 } from './map.ts';
 import type { First } from './refuse.ts';
 
@@ -39,7 +40,6 @@ export const word = (memory: Uint8Array, at: number, size: number): number => {
   for (let i = size - 1; i >= 0; i--) value = value * 256 + (memory[at + i] ?? 0xff);
   return value;
 };
-export const low = (value: bigint): number => Number(value & 0xffff_ffffn);
 /** Address of the memory operand whose ModRM stands at `at`, in code of 16 bits. */
 export const operand = ({ prefixes, state, memory }: Reading, at: number): number => {
   const modrm = memory[at] ?? 0;

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import type * as Iced from 'iced-x86';
 import type { CpuMachine, CpuState } from '../../spec/instructions/vocabulary.ts';
 import { tss } from '../instructions/layout.ts';
+import { low } from '../numbers.ts';
 import { endOfFar, INT3 } from './far-target.ts';
 import { hotLines, lineSize } from './hot.ts';
 import { compared } from './map.ts';
@@ -45,7 +46,6 @@ const isHot = (at: number, size: number): boolean => {
   for (let line = at - (at % lineSize); line < Math.min(at + size, compared); line += lineSize) if (!hot.has(line)) return false;
   return true;
 };
-const low = (value: bigint): number => Number(value & 0xffff_ffffn);
 /** Below the top of the stack an event's frame is put, a fault's in a fault, or the registers of PUSHA. */
 const frames = 48;
 const longest = 15;

@@ -2,7 +2,8 @@
 // a time, a hundred milliseconds until the watchdog, and nothing is said of what code stands there. All others run, and which of them need little time.
 
 import type { CpuMachine, CpuState } from '../../spec/instructions/vocabulary.ts';
-import { destination, low, machineEnd, operand, type Reading, word } from './leave.ts';
+import { low } from '../numbers.ts';
+import { destination, machineEnd, operand, type Reading, word } from './leave.ts';
 import type { Patch } from './loan.ts';
 import { before, compared, ramSize, results } from './map.ts';
 import type { First } from './refuse.ts';

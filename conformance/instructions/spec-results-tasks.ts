@@ -1,10 +1,10 @@
-// What an interrupt leaves that the virtual-8086 program handles itself, and a task switch: a row a clause. The answers are written from the manual.
+// What a task switch leaves: a row a clause. The answers are written from the manual.
 // One step each, told by its state.
 
 import type { CpuState } from '../../spec/instructions/vocabulary.ts';
 import * as at from './layout.ts';
 import { type Answered, machineOf, type Setting } from './spec-history.ts';
-import { d, once, p32, type Patches, type Row, s, state, write } from './spec-row.ts';
+import { d, once, p32, type Patches, type Row, s, state } from './spec-row.ts';
 import { segmentOf } from './state.ts';
 
 const old: Setting = { mode: 'v86', paging: '32-bit', level: 3 };
@@ -12,27 +12,6 @@ const protectedMode: Setting = { mode: 'prot32', paging: '32-bit', level: 0 };
 const hex = (value: number, size: number): string =>
   Array.from({ length: size }, (_, k) => ((value >>> (8 * k)) & 0xff).toString(16).padStart(2, '0')).join('');
 
-/** CR4.VME, IOPL 0 and VIF; the vector table at 0 can be read, and leads to 1010H:0221H; no bit of the redirection bitmap is set. */
-const redirects = {
-  setting: old,
-  code: 'cd21',
-  change: (b: CpuState): Partial<CpuState> => ({ cr4: b.cr4 | 1n, rflags: b.rflags | 0x80000n }),
-  patches: [
-    [at.pageTable, hex(0x67, 4)],
-    [4 * 0x21, hex(0x1010_0221, 4)],
-  ] as Patches,
-  run: once,
-  good: (b: CpuState): Answered => ({
-    by: 'limit',
-    state: { rip: 0x221n, rsp: b.rsp - 6n, rflags: b.rflags & ~0x80000n, cs: { ...b.cs, selector: 0x1010, base: 0x10100n } },
-    writes: [
-      [top(b) - 2, (b.rflags & 0xcdffn) | 0x3200n, 2],
-      [top(b) - 4, BigInt(b.cs.selector), 2],
-      [top(b) - 6, b.rip + 2n, 2],
-    ],
-  }),
-} as const;
-const top = (b: CpuState): number => Number(b.ss.base + b.rsp);
 const names = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi'] as const;
 const segmentNames = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const;
 const taskSelectors = [s.kernelData, s.kernelCode32, s.kernelData, s.kernelData, s.kernelData, s.kernelData];
@@ -151,9 +130,6 @@ const narrowTask = (flags: number): Patches => [
 ];
 
 export const taskResults: readonly Row[] = [
-  { clause: 'interrupt.flags', ...redirects, spoil: state((_, b) => ({ rflags: b.rflags & ~0x200n })) },
-  { clause: 'interrupt.stores', ...redirects, spoil: (answer, b) => write(top(b) - 2, (v) => v ^ 0x200n)(answer) },
-  { clause: 'interrupt.target', ...redirects, spoil: state(() => ({ rip: 0x222n })) },
   {
     clause: 'far.system',
     setting: protectedMode,

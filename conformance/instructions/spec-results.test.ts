@@ -1,5 +1,5 @@
 // What completed instructions leave, and what must stay, told by hand: kept with the right answer, broken with one thing spoilt.
-// The rows are in spec-results.ts, spec-results-system.ts, spec-results-tasks.ts and spec-stays.ts.
+// The rows are in spec-results.ts, spec-results-system.ts, spec-results-tasks.ts, spec-results-redirected.ts and spec-stays.ts.
 
 import { describe, expect, test } from 'vitest';
 import { instructions } from '../../spec/instructions/index.ts';
@@ -9,6 +9,7 @@ import { pageTable } from './layout.ts';
 import { type Answered, type Setting, tell } from './spec-history.ts';
 import { courses } from './spec-courses.ts';
 import { results } from './spec-results.ts';
+import { redirectedResults } from './spec-results-redirected.ts';
 import { systemResults } from './spec-results-system.ts';
 import { taskResults } from './spec-results-tasks.ts';
 import { type Change, type Patches, type Row, user, kernel, sys, d } from './spec-row.ts';
@@ -36,7 +37,7 @@ const simple: readonly (readonly [topic: string, setting: Setting, code: string]
   ['call', sys, '0f05'],
   ['cache', user, '90'],
 ];
-const rows: readonly Row[] = [...results, ...systemResults, ...taskResults, ...stays, ...courses];
+const rows: readonly Row[] = [...results, ...systemResults, ...taskResults, ...redirectedResults, ...stays, ...courses];
 const told = new Set([...rows.map((r) => r.clause), ...simple.map(([topic]) => `${topic}.completes`)].map((c) => `instructions.${c}`));
 describe('results and what stays', () => {
   test.each(rows)('$clause', ({ clause, setting = user, code, change = {}, patches = [], good, spoil, run = {} }) => {
