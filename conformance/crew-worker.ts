@@ -72,6 +72,7 @@ const sent = (error: unknown): SentError => {
 
 const { name, over } = workerData as WorkerData;
 const word = new Int32Array(over);
+const suiteOf = (id: string): (typeof suites)[number] => suites.find((s) => s.id === id) as (typeof suites)[number];
 const tell = (told: Told): void => parentPort?.postMessage(told);
 const judge = createJudge(areas);
 
@@ -107,35 +108,46 @@ const serve = async (): Promise<void> => {
     part({});
     return { parts };
   };
-  const obey = async ({ seed, suite: id, machine: number, offers, blocks }: Orders): Promise<void> => {
-    const suite = suites.find((s) => s.id === id) as (typeof suites)[number];
+  interface Prepared {
+    readonly all: readonly Drawn[];
+    readonly failed?: { readonly error: unknown };
+  }
+  const prepare = async ({ seed, suite: id, machine: number, offers, blocks }: Orders): Promise<Prepared> => {
+    if (Atomics.load(word, 0) !== 0) return { all: [] };
+    const suite = suiteOf(id);
     const machine = suite.machines[number] as MachineConfig;
-    let all: readonly Drawn[] = [];
-    let failed: { readonly error: unknown } | undefined;
     try {
-      if (Atomics.load(word, 0) === 0)
-        all = await drawn(
-          target,
-          seed,
-          blocks.map(({ block }) => ({ site: { suite, offers }, machine, block })),
-        );
+      const turns = blocks.map(({ block }) => ({ site: { suite, offers }, machine, block }));
+      return { all: await drawn(target, seed, turns) };
     } catch (error) {
-      failed = { error };
-    }
-    for (const [i, { block, most }] of blocks.entries()) {
-      const one = all[i];
-      if (one !== undefined) tell({ block, outcome: await outcomeOf(suite, one, most) });
-      else if (failed !== undefined && i === 0) tell({ block, outcome: { parts: [], error: sent(failed.error) } });
-      else tell({ block, outcome: 'undone' });
+      return { all: [], failed: { error } };
     }
   };
-  let last: Promise<void> = Promise.resolve();
-  parentPort?.on('message', (orders: Orders | 'close') => {
-    last = last.then(async () => {
-      if (orders !== 'close') return obey(orders);
-      const closed = await (async () => target.close())().then(() => undefined, sent);
-      tell({ closed });
-    });
+  const play = async ({ suite, blocks }: Orders, { all, failed }: Prepared): Promise<void> => {
+    for (const [i, { block, most }] of blocks.entries()) {
+      const one = all[i];
+      if (one !== undefined) tell({ block, outcome: await outcomeOf(suiteOf(suite), one, most) });
+      else if (failed !== undefined && i === 0) tell({ block, outcome: { parts: [], error: sent(failed.error) } });
+      else tell({ block, outcome: 'undone' });
+      // What is under way may want to go on.
+      if (target.overlaps === true) await new Promise((resume) => setImmediate(resume));
+    }
+  };
+  let preparing: Promise<unknown> = Promise.resolve();
+  let playing: Promise<void> = Promise.resolve();
+  parentPort?.on('message', async (orders: Orders | 'close') => {
+    if (orders !== 'close') {
+      const before = playing;
+      const prepared = (target.overlaps === true ? preparing : before).then(() => prepare(orders));
+      preparing = prepared;
+      playing = before.then(async () => play(orders, await prepared));
+      return;
+    }
+    // A target that overlaps ends what is under way, which nobody waits for.
+    if (target.overlaps !== true) await playing;
+    const closed = await (async () => target.close())().then(() => undefined, sent);
+    await playing;
+    tell({ closed });
   });
   tell({ hello: JSON.stringify(target.hello) });
 };

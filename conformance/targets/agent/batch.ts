@@ -29,6 +29,8 @@ export interface Runner {
   /** A watchdog ends cases that do not end: where it comes is then its own doing. */
   readonly watched?: true;
   readonly run: (machine: MachineConfig, cases: readonly Uint8Array[], how: How) => Promise<Ran>;
+  /** Ends the start that is under way. */
+  readonly abort?: () => void;
 }
 
 const done = { saw: [] } as const;

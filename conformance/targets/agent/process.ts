@@ -60,6 +60,8 @@ export const runProcess = (
     /** How far it is. Processor time burnt without a change of this is a hang: `stuck`, in milliseconds. */
     readonly progress?: () => number;
     readonly stuck?: number;
+    /** Ends it at once. */
+    readonly signal?: AbortSignal;
   },
 ): Promise<Ended> =>
   new Promise((resolve) => {
@@ -67,6 +69,8 @@ export const runProcess = (
       cwd: options.cwd,
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, ...options.env },
+      killSignal: 'SIGKILL',
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
     let late = false;
     let hung = false;

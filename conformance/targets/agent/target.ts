@@ -47,19 +47,48 @@ export interface AgentTarget {
   readonly runner: Runner;
   /** Programs that are worth one start. */
   readonly atOnce?: number;
+  /** Starts need nobody to listen while they run. */
+  readonly overlaps?: true;
+  /** No start is under way any more. */
   readonly close: () => Awaitable<void>;
 }
+/** Starts one after the other, whoever asks; none once it is stopped. */
+const inTurn = (runner: Runner): Runner & { readonly stop: () => Promise<void> } => {
+  let last: Promise<unknown> = Promise.resolve();
+  let stopped = false;
+  return {
+    ...runner,
+    run: (...given) => {
+      const next = last.then(() => {
+        if (stopped) throw new Error('the connection is closed');
+        return runner.run(...given);
+      });
+      last = next.catch(() => undefined);
+      return next;
+    },
+    stop: async () => {
+      stopped = true;
+      runner.abort?.();
+      await last;
+    },
+  };
+};
 /** Connects: the first start of the machine asks CPUID. */
-export const agentTarget = async ({ name, version, runner, atOnce, close }: AgentTarget): Promise<Target> => {
+export const agentTarget = async ({ name, version, runner: own, atOnce, overlaps, close }: AgentTarget): Promise<Target> => {
+  const runner = inTurn(own);
   const facts = await askFacts(runner);
   const hello: Hello = { protocol: 1, name, version, offers };
   let machine: MachineConfig | undefined;
   let written: Stimulus[] = [];
-  const reset = (config: MachineConfig): { readonly granted: Granted } | { readonly unsupported: string } => {
+  const grant = (config: MachineConfig): { readonly granted: Granted } | { readonly unsupported: string } => {
     const why = refusal(config, facts) ?? (config.cpu?.paging === '5-level' ? '5-level paging: the agent has 4 levels' : undefined);
-    machine = why === undefined ? config : undefined;
-    written = [];
     return why === undefined ? { granted: granting(config, config.cpu as CpuMachine, facts, offers) } : { unsupported: why };
+  };
+  const reset = (config: MachineConfig): ReturnType<typeof grant> => {
+    const granting = grant(config);
+    machine = 'granted' in granting ? config : undefined;
+    written = [];
+    return granting;
   };
   const apply = async (stimulus: Stimulus): Promise<Answer> => {
     if (machine === undefined) return { broke: 'no machine: reset comes first' };
@@ -72,8 +101,19 @@ export const agentTarget = async ({ name, version, runner, atOnce, close }: Agen
     return answers.at(0)?.at(-1) ?? { broke: 'no answer' };
   };
   const runAll = async (config: MachineConfig, programs: readonly (readonly Stimulus[])[]): Promise<WholeRun> => {
-    const granting = reset(config);
+    const granting = grant(config);
     return 'granted' in granting ? { granted: granting.granted, answers: await runPrograms(runner, config, programs) } : granting;
   };
-  return { hello, reset, apply, runAll, close, ...(atOnce === undefined ? {} : { atOnce }) };
+  return {
+    hello,
+    reset,
+    apply,
+    runAll,
+    close: async () => {
+      await runner.stop();
+      await close();
+    },
+    ...(atOnce === undefined ? {} : { atOnce }),
+    ...(overlaps === undefined ? {} : { overlaps }),
+  };
 };

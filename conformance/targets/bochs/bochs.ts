@@ -48,12 +48,14 @@ export const probeBochs = ():
 /** Lines of the debugger's script that let the guest go on; those that are left over when the agent is done only ask for that. */
 const lines = (cases: number): number => 16 + ((3 * cases) >> 6);
 const runnerOf = (model: string, folder: string): Runner => {
+  const over = new AbortController();
   const at = (name: string): string => join(folder, name);
   writeFileSync(at('vga.rom'), new Uint8Array(512));
   writeFileSync(at('bochsrc'), bochsrc(model, ramSize >> 20));
   return {
     room: romRoom,
     watched: true,
+    abort: () => over.abort(),
     run: async (machine, cases, how): Promise<Ran> => {
       writeFileSync(at('run.rom'), rom(machine, cases, emulated[how]));
       for (const name of ['progress', 'results', 'run.log']) rmSync(at(name), { force: true });
@@ -72,6 +74,7 @@ const runnerOf = (model: string, folder: string): Runner => {
         deadline: deadline(cases.length),
         polite: 'SIGINT',
         env: { TERM: 'xterm' },
+        signal: over.signal,
       });
       if (ended.error !== undefined) return { finished: 0, results: undefined, ended: { broke: ended.error } };
       const said = existsSync(at('progress')) ? readFileSync(at('progress')) : undefined;
@@ -112,6 +115,7 @@ export const bochsTarget = async (model: string = usualModel): Promise<Target> =
       version: `Bochs ${version}, ${model}`,
       runner: runnerOf(model, folder.path),
       atOnce,
+      overlaps: true,
       close: folder.remove,
     });
   } catch (error) {

@@ -66,6 +66,7 @@ const blaming = (target: Target, file: string): Target => {
     hello: target.hello,
     ...(target.prompt === undefined ? {} : { prompt: target.prompt }),
     ...(target.atOnce === undefined ? {} : { atOnce: target.atOnce }),
+    ...(target.overlaps === undefined ? {} : { overlaps: target.overlaps }),
     reset: guarded('reset', target.reset),
     apply: guarded('apply', target.apply),
     ...(target.applyAll === undefined ? {} : { applyAll: guarded('applyAll', target.applyAll) }),

@@ -68,51 +68,62 @@ const progressOf = (file: string): number => {
   }
   return said.readUInt32LE(controlAt.magic) === magic ? said.readUInt32LE(controlAt.progress) : -1;
 };
-const runnerOf = (binary: string, folder: string): Runner => ({
-  room: romRoom,
-  watched: true,
-  run: async (machine: MachineConfig, cases, how) => {
-    const at = (name: string): string => join(folder, name);
-    writeFileSync(at('run.rom'), rom(machine, cases, emulated[how]));
-    rmSync(at('ram'), { force: true });
-    const ended = await runProcess(
-      binary,
-      [
-        '-nodefaults',
-        '-no-user-config',
-        '-display',
-        'none',
-        '-bios',
-        at('run.rom'),
-        '-object',
-        `memory-backend-file,id=ram0,size=${ramSize},mem-path=${at('ram')},share=on`,
-        '-m',
-        `${ramSize >> 20}M`,
-        '-machine',
-        'q35,memory-backend=ram0',
-        '-accel',
-        'tcg,tb-size=16',
-        '-icount',
-        'shift=4,sleep=off',
-        '-cpu',
-        'max,la57=off',
-        '-device',
-        `isa-debug-exit,iobase=${debugExitPort},iosize=4`,
-      ],
-      { cwd: folder, deadline: deadline(cases.length), polite: 'SIGTERM', progress: () => progressOf(at('ram')), stuck },
-    );
-    if (ended.error !== undefined) return { finished: 0, results: undefined, ended: { broke: ended.error } };
-    // 1 is the debug-exit device's (0 << 1 | 1). A signal is a death of QEMU's own.
-    const died =
-      !ended.late && ended.code !== 0 && ended.code !== 1
-        ? `QEMU exited ${ended.code ?? 'by a signal'}: ${ended.stderr.trim().slice(-300)}`
-        : undefined;
-    // The agent's watchdog ends whatever a guest does: where nothing does, it is QEMU that hangs.
-    const hung = ended.hung ? `QEMU hangs: ${stuck} ms of processor time without progress` : undefined;
-    if (!existsSync(at('ram'))) return { finished: 0, results: undefined, ended: { broke: died ?? 'QEMU ended before it had memory' } };
-    return readRan(at('ram'), cases.length, ended.late, died ?? hung);
-  },
-});
+const runnerOf = (binary: string, folder: string): Runner => {
+  const over = new AbortController();
+  return {
+    room: romRoom,
+    watched: true,
+    abort: () => over.abort(),
+    run: async (machine: MachineConfig, cases, how) => {
+      const at = (name: string): string => join(folder, name);
+      writeFileSync(at('run.rom'), rom(machine, cases, emulated[how]));
+      rmSync(at('ram'), { force: true });
+      const ended = await runProcess(
+        binary,
+        [
+          '-nodefaults',
+          '-no-user-config',
+          '-display',
+          'none',
+          '-bios',
+          at('run.rom'),
+          '-object',
+          `memory-backend-file,id=ram0,size=${ramSize},mem-path=${at('ram')},share=on`,
+          '-m',
+          `${ramSize >> 20}M`,
+          '-machine',
+          'q35,memory-backend=ram0',
+          '-accel',
+          'tcg,tb-size=16',
+          '-icount',
+          'shift=4,sleep=off',
+          '-cpu',
+          'max,la57=off',
+          '-device',
+          `isa-debug-exit,iobase=${debugExitPort},iosize=4`,
+        ],
+        {
+          cwd: folder,
+          deadline: deadline(cases.length),
+          polite: 'SIGTERM',
+          progress: () => progressOf(at('ram')),
+          stuck,
+          signal: over.signal,
+        },
+      );
+      if (ended.error !== undefined) return { finished: 0, results: undefined, ended: { broke: ended.error } };
+      // 1 is the debug-exit device's (0 << 1 | 1). A signal is a death of QEMU's own.
+      const died =
+        !ended.late && ended.code !== 0 && ended.code !== 1
+          ? `QEMU exited ${ended.code ?? 'by a signal'}: ${ended.stderr.trim().slice(-300)}`
+          : undefined;
+      // The agent's watchdog ends whatever a guest does: where nothing does, it is QEMU that hangs.
+      const hung = ended.hung ? `QEMU hangs: ${stuck} ms of processor time without progress` : undefined;
+      if (!existsSync(at('ram'))) return { finished: 0, results: undefined, ended: { broke: died ?? 'QEMU ended before it had memory' } };
+      return readRan(at('ram'), cases.length, ended.late, died ?? hung);
+    },
+  };
+};
 
 export const tcgTarget = async (binary = 'qemu-system-x86_64'): Promise<Target> => {
   const version = versionOf(binary);
@@ -124,6 +135,7 @@ export const tcgTarget = async (binary = 'qemu-system-x86_64'): Promise<Target> 
       version: `${version}, TCG, -cpu max`,
       runner: runnerOf(binary, folder.path),
       atOnce: 16_384,
+      overlaps: true,
       close: folder.remove,
     });
   } catch (error) {
