@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 export interface Deviation {
   /** clause | kind | shape, as a counterexample prints it; `*` for the shape where the kind names the whole difference, `*word*` where the shape
-   *  needs to have that word. */
+   *  needs to have that word. `area.* | * | *word*`, as one of `also`: where the word names the cause, whatever came of it. */
   readonly signature: string;
   /** Further signatures of the same difference: other shortest programs of it. */
   readonly also?: readonly string[];

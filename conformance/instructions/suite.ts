@@ -104,11 +104,13 @@ const lower = (c: Case): readonly Case[] => {
 };
 /** What an instruction is called in a signature. Further words tell apart what an implementation may treat alike for all instructions, or for none: the
  *  register that it is about where it can be any, since each has rules of its own; IRET in 64-bit mode with narrower operands, which decide what is taken
- *  off the stack; an override of SS, ES or DS in 64-bit mode; a task of 16 bits in virtual-8086 mode, where all that follows differs if VM stays set; and a task
+ *  off the stack; an override of SS, ES or DS in 64-bit mode; a VEX prefix in 16-bit code of protected mode, and MOVBE in any 16-bit code; a task of 16 bits in virtual-8086 mode, where all that follows differs if VM stays set; and a task
  *  that #AC leads to, whose own faults are missing where #AC is. */
 const named = (c: Case, machine: MachineConfig): string => {
-  const name = forms[c.form % forms.length]?.mnemonic ?? '?';
+  const form = forms[c.form % forms.length];
+  const name = form?.mnemonic ?? '?';
   const mode = machine.cpu?.mode;
+  const narrow = mode === 'real' || mode === 'v86' || mode === 'prot16';
   const words = [
     [/^(RD|WR)MSR$/.test(name), `${(msrNumbers[c.value % msrNumbers.length] ?? 0).toString(16).toUpperCase()}H`],
     [name === 'IRET' && mode === 'long64' && c.size !== 2, 'narrow'],
@@ -116,6 +118,8 @@ const named = (c: Case, machine: MachineConfig): string => {
     [c.tweaks.some((t) => t.kind === 'task-gate' && gateVector(t) === ALIGNMENT), 'alignment-task'],
     [c.prefix === ssOverride && mode === 'long64', 'ss-override'],
     [dataOverrides.has(c.prefix) && mode === 'long64', 'data-override'],
+    [(form?.map ?? 0) >= 3 && mode === 'prot16', 'vex-16-bit'],
+    [name === 'MOVBE' && narrow, 'movbe-16-bit'],
   ] as const;
   return [name, ...words.flatMap(([has, word]) => (has ? [word] : []))].join('+');
 };
