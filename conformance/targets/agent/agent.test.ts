@@ -110,6 +110,25 @@ test('a session that is killed leaves no folder behind', { timeout: 30_000 }, as
 
 const prot = machines.find((m) => m.cpu?.mode === 'prot32') as MachineConfig;
 test.runIf(installed['qemu-tcg'])(
+  'a loop on a stack that takes no interrupt tells nothing of QEMU, which an NMI there hangs',
+  { timeout: 60_000 },
+  async () => {
+    const target = await connect('qemu-tcg');
+    const state = startState(prot, 0);
+    const loop = (rsp: bigint): readonly Stimulus[] => [
+      { do: 'memory.write', at: BigInt(code) as Gpa, bytes: Uint8Array.of(0xeb, 0xfe) },
+      { do: 'cpu.run', state: { ...state, rsp }, limit: 10 },
+    ];
+    const given = [loop(state.rsp), loop(0x1a800n)];
+    const ran = await target.runAll?.(prot, given);
+    await target.close();
+    if (ran === undefined || !('answers' in ran)) throw new Error(`not run: ${JSON.stringify(ran)}`);
+    const [usual, absent] = allOf(ran.answers, given).map((answers) => answers.at(-1));
+    expect(usual).toMatchObject({ saw: [{ saw: 'cpu.stopped', by: 'limit' }] });
+    expect(absent).toMatchObject({ unsupported: expect.stringContaining('no stack') });
+  },
+);
+test.runIf(installed['qemu-tcg'])(
   'what a return to virtual-8086 mode leaves in EFLAGS of QEMU is not there in the next case',
   { timeout: 60_000 },
   async () => {

@@ -1,11 +1,13 @@
 // Runs programs through an agent, as many as fit an image at once. A program that ends the machine is found by the agent's own progress mark; the
 // rest goes on in a fresh machine. What comes back is one answer a stimulus.
 
+import type { CpuMachine } from '../../../spec/instructions/vocabulary.ts';
 import type { Answer, MachineConfig, WholeAnswers } from '../../../spec/units.ts';
 import type { Stimulus } from '../../../spec/vocabulary.ts';
 import { type AgentCase, encodeCase } from '../../agents/case.ts';
 import { machineBytes } from '../../agents/image.ts';
 import { alone, brief, caseAt, everywhere } from '../../agents/map.ts';
+import { interruptible } from '../../agents/interrupted.ts';
 import { decodeResult, nextResult } from '../../agents/result.ts';
 
 /** What one start of the machine left behind. */
@@ -38,6 +40,7 @@ const done = { saw: [] } as const;
 const answersOf = (stimuli: readonly Stimulus[], last: Answer): readonly Answer[] =>
   stimuli.map((s) => (s.do === 'cpu.run' || 'unsupported' in last ? last : done));
 
+const undelivered: Answer = { unsupported: 'a program with which the emulator ends, where the watchdog’s interrupt may find no stack' };
 const ending = (ended: Ran['ended']): Answer => {
   if (typeof ended === 'object') return ended;
   // A guest that never comes back: the limit was time. Nothing is seen of the state.
@@ -84,7 +87,9 @@ const runQueue = async (
     const bytes = given.bytes.slice();
     bytes[caseAt.flags]! &= ~brief;
     const { finished, results, ended } = await runner.run(machine, [bytes], 'patient');
-    return finished === 1 && results !== undefined ? { given, results, at: 0 } : ending(ended);
+    if (finished === 1 && results !== undefined) return { given, results, at: 0 };
+    if (typeof ended === 'object' && 'broke' in ended && !interruptible(machine.cpu as CpuMachine, given)) return undelivered;
+    return ending(ended);
   };
   while (queue.length > 0) {
     let room = runner.room;
