@@ -1,6 +1,6 @@
 // Several threads give the same bytes as one: whatever the areas, whether machines are refused, something is found, or the adapter breaks the protocol.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -124,6 +124,68 @@ describe('a target of the user', () => {
       'a back end serves one front end at a time',
       undefined,
     ]);
+  });
+});
+
+describe('a target that runs many programs at once', () => {
+  /** Says in a file which start it runs, and which is judged. */
+  const started = (file: string, more: string): string => {
+    const path = join(folder, file);
+    writeFileSync(
+      path,
+      `import { appendFileSync } from 'node:fs';
+      const offers = ['memory.seen', 'cpu', 'cpu.system'];
+      const granted = ({ memory: size, fill, cpu }) => ({ memory: { size, fill, seen: 'compared' }, level: 'agent', reset: 'snapshot', offers,
+        cpu: { ...cpu, has: [], physicalBits: 40, vendor: 'other' } });
+      const log = (line) => appendFileSync(${JSON.stringify(`${path}.log`)}, line + '\\n');
+      let starts = 0;
+      export const target = () => ({
+        hello: { protocol: 1, name: 'many', version: '1', offers },
+        reset: (machine) => ({ granted: granted(machine) }),
+        apply: () => ({ unsupported: 'one' }),
+        runAll: async (machine, programs) => {
+          const start = ++starts;
+          log('run ' + start);
+          await new Promise((resume) => setImmediate(resume));
+          return { granted: granted(machine), answers: { at: (i) => (log('judge ' + start), programs[i]?.map(() => ({ unsupported: 'none' }))) } };
+        },
+        atOnce: 1024,
+        close: () => undefined,
+        ${more}
+      });`,
+    );
+    return path;
+  };
+  const judgedIn = async (path: string): Promise<readonly string[]> => {
+    const one = await crewOf(`module:${path}`, 1);
+    try {
+      const jobs = [0, 1, 2].map((i) =>
+        one.order({
+          seed: 1,
+          suite: 'instructions',
+          machine: 0,
+          offers: ['cpu.system'],
+          blocks: [0, 1].map((k) => ({ block: 9 * (2 * i + k), most: 20 })),
+        }),
+      );
+      const results = await Promise.all(jobs.flatMap((j) => j.results));
+      expect(results.map((r) => (r === 'undone' ? 0 : r.parts.reduce((sum, p) => sum + p.programs, 0)))).toEqual(Array(6).fill(20));
+    } finally {
+      await one.close();
+    }
+    const lines = readFileSync(`${path}.log`, 'utf8').trim().split('\n');
+    return lines.filter((line, i) => line !== lines[i - 1]);
+  };
+  test('and cannot overlap runs the next when the one before it is judged', async () => {
+    expect(await judgedIn(started('waits.mjs', ''))).toEqual(['run 1', 'judge 1', 'run 2', 'judge 2', 'run 3', 'judge 3']);
+  });
+  test('and overlaps runs the next while the one before it is judged, each once, and judges them in order', async () => {
+    const lines = await judgedIn(started('overlaps.mjs', 'overlaps: true,'));
+    expect(lines.filter((l) => l.startsWith('run'))).toEqual(['run 1', 'run 2', 'run 3']);
+    expect(lines.lastIndexOf('judge 1')).toBeGreaterThan(lines.indexOf('run 2'));
+    expect(lines.lastIndexOf('judge 2')).toBeGreaterThan(lines.indexOf('run 3'));
+    const judged = lines.filter((l) => l.startsWith('judge'));
+    expect(judged).toEqual(judged.toSorted());
   });
 });
 

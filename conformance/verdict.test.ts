@@ -1,11 +1,12 @@
 // When a finding is broken and when it is undecided: death and silence need a second run, everything else is its own evidence.
 
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Clause } from '../spec/clause.ts';
 import { project } from '../spec/sources.ts';
 import type { Observation } from '../spec/vocabulary.ts';
+import type { Deviation } from './deviations.ts';
 import type { Counterexample } from './report/result.ts';
-import { concluded } from './verdict.ts';
+import { bySignature, concluded, explains } from './verdict.ts';
 
 const clause = (id: string): Clause<never> => ({
   id,
@@ -80,4 +81,29 @@ test.each([
     strict: false,
   });
   expect(result.clauses).toMatchObject([{ id: 'a.b', verdict, because }]);
+});
+
+describe('a deviation', () => {
+  const known = (also: string): ReadonlyMap<string, Deviation> =>
+    bySignature([{ signature: 'area.first | kind | NOP', also: [also], trace: '', because: 'it is', evidence: '' }]);
+  const found = (id: string, kind: string, shape: string): Counterexample => {
+    const one = shown(id, changed, true);
+    return { ...one, finding: { ...one.finding, kind }, signature: `${id} | ${kind} | ${shape}` };
+  };
+  const other = found('area.second', 'other', 'ADD+odd-cause+even');
+  test.each([
+    ['area.second | other | ADD+odd-cause+even', true],
+    ['area.second | other | *', true],
+    ['area.second | other | *odd-cause*', true],
+    ['area.second | other | *odd*', false],
+    ['area.second | kind | *odd-cause*', false],
+    ['area.* | * | *odd-cause*', true],
+    ['area.* | * | *odd*', false],
+    ['machine.* | * | *odd-cause*', false],
+  ])('%s: %s', (also, explained) => {
+    expect(explains(known(also), other) !== undefined).toBe(explained);
+  });
+  test('by a word of one area is none of the machine: no cause excuses a death', () => {
+    expect(explains(known('area.* | * | *odd-cause*'), found('machine.alive', 'died', 'ADD+odd-cause'))).toBeUndefined();
+  });
 });
