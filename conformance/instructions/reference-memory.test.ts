@@ -157,10 +157,16 @@ describe('ports (volume 1, I/O Privilege Level; I/O Permission Bit Map)', () => 
     ['a word over the edge of open ports', '66e56f', 3, 0],
     ['beyond the bitmap', 'ec', 3, 0],
     ['any port at CPL 0', 'e470', 0, undefined],
+    ['a closed port, as often as it takes', 'f36e', 3, 0],
   ] as const)('%s', (_name, code, cpl, error) => {
     const p = play({ mode: 'long64', cpl, code, state: { rdx: 0x7fffn } });
     expect([p.vector, p.error]).toEqual(error === undefined ? [3, undefined] : [13, error]);
     expect(p.seen.filter((o) => o.saw === 'cpu.port')).toHaveLength(error === undefined ? 1 : 0);
+  });
+  test('REP OUTSB of nothing asks for the permission too, as real processors do, and tells no port', () => {
+    const none = (rdx: bigint) => play({ mode: 'long64', cpl: 3, code: 'f36e', state: { rdx, rcx: 0n } });
+    expect([none(0x70n).vector, none(0x70n).error, none(0x60n).vector]).toEqual([13, 0, 3]);
+    expect(none(0x60n).seen.filter((o) => o.saw === 'cpu.port')).toEqual([]);
   });
   test('OUT tells port, width and value', () => {
     const p = play({ mode: 'long64', code: 'ef', state: { rdx: 0x3f8n, rax: 0x1_8765_4321n } });

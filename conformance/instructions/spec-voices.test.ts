@@ -58,6 +58,27 @@ describe('stops', () => {
   });
 });
 
+describe('REP OUTSB of nothing', () => {
+  const setting: Setting = { level: 3 };
+  const told = (vector: number, rdx: bigint, rcx = 0n): readonly string[] =>
+    tell(setting, 'f36e', { rdx, rcx }, (b) =>
+      vector === 3
+        ? delivers(setting, b, { vector, rip: b.rip + 3n, rflags: b.rflags })
+        : delivers(setting, b, { vector, error: 0, rip: b.rip, rflags: b.rflags | 0x10000n }),
+    ).broken;
+  test('may ask for the permission of the port, or not', () => {
+    expect(told(13, 0x7fffn)).toEqual([]);
+    expect(told(3, 0x7fffn)).toEqual([]);
+  });
+  test('completes where the port is permitted', () => {
+    expect(told(3, 0x60n)).toEqual([]);
+    expect(told(13, 0x60n)).toEqual(['instructions.io.completes']);
+  });
+  test('may not complete where there is something', () => {
+    expect(told(3, 0x7fffn, 1n)).toContain('instructions.io.bitmap');
+  });
+});
+
 describe('stops above CPL 0', () => {
   const setting: Setting = { mode: 'prot32', paging: 'none', level: 3 };
   /** JMP 23H:4C00H, a stop that no gate leads to. */

@@ -141,8 +141,11 @@ const string =
     const ending = !compares ? 0 : insn.repne ? 2 : 1;
     return (c) => {
       const before = statusFlags(c);
-      if (repeats && counter(c, s.asize)) nothing(c, insn, s);
-      else
+      if (repeats && counter(c, s.asize)) {
+        // Real processors ask for the permission of a port that is not accessed then.
+        if (step === ins || step === outs) permit(c, c.r16[8]!, s.bytes);
+        nothing(c, insn, s);
+      } else
         for (;;) {
           if (repeats && compares) restoring(c, s, step, before);
           else step(c, s);

@@ -1,13 +1,13 @@
 // Port I/O: who may, by IOPL and the I/O permission bitmap, and what goes over the port. No device answers: IN gives all ones.
 // Intel SDM volume 1, I/O Permission Bit Map; volume 2: IN, OUT, INS, OUTS.
 
-import { readTable } from '../access.ts';
+import { faultsOf, readTable } from '../access.ts';
 import { portAccessed } from '../breakpoints.ts';
 import { ones, type Size } from '../bits.ts';
 import { sizeOf } from '../operands.ts';
 import { cpl, gp, iopl, low, ofSystem, protectedMode, register, setRegister, undecided, v86, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
-import { type Element, readSource, repeated, writeDestination } from './string.ts';
+import { type Element, elementOf, readSource, repeated, writeDestination } from './string.ts';
 
 /** Offset of the bitmap's address in a 32-bit or 64-bit TSS. */
 const mapBase = 0x66;
@@ -61,6 +61,14 @@ const output = (w: Work, e: Element): void => {
   permit(w, port, e.size);
   record(w, port, e.size, 'out', readSource(w, e));
 };
-const INS = repeated(input, [7]);
-const OUTS = repeated(output, [6]);
+/** With nothing to repeat no port is accessed; processors were seen to ask for the permission all the same. */
+const unlessNothing =
+  (meaning: Meaning): Meaning =>
+  (w) => {
+    if (w.i.repeat !== 0 && register(w, 1, w.i.addressSize) === 0n)
+      w.also.push(...faultsOf(() => permit(w, low(w.s.rdx) & 0xffff, elementOf(w).size)));
+    meaning(w);
+  };
+const INS = unlessNothing(repeated(input, [7]));
+const OUTS = unlessNothing(repeated(output, [6]));
 export const io: Meanings = { IN, OUT, INS, INSB: INS, OUTS, OUTSB: OUTS };
