@@ -67,7 +67,7 @@ export const instructionMoveFaults: readonly Fault[] = [
     id: 'insn-rep-zero',
     origin: 'rule',
     file: 'processor/string.ts',
-    swap: ['      if (repeats && counter(c, s.asize)) nothing(c, insn, s);\n      else', ''],
+    swap: ['if (repeats && counter(c, s.asize)) {', 'if (false) {'],
     killedBy: 'instructions.string.completes',
     story: 'a repeat with count 0 does one iteration',
   },

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { engineOver, techniques } from '../../reference/monitors/machine.ts';
 import { POISON, type World } from '../../reference/monitors/world.ts';
 import type { CpuState } from '../../spec/instructions/vocabulary.ts';
+import type { Gpa } from '../../spec/units.ts';
 import { caseOf } from './choice.ts';
 import { stimuliOf } from './desk.ts';
 import { machineFor } from './furniture.ts';
@@ -13,6 +14,7 @@ import * as at from './layout.ts';
 import { guestOf, guestStimuli } from './monitor-guests.ts';
 import { holesOf } from './monitor-holes.ts';
 import { differences, pairOf } from './monitor-pairs.ts';
+import { startState } from './state.ts';
 import { laid } from './suite.ts';
 
 const prot32 = machineFor('prot32', '32-bit', ['pse']);
@@ -42,6 +44,28 @@ describe.each(equivalent)('%s', (monitor) => {
       );
     });
   });
+});
+describe.each(['binary-translation', 'paravirtual', 'trap-and-emulate'] as const)('an interrupt under %s', (monitor) => {
+  const pair = pairOf(prot32, monitor);
+  const start = startState(prot32, 0);
+  test.each([0, 1, 2, 3].flatMap((after) => (['none', 'sti'] as const).map((shadow) => [after, shadow] as const)))(
+    'that comes after %i instructions, shadow %s, is taken as on the bare processor',
+    (after, shadow) => {
+      // HLT, which it wakes; NOP, STI, HLT, with interrupts off before; and the guest's own fault, which no instruction is counted for.
+      for (const [code, rflags] of [
+        ['f4', 0x202n],
+        ['90fbf4', 2n],
+        ['0f0b', 0x202n],
+      ] as const)
+        expect(
+          differences(pair, [
+            { do: 'memory.write', at: BigInt(at.code) as Gpa, bytes: Uint8Array.from(Buffer.from(`${code}cc`, 'hex')) },
+            { do: 'cpu.run', state: { ...start, rflags, shadow }, limit: 20, interrupt: { vector: 32, after } },
+          ]),
+          code,
+        ).toEqual([]);
+    },
+  );
 });
 test.each(['real', 'v86', 'prot16', 'compat'] as const)('binary translation hosts %s guests too', (mode) => {
   const config = machineFor(mode, mode === 'compat' ? '4-level' : mode === 'real' ? 'none' : '32-bit', []);

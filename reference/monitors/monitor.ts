@@ -48,9 +48,11 @@ export const runGuest = (w: World, technique: Technique, stops: StopRange | unde
     }
     // The virtual processor does this one: emulation of a sensitive instruction, or the guest's own exception through the guest's own IDT.
     const most = Math.min(left, 1);
-    const due = pending !== undefined && v.done - start >= pending.at ? { vector: pending.vector, at: 0 } : undefined;
-    if (due !== undefined) pending = undefined;
+    // HLT waits for an interrupt that comes behind it: the emulator is told of one.
+    const at = pending === undefined ? Number.MAX_SAFE_INTEGER : Math.max(pending.at - (v.done - start), 0);
+    const due = pending !== undefined && at <= most ? { vector: pending.vector, at } : undefined;
     const ended = run(v, w.emulated, stops, most, due);
+    if (pending !== undefined && v.done - start >= pending.at) pending = undefined;
     left -= most - v.left;
     if (ended.by !== 'limit' || left <= 0) return ended;
   }
