@@ -58,6 +58,40 @@ describe('stops', () => {
   });
 });
 
+describe('MOVSXD of a word', () => {
+  const setting: Setting = { level: 3 };
+  const told = (rax: bigint, vector: 3 | 13 | 17, vendor: 'intel' | 'amd'): readonly string[] =>
+    tell({ ...setting, vendor }, '666300', { rax, rflags: 0x40202n }, (b) =>
+      vector === 3
+        ? delivers(setting, b, { vector, rip: b.rip + 4n, rflags: b.rflags, after: { rax: (rax & ~0xffffn) | 0xccccn } })
+        : delivers(setting, b, { vector, error: 0, rip: b.rip, rflags: b.rflags | 0x10000n }),
+    ).broken;
+  const word = BigInt(at.data + 2);
+  const edge = (1n << 47n) - 2n;
+  test('may be one of four bytes, but for Intel', () => {
+    expect([told(word, 3, 'amd'), told(word, 17, 'amd'), told(word, 3, 'intel')]).toEqual([[], [], []]);
+    expect(told(word, 17, 'intel')).toContain('instructions.move.completes');
+    expect(told(edge, 3, 'intel')).toContain('instructions.page.present');
+    expect(told(edge, 13, 'amd')).toEqual([]);
+    expect(told(word + 2n, 17, 'amd')).toContain('instructions.move.completes');
+  });
+});
+
+describe('a far CALL whose first push wraps round at the end of the address space', () => {
+  test('is not judged', () => {
+    const setting: Setting = { level: 3 };
+    const told = tell(
+      setting,
+      'ff18',
+      { rsp: 1n, rax: BigInt(at.data) },
+      (b) => delivers(setting, b, { vector: 12, error: 0, rip: b.rip, rflags: b.rflags | 0x10000n }),
+      [[at.data, '000201002300']],
+    );
+    expect(told.broken).toEqual([]);
+    expect(told.kept.filter((id) => /^instructions\.(call|page|operand)/.test(id))).toEqual([]);
+  });
+});
+
 describe('REP OUTSB of nothing', () => {
   const setting: Setting = { level: 3 };
   const told = (vector: number, rdx: bigint, rcx = 0n): readonly string[] =>

@@ -79,6 +79,7 @@ export const inAnyOrder = (...reads: readonly (() => bigint)[]): readonly bigint
 };
 /** Below this every byte of an access is canonical, at any width: as nearly all are. */
 const surelyCanonical = (1n << 47n) - 4096n;
+const wholeSpace = 1n << 64n;
 const refuse = (n: number, rule: string): never => (n === SS ? stackFault(rule) : gp(rule));
 /** Linear address of an access of `size` bytes at an offset in a segment register. `stack`: made by an implicit stack reference. */
 export const linearOf = (w: Work, n: number, offset: bigint, size: number, use: Use): bigint => {
@@ -87,6 +88,7 @@ export const linearOf = (w: Work, n: number, offset: bigint, size: number, use: 
     const linear = BigInt.asUintN(64, offset + (n >= 4 ? segment.base : 0n));
     if (linear < surelyCanonical) return linear;
     if (!canonical(w.s, linear)) refuse(n, 'operand.canonical');
+    if (linear + bigOf(size - 1) >= wholeSpace) undecided('an operand that wraps round at the end of the address space');
     if (!canonical(w.s, BigInt.asUintN(64, linear + bigOf(size - 1)))) {
       // The first part may fault for its page before the second is found not canonical: the order is open.
       const faults = faultsOf(() => translate(w, linear, accessFor(use)));

@@ -1,16 +1,26 @@
 // Moves, extensions, exchanges, conditional moves and sets, address computation, and instructions that do nothing.
 // Intel SDM volume 2: MOV, MOVZX, MOVSX/MOVSXD, LEA, XCHG, BSWAP, CBW/CWDE/CDQE, CWD/CDQ/CQO, XLAT/XLATB, CMOVcc, SETcc, NOP.
 
-import { offsetOf, readAt } from '../access.ts';
+import { faultsOf, linearOf, offsetOf, readAt } from '../access.ts';
 import { gpr, ones, type Size, signed } from '../bits.ts';
 import { conditions } from '../forms/form.ts';
-import { assign, isMemory, sizeOf, update, value } from '../operands.ts';
-import { flagsOf, leave, register, setRegister, undecided, type Work } from '../work.ts';
+import { assign, isMemory, memoryPlace, sizeOf, update, value } from '../operands.ts';
+import { flagsOf, leave, low, raise, register, setRegister, undecided, type Work } from '../work.ts';
 import { condition } from './arithmetic.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 const sourceSize = (w: Work): Size => sizeOf(w, w.i.form.operands[1] ?? { at: 'E', width: 'v' });
 const MOV: Meaning = (w) => assign(w, 0, value(w, 1));
+/** The word of memory of MOVSXD with 66H: processors of other vendors than Intel were seen to read four bytes, and fault as that does (readings.md). */
+const wordOrMore = (w: Work): bigint => {
+  const linear = linearOf(w, w.i.address?.segment ?? 3, offsetOf(w), 1, 'read');
+  if ((low(linear) & 0xfff) > 0xffc) undecided('MOVSXD of a word at the end of a page');
+  const faults = faultsOf(() => memoryPlace(w, 2, 'read'));
+  const more = faultsOf(() => memoryPlace(w, 4, 'read'));
+  if (faults.length > 0) raise(...faults, ...more);
+  w.also.push(...more);
+  return value(w, 1);
+};
 const XCHG: Meaning = (w) => {
   const operand = w.i.form.operands[1] ?? undecided('an operand too few');
   const size = sizeOf(w, operand);
@@ -64,7 +74,10 @@ export const move: Meanings = {
   MOV,
   MOVZX: MOV,
   MOVSX: (w) => assign(w, 0, signed(value(w, 1), sourceSize(w)) & ones(w.i.operandSize)),
-  MOVSXD: (w) => assign(w, 0, signed(value(w, 1), sourceSize(w)) & ones(w.i.operandSize)),
+  MOVSXD: (w) => {
+    const source = w.i.operandSize === 2 && isMemory(w, 1) && w.cpu.vendor !== 'intel' ? wordOrMore(w) : value(w, 1);
+    assign(w, 0, signed(source, sourceSize(w)) & ones(w.i.operandSize));
+  },
   LEA,
   XCHG,
   BSWAP,
