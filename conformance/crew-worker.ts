@@ -125,7 +125,7 @@ const serve = async (): Promise<void> => {
   };
   const play = async ({ suite, blocks }: Orders, { all, failed }: Prepared): Promise<void> => {
     for (const [i, { block, most }] of blocks.entries()) {
-      const one = all[i];
+      const one = Atomics.load(word, 0) === 0 ? all[i] : undefined;
       if (one !== undefined) tell({ block, outcome: await outcomeOf(suiteOf(suite), one, most) });
       else if (failed !== undefined && i === 0) tell({ block, outcome: { parts: [], error: sent(failed.error) } });
       else tell({ block, outcome: 'undone' });
@@ -133,14 +133,16 @@ const serve = async (): Promise<void> => {
       if (target.overlaps === true) await new Promise((resume) => setImmediate(resume));
     }
   };
-  let preparing: Promise<unknown> = Promise.resolve();
   let playing: Promise<void> = Promise.resolve();
+  /** The target is asked nothing more by the orders so far, however long they are played. */
+  let free: Promise<void> = Promise.resolve();
   parentPort?.on('message', async (orders: Orders | 'close') => {
     if (orders !== 'close') {
       const before = playing;
-      const prepared = (target.overlaps === true ? preparing : before).then(() => prepare(orders));
-      preparing = prepared;
+      const prepared = (target.overlaps === true ? free : before).then(() => prepare(orders));
       playing = before.then(async () => play(orders, await prepared));
+      // Several blocks have run once they are prepared; a single one runs when it is played.
+      free = orders.blocks.length > 1 ? prepared.then(() => undefined) : playing;
       return;
     }
     // A target that overlaps ends what is under way, which nobody waits for.

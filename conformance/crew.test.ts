@@ -159,7 +159,7 @@ describe('a target that runs many programs at once', () => {
   const judgedIn = async (path: string): Promise<readonly string[]> => {
     const one = await crewOf(`module:${path}`, 1);
     try {
-      const jobs = [0, 1, 2].map((i) =>
+      const jobs = [0, 1].map((i) =>
         one.order({
           seed: 1,
           suite: 'instructions',
@@ -169,7 +169,7 @@ describe('a target that runs many programs at once', () => {
         }),
       );
       const results = await Promise.all(jobs.flatMap((j) => j.results));
-      expect(results.map((r) => (r === 'undone' ? 0 : r.parts.reduce((sum, p) => sum + p.programs, 0)))).toEqual(Array(6).fill(20));
+      expect(results.map((r) => (r === 'undone' ? 0 : r.parts.reduce((sum, p) => sum + p.programs, 0)))).toEqual(Array(4).fill(20));
     } finally {
       await one.close();
     }
@@ -177,13 +177,12 @@ describe('a target that runs many programs at once', () => {
     return lines.filter((line, i) => line !== lines[i - 1]);
   };
   test('and cannot overlap runs the next when the one before it is judged', async () => {
-    expect(await judgedIn(started('waits.mjs', ''))).toEqual(['run 1', 'judge 1', 'run 2', 'judge 2', 'run 3', 'judge 3']);
+    expect(await judgedIn(started('waits.mjs', ''))).toEqual(['run 1', 'judge 1', 'run 2', 'judge 2']);
   });
   test('and overlaps runs the next while the one before it is judged, each once, and judges them in order', async () => {
     const lines = await judgedIn(started('overlaps.mjs', 'overlaps: true,'));
-    expect(lines.filter((l) => l.startsWith('run'))).toEqual(['run 1', 'run 2', 'run 3']);
+    expect(lines.filter((l) => l.startsWith('run'))).toEqual(['run 1', 'run 2']);
     expect(lines.lastIndexOf('judge 1')).toBeGreaterThan(lines.indexOf('run 2'));
-    expect(lines.lastIndexOf('judge 2')).toBeGreaterThan(lines.indexOf('run 3'));
     const judged = lines.filter((l) => l.startsWith('judge'));
     expect(judged).toEqual(judged.toSorted());
   });

@@ -25,7 +25,7 @@ export interface Crew {
   /** Closes the connections and ends the threads. Rejects with the first error of closing. */
   readonly close: () => Promise<void>;
 }
-/** Starts of the target that a thread has been given and has not told of: one that it is at, and one to go on with. */
+/** Starts of the target that a thread has been given and has not told of: one that it is at, and one to go on with, or that runs already while the first is judged. */
 const givenMost = 2;
 /** A thread that has had less than this share of a kind of blocks, as a part of its equal share, gets more of them only when it has nothing else to do:
  *  each thread compiles what it runs for itself, and does not run all of it. */

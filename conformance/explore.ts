@@ -19,7 +19,7 @@ import { signatureOf } from './signature.ts';
 import { ownThread } from './source.ts';
 import { standing } from './standing.ts';
 import { isAdapterError } from './targets/exec/blame.ts';
-import { bySignature, concluded, explains } from './verdict.ts';
+import { bySignature, concluded, explains, names } from './verdict.ts';
 
 export interface Progress {
   readonly programs: number;
@@ -137,7 +137,7 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
       const shapes = [...found.values()].filter((c) => `${c.finding.clause} | ${c.finding.kind}` === kind);
       const worth = hangs(finding)
         ? worthMinimizing(++hung, false)
-        : worthMinimizing(seen, shapes.length > 0 && shapes.every((c) => explains(known, c) !== undefined));
+        : worthMinimizing(seen, shapes.length > 0 && shapes.every((c) => names(known, c) !== undefined));
       if (!worth) continue;
       const first = { finding, lines: played.lines, stimuli: played.stimuli };
       const minimal =

@@ -41,6 +41,8 @@ export interface Suite<C extends Choice = Choice> {
   readonly simpler: (choice: C) => readonly C[];
   /** The player never looks at an answer, so that targets with `runAll` can be given many programs at once. */
   readonly oblivious?: true;
+  /** As many programs as one of this suite takes the room of, where a target is given `atOnce` of them; default 1. */
+  readonly weight?: number;
   /** Programs that share a machine and a draw; default 32. */
   readonly block?: number;
   /** Default number of programs for `check`. */

@@ -35,7 +35,7 @@ export const together = (target: Target, { timed, following }: Schedule, turn: T
   const turns = [turn];
   // By the clock, nothing is run that may not be wanted.
   if (timed || target.atOnce === undefined || !takesBlocks(target, suite)) return turns;
-  const most = Math.ceil(target.atOnce / blockOf(suite));
+  const most = Math.ceil(target.atOnce / (blockOf(suite) * (suite.weight ?? 1)));
   for (const later of following()) {
     if (turns.length >= most) break;
     if (later.site.suite === suite && later.machine === turn.machine && later.block > turn.block) turns.push(later);

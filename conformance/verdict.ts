@@ -43,15 +43,25 @@ export const stands = (c: Counterexample): boolean => c.repeated || (c.finding.c
 /** Deviations by each of their signatures. */
 export const bySignature = (deviations: readonly Deviation[]): ReadonlyMap<string, Deviation> =>
   new Map(deviations.flatMap((d) => [d.signature, ...(d.also ?? [])].map((signature) => [signature, d] as const)));
-/** By signature; `*` for the shape is for kinds that name the whole difference themselves, `*word*` for shapes that have the word, with `area.* | *` before it
- *  whatever clause of the area it is: the word names the cause then, and what follows from it is anything. */
+const kindOf = ({ finding }: Counterexample): string => `${finding.clause} | ${finding.kind} | `;
+const wordsOf = (c: Counterexample): readonly string[] =>
+  c.signature.startsWith(kindOf(c)) ? c.signature.slice(kindOf(c).length).split('+') : [];
+/** By clause and kind; `*` for the shape is for kinds that name the whole difference themselves, `*word*` for shapes that have the word. */
+export const names = (explained: ReadonlyMap<string, Deviation>, c: Counterexample): Deviation | undefined =>
+  explained.get(c.signature) ??
+  explained.get(`${kindOf(c)}*`) ??
+  wordsOf(c)
+    .map((word) => explained.get(`${kindOf(c)}*${word}*`))
+    .find((d) => d !== undefined);
+/** By that, or by `area.* | * | *word*`, whatever clause of the area it is: the word names the cause then, and what follows from it is anything. */
 export const explains = (explained: ReadonlyMap<string, Deviation>, c: Counterexample): Deviation | undefined => {
-  const kind = `${c.finding.clause} | ${c.finding.kind} | `;
-  const exact = explained.get(c.signature) ?? explained.get(`${kind}*`);
-  if (exact !== undefined || !c.signature.startsWith(kind)) return exact;
-  const words = c.signature.slice(kind.length).split('+');
   const area = c.finding.clause.slice(0, c.finding.clause.indexOf('.'));
-  return words.map((word) => explained.get(`${kind}*${word}*`) ?? explained.get(`${area}.* | * | *${word}*`)).find((d) => d !== undefined);
+  return (
+    names(explained, c) ??
+    wordsOf(c)
+      .map((word) => explained.get(`${area}.* | * | *${word}*`))
+      .find((d) => d !== undefined)
+  );
 };
 
 const clauseResult = (clause: Clause<never>, seen: Seen, explained: ReadonlyMap<string, Deviation>): ClauseResult => {

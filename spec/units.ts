@@ -113,7 +113,7 @@ export interface Target {
   sideBySide?(machine: MachineConfig, programs: readonly Course[]): Awaitable<readonly Ran[]>;
   /** Programs that are worth one start, where starting costs as much as many of them: runAll is then given more than it is asked the judgement of. */
   readonly atOnce?: number;
-  /** All verbs may be called while a runAll is under way, and it does not change what they do: the next programs then run while these are judged. */
+  /** The answers of a runAll may be read while the next one, with a reset before it, is under way: the next programs then run while these are judged. */
   readonly overlaps?: true;
   /** Whole programs at once, each on a fresh machine: for targets where coming and going costs more than a program. Same meaning as reset, then
    *  applyAll, for each. Asked only for programs that never look at an answer. */

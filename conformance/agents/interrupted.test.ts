@@ -22,3 +22,11 @@ test('nor may any, where a program writes to gates, tasks or paging structures',
   const wrote = (at: number): boolean => interruptible(machine.cpu as CpuMachine, { state, patches: [{ at, bytes: new Uint8Array(2) }] });
   expect([0x2010, 0x3004, 0xaffe, 0xb000, 0x10000].map(wrote)).toEqual([false, false, false, true, true]);
 });
+test('with SMAP no stack of 16-bit code does, which is in a page of the user’s', () => {
+  const of = (mode: CpuMachine['mode'], cpl: number): boolean => {
+    const machine = named(mode);
+    const start = startState(machine, cpl);
+    return interruptible(machine.cpu as CpuMachine, { state: { ...start, cr4: start.cr4 | (1n << 21n) }, patches: [] });
+  };
+  expect([of('prot16', 0), of('prot16', 3), of('prot32', 0), of('v86', 3)]).toEqual([false, true, true, true]);
+});

@@ -61,5 +61,6 @@ export const courseSuite: Suite<CourseChoice> = {
   simpler: lower,
   oblivious: true,
   block: 64,
+  weight: 4,
   runs: 2 * 64 * machines.length,
 };

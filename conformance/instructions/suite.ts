@@ -102,24 +102,27 @@ const lower = (c: Case): readonly Case[] => {
   });
   return simpler;
 };
+/** Edits by which the length of an instruction matters, and so any prefix does. */
+const placing: ReadonlySet<string> = new Set(['code', 'long', 'high', 'four-gigabyte']);
+const accesses = ({ operands, topic, mnemonic }: Form, { memory }: Case): boolean =>
+  memory || topic === 'string' || topic === 'io' || mnemonic.startsWith('XLAT') || operands.some(({ at }) => at === 'M' || at === 'O');
 /** What an instruction is called in a signature. Further words tell apart what an implementation may treat alike for all instructions, or for none: the
  *  register that it is about where it can be any, since each has rules of its own; IRET in 64-bit mode with narrower operands, which decide what is taken
- *  off the stack; an override of SS, ES or DS in 64-bit mode; a VEX prefix in 16-bit code of protected mode, and MOVBE in any 16-bit code; a task of 16 bits in virtual-8086 mode, where all that follows differs if VM stays set; and a task
+ *  off the stack; an override of SS, ES or DS in 64-bit mode; a VEX prefix in 16-bit code of protected mode; a task of 16 bits in virtual-8086 mode, where all that follows differs if VM stays set; and a task
  *  that #AC leads to, whose own faults are missing where #AC is. */
 const named = (c: Case, machine: MachineConfig): string => {
   const form = forms[c.form % forms.length];
   const name = form?.mnemonic ?? '?';
   const mode = machine.cpu?.mode;
-  const narrow = mode === 'real' || mode === 'v86' || mode === 'prot16';
+  const overrides = mode === 'long64' && form !== undefined && accesses(form, c) && !c.tweaks.some((t) => placing.has(t.kind));
   const words = [
     [/^(RD|WR)MSR$/.test(name), `${(msrNumbers[c.value % msrNumbers.length] ?? 0).toString(16).toUpperCase()}H`],
     [name === 'IRET' && mode === 'long64' && c.size !== 2, 'narrow'],
     [mode === 'v86' && isNarrow(c.tweaks.findLast((t) => t.kind === 'new-task')), 'narrow-task'],
     [c.tweaks.some((t) => t.kind === 'task-gate' && gateVector(t) === ALIGNMENT), 'alignment-task'],
-    [c.prefix === ssOverride && mode === 'long64', 'ss-override'],
-    [dataOverrides.has(c.prefix) && mode === 'long64', 'data-override'],
+    [c.prefix === ssOverride && overrides, 'ss-override'],
+    [dataOverrides.has(c.prefix) && overrides, 'data-override'],
     [(form?.map ?? 0) >= 3 && mode === 'prot16', 'vex-16-bit'],
-    [name === 'MOVBE' && narrow, 'movbe-16-bit'],
   ] as const;
   return [name, ...words.flatMap(([has, word]) => (has ? [word] : []))].join('+');
 };

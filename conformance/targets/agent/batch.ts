@@ -20,7 +20,7 @@ export interface Ran {
   readonly results: Uint8Array | undefined;
   /** How the machine ended where not all cases were finished. */
   /** `lines`: nothing is wrong with the next case; a fresh start goes on with it. */
-  readonly ended: 'shutdown' | 'hang' | 'lines' | { readonly broke: string } | { readonly unsupported: string };
+  readonly ended: 'shutdown' | 'hang' | 'lines' | { readonly broke: string; readonly hung?: true } | { readonly unsupported: string };
 }
 /** How a start runs its cases. `grouped`: memory that few write to is compared once a group. `whole`: all of memory is compared after each case. `patient`: that,
  *  and the watchdog comes later than otherwise. */
@@ -40,7 +40,7 @@ const done = { saw: [] } as const;
 const answersOf = (stimuli: readonly Stimulus[], last: Answer): readonly Answer[] =>
   stimuli.map((s) => (s.do === 'cpu.run' || 'unsupported' in last ? last : done));
 
-const undelivered: Answer = { unsupported: 'a program with which the emulator ends, where the watchdog’s interrupt may find no stack' };
+const undelivered: Answer = { unsupported: 'a program with which the emulator hangs, where the watchdog’s interrupt may find no stack' };
 const ending = (ended: Ran['ended']): Answer => {
   if (typeof ended === 'object') return ended;
   // A guest that never comes back: the limit was time. Nothing is seen of the state.
@@ -88,7 +88,7 @@ const runQueue = async (
     bytes[caseAt.flags]! &= ~brief;
     const { finished, results, ended } = await runner.run(machine, [bytes], 'patient');
     if (finished === 1 && results !== undefined) return { given, results, at: 0 };
-    if (typeof ended === 'object' && 'broke' in ended && !interruptible(machine.cpu as CpuMachine, given)) return undelivered;
+    if (typeof ended === 'object' && 'hung' in ended && !interruptible(machine.cpu as CpuMachine, given)) return undelivered;
     return ending(ended);
   };
   while (queue.length > 0) {

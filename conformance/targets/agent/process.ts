@@ -78,10 +78,15 @@ export const runProcess = (
     child.stderr.on('data', (bytes: Buffer) => {
       if (stderr.length < 4096) stderr += bytes.toString('latin1');
     });
+    const over = (): boolean => child.exitCode !== null || child.signalCode !== null;
+    // What came while this thread was busy is heard first: a child that has ended in time is not late.
     const timer = setTimeout(() => {
-      late = true;
-      child.kill(options.polite);
-      setTimeout(() => child.kill('SIGKILL'), 1000).unref();
+      setImmediate(() => {
+        if (over()) return;
+        late = true;
+        child.kill(options.polite);
+        setTimeout(() => child.kill('SIGKILL'), 1000).unref();
+      });
     }, options.deadline);
     const { progress, stuck = 0 } = options;
     let mark = { at: -1, cpu: 0 };
@@ -96,14 +101,16 @@ export const runProcess = (
       }
     }, lookMs);
     if (progress === undefined) clearInterval(looking);
+    let failed: string | undefined;
+    const resolved = (code: number | null): void => {
+      clearInterval(looking);
+      clearTimeout(timer);
+      resolve({ code: code ?? undefined, late, hung, stderr, ...(failed === undefined ? {} : { error: failed }) });
+    };
     child.on('error', (error) => {
-      clearInterval(looking);
-      clearTimeout(timer);
-      resolve({ code: undefined, late, hung, stderr, error: error.message });
+      failed = error.message;
+      // One that runs still, as when it is told to end at once, is waited for.
+      if (child.pid === undefined) resolved(null);
     });
-    child.on('close', (code) => {
-      clearInterval(looking);
-      clearTimeout(timer);
-      resolve({ code: code ?? undefined, late, hung, stderr });
-    });
+    child.on('close', resolved);
   });

@@ -52,6 +52,7 @@ export interface AgentTarget {
   /** No start is under way any more. */
   readonly close: () => Awaitable<void>;
 }
+const closed = 'the connection is closed';
 /** Starts one after the other, whoever asks; none once it is stopped. */
 const inTurn = (runner: Runner): Runner & { readonly stop: () => Promise<void> } => {
   let last: Promise<unknown> = Promise.resolve();
@@ -59,9 +60,12 @@ const inTurn = (runner: Runner): Runner & { readonly stop: () => Promise<void> }
   return {
     ...runner,
     run: (...given) => {
-      const next = last.then(() => {
-        if (stopped) throw new Error('the connection is closed');
-        return runner.run(...given);
+      const next = last.then(async () => {
+        if (stopped) throw new Error(closed);
+        const ran = await runner.run(...given);
+        // What it was ended with says nothing of the cases.
+        if (stopped) throw new Error(closed);
+        return ran;
       });
       last = next.catch(() => undefined);
       return next;

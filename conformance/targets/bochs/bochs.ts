@@ -23,7 +23,7 @@ const resultRoom = ramSize - results - 0x10000;
 const resultSize = `((@0x${vars.nextResult.toString(16)} - 0x${results.toString(16)}) & 0x${(results - 1).toString(16)})`;
 /** Whether the agent is not done. */
 const notDone = `@0x${(control + controlAt.done).toString(16)} == 0`;
-/** As many as answers may wait in memory for: a start takes as long as two thousand cases. */
+/** As many as answers may wait in memory for, twice, since the next start runs while these are judged: a start takes as long as two thousand cases. */
 const atOnce = 16_384;
 
 /** The agent's variables from `nextCase`: mapped in every program's own page tables, which the debugger reads through. */

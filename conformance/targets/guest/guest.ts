@@ -43,9 +43,11 @@ export const whole = (bytes: Buffer, from: number, most: number): { readonly cou
   return { count, end };
 };
 
-const listen = (command: string, cwd: string, cases: number): Promise<Heard> =>
+const listen = (command: string, cwd: string, cases: number, signal: AbortSignal): Promise<Heard> =>
   new Promise((resolve, reject) => {
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'sh', '-c', `exec ${command}`], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    const abort = (): void => end('died');
+    signal.addEventListener('abort', abort, { once: true });
     let bytes = Buffer.alloc(0);
     let start = -1;
     let at = { count: 0, end: 0 };
@@ -88,6 +90,7 @@ const listen = (command: string, cwd: string, cases: number): Promise<Heard> =>
     });
     child.on('close', () => {
       clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
       resolve({
         results: start < 0 ? Buffer.alloc(0) : bytes.subarray(start, at.end),
         finished: at.count,
@@ -98,8 +101,9 @@ const listen = (command: string, cwd: string, cases: number): Promise<Heard> =>
     });
   });
 
-const runnerOf = (command: string, folder: string): Runner => ({
+const runnerOf = (command: string, folder: string, over = new AbortController()): Runner => ({
   room: elfRoom,
+  abort: () => over.abort(),
   run: async (machine, cases): Promise<Ran> => {
     let filled = command;
     for (const [name, width] of placeholders) {
@@ -108,7 +112,7 @@ const runnerOf = (command: string, folder: string): Runner => ({
       writeFileSync(file, elf(machine, cases, width));
       filled = filled.replaceAll(name, file);
     }
-    const heard = await listen(filled, folder, cases.length);
+    const heard = await listen(filled, folder, cases.length, over.signal);
     if (!heard.spoke)
       throw new Error(
         `the agent never spoke over the serial port on standard output (${heard.ended === 'died' ? 'the command ended' : 'silence'}): ${heard.said}`,

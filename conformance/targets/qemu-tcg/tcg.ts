@@ -29,7 +29,7 @@ export const probeTcg = ():
 };
 
 /** What the shared memory says after the machine has ended. Of 64 MiB only the control block and the results are read. */
-const readRan = (file: string, given: number, late: boolean, broke: string | undefined): Ran => {
+const readRan = (file: string, given: number, late: boolean, broke: string | undefined, hung: boolean): Ran => {
   const fd = openSync(file, 'r');
   try {
     const read = (at: number, length: number): Buffer => {
@@ -46,7 +46,7 @@ const readRan = (file: string, given: number, late: boolean, broke: string | und
       results: read(results, end - results),
     };
     if (done) return { ...found, ended: 'shutdown' };
-    return { ...found, ended: broke !== undefined ? { broke } : late ? 'hang' : 'shutdown' };
+    return { ...found, ended: broke !== undefined ? { broke, ...(hung ? { hung } : {}) } : late ? 'hang' : 'shutdown' };
   } finally {
     closeSync(fd);
   }
@@ -120,7 +120,7 @@ const runnerOf = (binary: string, folder: string): Runner => {
       // The agent's watchdog ends whatever a guest does: where nothing does, it is QEMU that hangs.
       const hung = ended.hung ? `QEMU hangs: ${stuck} ms of processor time without progress` : undefined;
       if (!existsSync(at('ram'))) return { finished: 0, results: undefined, ended: { broke: died ?? 'QEMU ended before it had memory' } };
-      return readRan(at('ram'), cases.length, ended.late, died ?? hung);
+      return readRan(at('ram'), cases.length, ended.late, died ?? hung, died === undefined && ended.hung);
     },
   };
 };
