@@ -110,32 +110,6 @@ test('a session that is killed leaves no folder behind', { timeout: 30_000 }, as
 
 const prot = machines.find((m) => m.cpu?.mode === 'prot32') as MachineConfig;
 test.runIf(installed['qemu-tcg'])(
-  'a loop on a stack that takes no interrupt tells nothing of QEMU, which an NMI there hangs',
-  { timeout: 60_000 },
-  async () => {
-    const target = await connect('qemu-tcg');
-    const state = startState(prot, 0);
-    const loop = (rsp: bigint): readonly Stimulus[] => [
-      { do: 'memory.write', at: BigInt(code) as Gpa, bytes: Uint8Array.of(0xeb, 0xfe) },
-      { do: 'cpu.run', state: { ...state, rsp }, limit: 10 },
-    ];
-    // LOCK BT EAX, EAX, of which QEMU dies, where a descriptor is written to as well.
-    const dies: readonly Stimulus[] = [
-      { do: 'memory.write', at: 0x1018n as Gpa, bytes: Uint8Array.of(0xff) },
-      { do: 'memory.write', at: BigInt(code) as Gpa, bytes: Uint8Array.of(0xf0, 0x0f, 0xa3, 0xc0) },
-      { do: 'cpu.run', state, limit: 10 },
-    ];
-    const given = [loop(state.rsp), loop(0x1a800n), dies];
-    const ran = await target.runAll?.(prot, given);
-    await target.close();
-    if (ran === undefined || !('answers' in ran)) throw new Error(`not run: ${JSON.stringify(ran)}`);
-    const [usual, absent, dead] = allOf(ran.answers, given).map((answers) => answers.at(-1));
-    expect(usual).toMatchObject({ saw: [{ saw: 'cpu.stopped', by: 'limit' }] });
-    expect(absent).toMatchObject({ unsupported: expect.stringContaining('no stack') });
-    expect(dead).toMatchObject({ broke: expect.stringContaining('exited') });
-  },
-);
-test.runIf(installed['qemu-tcg'])(
   'what a return to virtual-8086 mode leaves in EFLAGS of QEMU is not there in the next case',
   { timeout: 60_000 },
   async () => {
