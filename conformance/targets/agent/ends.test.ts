@@ -10,7 +10,8 @@ import { startState } from '../../instructions/state.ts';
 import { machines } from '../../instructions/suite.ts';
 import { allOf } from '../answers.fixture.ts';
 
-const installed = spawnSync('qemu-system-x86_64', ['--version'], { timeout: 20_000 }).error === undefined;
+const qemu = 'qemu-system-x86_64';
+const installed = spawnSync(qemu, ['--version'], { timeout: 20_000 }).error === undefined;
 const prot = machines.find((m) => m.cpu?.mode === 'prot32') as MachineConfig;
 test.runIf(installed)(
   'a loop on a stack that takes no interrupt tells nothing of QEMU, which an NMI there hangs',
