@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { connect } from './connect.ts';
+import { readDeviations } from './deviations.ts';
 import { explore } from './explore.ts';
 
 const trace = resolve(import.meta.dirname, '../traces/instructions/hlt.jsonl');
@@ -55,4 +56,13 @@ test.each(told)('each deviation of %s is shown by a recording of it, and each re
 test.each(told)('no signature of %s stands in two entries, or twice in one', (name) => {
   const all = entriesOf(name).flatMap((e) => [e.signature, ...(e.also ?? [])]);
   expect(all.filter((s, i) => all.indexOf(s) !== i)).toEqual([]);
+});
+
+test('a target that is another model has the deviations of the target without the argument, for as long as they show', () => {
+  const lent = readDeviations('bochs:ryzen', 'Bochs 2.7, ryzen', undefined);
+  expect(lent.lent).toBe(true);
+  expect(lent.entries).toEqual(readDeviations('bochs', 'Bochs 2.7, corei7_icelake_u', undefined).entries);
+  expect(readDeviations('bochs:ryzen', 'Bochs 2.8, ryzen', undefined).entries).toEqual([]);
+  expect(readDeviations('bochs', 'Bochs 2.7', undefined).lent).toBe(false);
+  expect(readDeviations('exec:./mine', '1', undefined)).toMatchObject({ entries: [], lent: false });
 });

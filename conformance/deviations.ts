@@ -1,7 +1,7 @@
 // Known differences of real implementations: each with a trace that shows it, why it is one, and evidence.
 // The trace alone decides whether a deviation still stands; a signature that no entry has is a new finding.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -41,23 +41,32 @@ const check = (file: string, entry: unknown, i: number): Deviation => {
   return entry as Deviation;
 };
 
-/** Where this project keeps a target's deviations: conformance/deviations/<target>.json, with `:` and `/` made `-`. */
-export const deviationsFile = (target: string): string =>
+const fileOf = (target: string): string =>
   join(dirname(fileURLToPath(import.meta.url)), 'deviations', `${target.replace(/[:/]/g, '-')}.json`);
+/** Where this project keeps a target's deviations: conformance/deviations/<target>.json, with `:` and `/` made `-`. A target that is another model or
+ *  binary, as in `bochs:ryzen`, and has no file of its own has that of the target without the argument. */
+export const deviationsFile = (target: string): string => {
+  const own = fileOf(target);
+  const plain = fileOf(target.split(':', 1)[0] ?? target);
+  return !existsSync(own) && existsSync(plain) ? plain : own;
+};
 
+export interface KnownDeviations {
+  readonly file: string;
+  readonly entries: readonly Deviation[];
+  /** They were seen on another model or binary: what does not show here is told, not taken for gone. */
+  readonly lent: boolean;
+}
 /** Entries for this version. `path` undefined: the project's own file, which may be absent; 'none': no entries. */
-export const readDeviations = (
-  target: string,
-  version: string,
-  path: string | undefined,
-): { readonly file: string; readonly entries: readonly Deviation[] } => {
+export const readDeviations = (target: string, version: string, path: string | undefined): KnownDeviations => {
   const file = path ?? deviationsFile(target);
-  if (path === 'none') return { file, entries: [] };
+  const lent = path === undefined && file !== fileOf(target);
+  if (path === 'none') return { file, entries: [], lent };
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    if (path === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') return { file, entries: [] };
+    if (path === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') return { file, entries: [], lent };
     throw wrong(`${file}: cannot be read (${(error as Error).message}); name an existing file, or none`);
   }
   let json: unknown;
@@ -70,6 +79,7 @@ export const readDeviations = (
   const entries = json.map((entry, i) => check(file, entry, i));
   return {
     file,
+    lent,
     entries: entries.filter(
       (e) => e.versions === undefined || e.versions.some((v) => version.split(', ').some((part) => part.startsWith(v))),
     ),

@@ -6,7 +6,7 @@ import { areas as allAreas, asked, suitesFor } from './areas.ts';
 import { commonOffers } from './common-machines.ts';
 import type { Crew } from './crew.ts';
 import { crewSource } from './crew-source.ts';
-import { readDeviations } from './deviations.ts';
+import { type Deviation, readDeviations } from './deviations.ts';
 import { createJudge, type Finding } from './judge.ts';
 import { type Allowance, allowancePerStimulus, initialAllowance, minimize } from './minimize.ts';
 import { plural } from './plural.ts';
@@ -96,16 +96,19 @@ export const explore = async (options: ExploreOptions): Promise<CheckResult> => 
   const allowance: Allowance = { left: initialAllowance };
 
   const deviations = readDeviations(options.name, target.hello.version, options.deviations);
-  const known = bySignature(deviations.entries);
   const unexpectedlyKept: { signature: string; why: string }[] = [];
   const notShown: { signature: string; why: string }[] = [];
   const ofAreas = deviations.entries.filter((e) => asked(areaOf(areas, e.signature.split(' | ')[0] ?? ''), options.areas));
-  const whys = await standing(target, areas, deviations.file, ofAreas);
+  const unshown = await standing(target, areas, deviations.file, ofAreas);
+  const absent = new Set<Deviation>();
   for (const [i, entry] of ofAreas.entries()) {
-    const why = whys[i];
-    // What depends on timing, or on what the host did last, may well not be there today: that proves nothing.
-    if (why !== undefined) (entry.race === true ? notShown : unexpectedlyKept).push({ signature: entry.signature, why });
+    const one = unshown[i];
+    if (one === undefined) continue;
+    // What depends on timing, on what the host did last or on the model may well not be there today: that proves nothing.
+    (entry.race === true || deviations.lent ? notShown : unexpectedlyKept).push({ signature: entry.signature, why: one.why });
+    if (deviations.lent && entry.race !== true && !one.refused) absent.add(entry);
   }
+  const known = bySignature(deviations.entries.filter((entry) => !absent.has(entry)));
 
   const sites: Site[] = [];
   for (const suite of suitesFor(options.areas)) {

@@ -41,7 +41,10 @@ export interface Schedule {
 }
 
 export const schedule = (sites: readonly Site[], { runs, timed, shard }: Budget): Schedule => {
-  const left = (site: Site): number => (timed ? Number.POSITIVE_INFINITY : (runs ?? site.suite.runs) - site.played);
+  const wanted = (site: Site): number => (timed ? Number.POSITIVE_INFINITY : (runs ?? site.suite.runs));
+  const left = (site: Site): number => wanted(site) - site.played;
+  /** Few programs are shared out among all machines: whole blocks would go to the first ones alone. */
+  const share = (site: Site): number => Math.min(blockOf(site.suite), Math.ceil(wanted(site) / site.machines.length));
   const spent = (site: Site): boolean => site.machines.length === 0 || left(site) <= 0;
   const inTurn = (of: readonly Site[], from: number): { readonly next: () => Turn | undefined; readonly at: () => number } => {
     let at = from;
@@ -56,9 +59,9 @@ export const schedule = (sites: readonly Site[], { runs, timed, shard }: Budget)
         idle = 0;
         const machine = site.machines[site.block % site.machines.length] as MachineConfig;
         const block = site.block++;
-        const most = Math.min(left(site), blockOf(site.suite));
+        const most = Math.min(left(site), share(site));
         if (block % shard.of === shard.index - 1) return { site, machine, block, most };
-        site.played += blockOf(site.suite);
+        site.played += share(site);
       }
       return undefined;
     };

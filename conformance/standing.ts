@@ -21,15 +21,20 @@ const shows = (entry: Deviation, findings: readonly Finding[]): boolean => {
 };
 const traceOf = (file: string, entry: Deviation): string => join(dirname(file), entry.trace);
 
+/** Why an entry does not show. `refused`: the target does not build its machine, which says nothing about the deviation. */
+export interface Unshown {
+  readonly why: string;
+  readonly refused: boolean;
+}
 /** One entry alone: does the target still do it? Undefined: yes. */
-const stillStands = async (target: Target, areas: readonly Area<never>[], file: string, entry: Deviation): Promise<string | undefined> => {
+const stillStands = async (target: Target, areas: readonly Area<never>[], file: string, entry: Deviation): Promise<Unshown | undefined> => {
   const [clause = '', kind = ''] = entry.signature.split(' | ');
   for (let tries = entry.race === true ? raceTries : 1; tries > 0; tries--) {
     const replayed = await replayOn(target, traceOf(file, entry), createJudge(areas));
-    if (replayed.refused !== undefined) return `its trace cannot be replayed: ${replayed.refused}`;
+    if (replayed.refused !== undefined) return { why: `its trace cannot be replayed: ${replayed.refused}`, refused: true };
     if (shows(entry, replayed.findings)) return undefined;
   }
-  return `its trace ${entry.trace} shows no ${clause} (${kind}) any more`;
+  return { why: `its trace ${entry.trace} shows no ${clause} (${kind}) any more`, refused: false };
 };
 
 interface Together {
@@ -92,9 +97,9 @@ export const standing = async (
   areas: readonly Area<never>[],
   file: string,
   entries: readonly Deviation[],
-): Promise<readonly (string | undefined)[]> => {
+): Promise<readonly (Unshown | undefined)[]> => {
   const shown = await shownTogether(target, areas, file, entries);
-  const whys: (string | undefined)[] = [];
-  for (const entry of entries) whys.push(shown.has(entry) ? undefined : await stillStands(target, areas, file, entry));
-  return whys;
+  const unshown: (Unshown | undefined)[] = [];
+  for (const entry of entries) unshown.push(shown.has(entry) ? undefined : await stillStands(target, areas, file, entry));
+  return unshown;
 };

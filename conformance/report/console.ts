@@ -118,7 +118,8 @@ export const consoleReport = (
   for (const e of result.expected) known.set(e.because, e.clause);
   if (known.size > 0) lines.push('', 'Known deviations, seen again:', ...[...known].map(([because, clause]) => `  ${clause}: ${because}`));
   for (const u of result.unexpectedlyKept) lines.push('', `${pc.red('✗')} a known deviation is gone: ${u.why}; remove its entry`);
-  for (const u of result.notShown) lines.push('', `a known deviation that does not show each time, and did not now: ${u.why}`);
+  for (const u of result.notShown)
+    lines.push('', `a known deviation did not show now; it does not show each time, or was seen on another model: ${u.why}`);
   for (const verdict of ['undecided', 'untested', 'unsupported'] as const) {
     const byReason = new Map<string, string[]>();
     for (const c of result.clauses)
