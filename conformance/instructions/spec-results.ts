@@ -3,7 +3,26 @@
 
 import * as at from './layout.ts';
 import { completes, delivers } from './spec-answers.ts';
-import { CF, PF, AF, ZF, type Row, d, ends, steps, state, write, word, flags, without, cs32, far, spoilSegment, once } from './spec-row.ts';
+import {
+  CF,
+  PF,
+  AF,
+  ZF,
+  type Row,
+  d,
+  ends,
+  steps,
+  state,
+  write,
+  word,
+  flags,
+  without,
+  cs32,
+  far,
+  spoilSegment,
+  once,
+  user,
+} from './spec-row.ts';
 
 export const results: readonly Row[] = [
   {
@@ -146,7 +165,13 @@ export const results: readonly Row[] = [
     good: (b, g) => delivers(g, b, { vector: 0x21, rip: b.rip + 2n, rflags: b.rflags }),
     spoil: without,
   },
-  { clause: 'flag.registers', code: '9f', good: ends(1, { after: { rax: 0x211n } }), spoil: state(() => ({ rax: 0x11n })) },
+  {
+    clause: 'flag.registers',
+    code: '9f',
+    setting: { ...user, features: ['lahf'] },
+    good: ends(1, { after: { rax: 0x211n } }),
+    spoil: state(() => ({ rax: 0x11n })),
+  },
   { clause: 'flag.flags', code: 'f9', good: ends(1, { flags: 0x203n }), spoil: flags(CF) },
   {
     clause: 'flag.stores',

@@ -234,3 +234,20 @@ describe('single-stepping STI', () => {
     expect(stepped(0n)).toContain('instructions.step.trap');
   });
 });
+
+describe('SAHF', () => {
+  const told = (setting: Setting, vector: 3 | 6): readonly string[] =>
+    tell(setting, '9e', { rax: 0n, rflags: 0x202n }, (b) =>
+      delivers(
+        setting,
+        b,
+        vector === 3 ? { vector, rip: b.rip + 2n, rflags: b.rflags } : { vector, rip: b.rip, rflags: b.rflags | 0x10000n },
+      ),
+    ).broken;
+  test('may be absent in 64-bit mode where CPUID does not tell of it, as on the first processors with that mode', () => {
+    expect([told({}, 3), told({}, 6)]).toEqual([[], []]);
+    expect(told({ features: ['lahf'] }, 3)).toEqual([]);
+    expect(told({ features: ['lahf'] }, 6)).toContain('instructions.flag.completes');
+    expect(told({ mode: 'compat' }, 6)).toContain('instructions.flag.completes');
+  });
+});

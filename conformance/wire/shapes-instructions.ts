@@ -41,6 +41,7 @@ const features = {
       pku: true,
       lam: true,
       popcnt: true,
+      lahf: true,
       lzcnt: true,
       movbe: true,
       cx16: true,

@@ -53,6 +53,7 @@ const FEATURES: readonly CpuFeature[] = [
   'bmi1',
   'bmi2',
   'adx',
+  'lahf',
 ];
 const MEMORY_LIMIT = 1 << 30;
 const HLT = 0xf4;

@@ -97,6 +97,7 @@ const announced: ReadonlyMap<number, readonly Bit[]> = new Map([
           ['rdtscp', 27],
         ] as const
       ).map(([f, n]) => bit('rdx', n, f)),
+      bit('rcx', 0, 'lahf', true),
       bit('rcx', 5, 'lzcnt', true),
     ],
   ],

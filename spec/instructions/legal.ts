@@ -34,6 +34,9 @@ export const legal = (w: Work): void => {
     if (later.has(form.feature)) undecided('whether the processor has the instruction');
     absent(w);
   }
+  // LAHF and SAHF are always there but in 64-bit mode: SDM volume 2, LAHF—Load Status Flags Into AH Register, 64-Bit Mode Exceptions.
+  if (i.code === 64 && (form.mnemonic === 'LAHF' || form.mnemonic === 'SAHF') && !has(w, 'lahf'))
+    undecided('whether the processor has the instruction in 64-bit mode');
   if (form.feature === 'fsgsbase' && (low(w.s.cr4) & cr4.FSGSBASE) === 0) absent(w);
   if (form.privileged && cpl(w.s) !== 0) deny(w, form);
 };

@@ -37,7 +37,8 @@ export type CpuFeature =
   | 'cx16'
   | 'bmi1'
   | 'bmi2'
-  | 'adx';
+  | 'adx'
+  | 'lahf';
 /** How the guest's sensitive instructions are handled: by the processor itself, or by a monitor over a processor. */
 export type Monitor = 'none' | 'trap-and-emulate' | 'binary-translation' | 'paravirtual' | 'hardware';
 
