@@ -7,7 +7,7 @@ import type { Stimulus } from '../../../spec/vocabulary.ts';
 import { machineFor } from '../../instructions/furniture.ts';
 import { code } from '../../instructions/layout.ts';
 import { startState } from '../../instructions/state.ts';
-import { type CpuFacts, factsOf, type Leaf } from '../kvm/features.ts';
+import { factsOf, type Leaf, nameLeaves, nameOf } from '../kvm/features.ts';
 import { granting, refusal } from '../kvm/session.ts';
 import { type Runner, runPrograms } from './batch.ts';
 
@@ -17,7 +17,9 @@ const leaves: readonly (readonly [leaf: number, subleaf: number])[] = [
   [1, 0],
   [7, 0],
   [7, 1],
+  [0x8000_0000, 0],
   [0x8000_0001, 0],
+  ...nameLeaves.map((leaf) => [leaf, 0] as const),
   [0x8000_0008, 0],
 ];
 
@@ -33,7 +35,7 @@ const asked = async (runner: Runner, machine: MachineConfig, programs: readonly 
   });
 };
 /** CPUID at CPL 0 through the agent. */
-const askFacts = async (runner: Runner): Promise<CpuFacts> => {
+const askLeaves = async (runner: Runner): Promise<readonly Leaf[]> => {
   const machine = machineFor('long64', '4-level', []);
   const state = startState(machine, 0);
   const programs = leaves.map(([leaf, subleaf]): readonly Stimulus[] => [
@@ -42,11 +44,10 @@ const askFacts = async (runner: Runner): Promise<CpuFacts> => {
   ]);
   // One alone first: a processor on which the agent does not get anywhere costs a deadline for each case.
   const answers = [...(await asked(runner, machine, programs.slice(0, 1))), ...(await asked(runner, machine, programs.slice(1)))];
-  const found = leaves.map(([leaf, subleaf], i): Leaf => {
+  return leaves.map(([leaf, subleaf], i): Leaf => {
     const { rax = 0n, rbx = 0n, rcx = 0n, rdx = 0n } = answers[i] ?? {};
     return [leaf, subleaf, 0, Number(rax), Number(rbx), Number(rcx), Number(rdx)];
   });
-  return factsOf(found);
 };
 
 export interface AgentTarget {
@@ -88,8 +89,10 @@ const inTurn = (runner: Runner): Runner & { readonly stop: () => Promise<void> }
 /** Connects: the first start of the machine asks CPUID. */
 export const agentTarget = async ({ name, version, runner: own, atOnce, overlaps, close }: AgentTarget): Promise<Target> => {
   const runner = inTurn(own);
-  const facts = await askFacts(runner);
-  const hello: Hello = { protocol: 1, name, version, offers };
+  const told = await askLeaves(runner);
+  const facts = factsOf(told);
+  const model = nameOf(told);
+  const hello: Hello = { protocol: 1, name, version: model === undefined ? version : `${version}, ${model}`, offers };
   let machine: MachineConfig | undefined;
   let written: Stimulus[] = [];
   const grant = (config: MachineConfig): { readonly granted: Granted } | { readonly unsupported: string } => {

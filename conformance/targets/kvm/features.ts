@@ -43,9 +43,37 @@ const bits: Readonly<Record<CpuFeature, readonly [leaf: number, subleaf: number,
 };
 
 export type CpuFacts = Pick<GrantedCpu, 'has' | 'physicalBits' | 'vendor'>;
-export const factsOf = (leaves: readonly Leaf[]): CpuFacts => {
-  const value = (leaf: number, subleaf: number, register: Register): number =>
+const EXTENDED = 0x8000_0000;
+const reading =
+  (leaves: readonly Leaf[]) =>
+  (leaf: number, subleaf: number, register: Register): number =>
     leaves.find((l) => l[0] === leaf && l[1] === subleaf)?.[column[register]] ?? 0;
+/** Leaves of the processor's name, sixteen characters each. */
+export const nameLeaves: readonly number[] = [0x8000_0002, 0x8000_0003, 0x8000_0004];
+/** The processor's name as CPUID tells it; undefined where it does not. */
+export const nameOf = (leaves: readonly Leaf[]): string | undefined => {
+  const read = reading(leaves);
+  if (read(EXTENDED, 0, 'eax') >>> 0 < 0x8000_0004) return undefined;
+  const text = Buffer.alloc(48);
+  for (const [i, leaf] of nameLeaves.entries())
+    for (const [k, register] of (['eax', 'ebx', 'ecx', 'edx'] as const).entries())
+      text.writeUInt32LE(read(leaf, 0, register) >>> 0, 16 * i + 4 * k);
+  // Whatever a guest's processor says must not end up in a line of a trace as anything but text, or as another part of a list with commas.
+  const name = text
+    .toString('latin1')
+    .split('\0', 1)[0]
+    ?.replaceAll(/[^\x20-\x7e]|,/g, ' ')
+    .replaceAll(/ +/g, ' ')
+    .trim();
+  return name === '' ? undefined : name;
+};
+export const factsOf = (leaves: readonly Leaf[]): CpuFacts => {
+  const read = reading(leaves);
+  const top = read(0, 0, 'eax');
+  const topExtended = read(EXTENDED, 0, 'eax') >>> 0;
+  /** Past the last leaf processors answer with what another one holds. A list without the number of the last is taken as it is. */
+  const exists = (leaf: number): boolean => (leaf < EXTENDED ? top === 0 || leaf <= top : topExtended < EXTENDED || leaf <= topExtended);
+  const value = (leaf: number, subleaf: number, register: Register): number => (exists(leaf) ? read(leaf, subleaf, register) : 0);
   const has = (Object.keys(bits) as CpuFeature[]).filter((feature) => {
     const [leaf, subleaf, register, bit] = bits[feature];
     return ((value(leaf, subleaf, register) >>> bit) & 1) === 1;

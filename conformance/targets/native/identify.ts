@@ -72,6 +72,7 @@ const asked: readonly (readonly [leaf: number, subleaf: number])[] = [
   [1, 0],
   [7, 0],
   [7, 1],
+  [0x8000_0000, 0],
   [0x8000_0001, 0],
   [0x8000_0008, 0],
 ];

@@ -132,7 +132,7 @@ export const tcgTarget = async (binary = 'qemu-system-x86_64'): Promise<Target> 
   try {
     return await agentTarget({
       name: 'qemu-tcg',
-      version: `${version}, TCG, -cpu max`,
+      version: `${version}, TCG`,
       runner: runnerOf(binary, folder.path),
       atOnce: 16_384,
       overlaps: true,
