@@ -88,6 +88,24 @@ describe.each(drops)('%s', (kind, change, drop, stale, fresh) => {
     expect(b.news()).toEqual([`vt-d.cache.${kind}`]);
   });
 });
+test('an IOTLB that is invalidated before the context cache may be filled from it again, until it is invalidated once more', () => {
+  const [, change, drop] = drops[3] as Drop;
+  const told = (at: number, again: boolean): readonly string[] => {
+    const b = bench();
+    legacyOn(b);
+    other(b);
+    b.dmaWrite(0x1000, 'completed', 0x10000);
+    b.settle();
+    change(b);
+    iotlb(b, 1n << 60n, 1n);
+    ccmd(b, g1, 1n);
+    if (again) drop(b);
+    b.dmaWrite(0x1000, 'completed', at);
+    return b.news();
+  };
+  expect([told(0x10000, false), told(0x30000, false), told(0x30000, true)]).toEqual([[], [], []]);
+  expect(told(0x10000, true)).toContain('vt-d.cache.context-global');
+});
 test('too narrow an invalidation leaves both permitted', () => {
   for (const narrow of [
     (b: Bench) => iotlb(b, (2n << 60n) | (2n << 32n), 2n),

@@ -58,6 +58,8 @@ const folderFor = (folder: string): void => {
 
 /** More threads than these help no machine. */
 const jobsMost = 256;
+/** Programs a suite for which a thread beside this one is worth its start. */
+const manyRuns = 4096;
 
 export const checkCommand = async (name: string, options: CheckOptions): Promise<number> => {
   if (name.startsWith('trace:')) {
@@ -103,7 +105,9 @@ export const checkCommand = async (name: string, options: CheckOptions): Promise
   process.on('SIGTERM', interrupt);
   let crew: Crew | undefined;
   try {
-    if (jobs > 1) crew = await startCrew(name, jobs, target.hello);
+    // One thread too is started where the target runs the next programs while those before are judged: this one could only wait for it.
+    const overlap = target.overlaps === true && (runs ?? manyRuns) >= manyRuns;
+    if (jobs > 1 || overlap) crew = await startCrew(name, jobs, target.hello);
   } catch (error) {
     process.off('SIGINT', interrupt);
     process.off('SIGTERM', interrupt);

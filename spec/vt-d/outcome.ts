@@ -112,9 +112,10 @@ export const look = (u: Unit, r: Result, at: bigint, words: number): readonly Ve
   return list;
 };
 
-/** An entry is gone once invalidated in its own cache, and in the one that combines it with others if there is one. */
+/** An entry is gone once invalidated in its own cache, and not before that in the one that combines it with others if there is one:
+ *  until then the latter may be filled from the former. */
 export const killed = (until: number, since: Since, combined?: Since): Kind | undefined =>
-  until > since.time || (combined !== undefined && until > combined.time) ? undefined : since.kind;
+  until > since.time || (combined !== undefined && combined.time < since.time) ? undefined : since.kind;
 /** An entry that faults is read from memory each time, unless caching mode lets it be cached. */
 export const killedFault = (u: Unit, v: Version, since: Since): Kind | undefined =>
   v.until === Infinity ? undefined : u.a.cachingMode ? killed(v.until, since) : 'not-cached';
