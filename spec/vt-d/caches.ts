@@ -21,9 +21,10 @@ export type Kind =
   | 'interrupt-pointer'
   | 'interrupt-global'
   | 'interrupt-index';
-/** An invalidation that took effect: entries that were replaced at or before `time` are gone. */
+/** An invalidation that took effect: entries that were replaced at or before `time` are gone, surely from `done` on. */
 export interface Since {
   readonly time: number;
+  readonly done: number;
   readonly kind: Kind;
 }
 interface Paged {
@@ -35,7 +36,11 @@ interface Paged {
   readonly pasid?: number;
 }
 export interface Caches {
-  readonly context: { all: Since; readonly domains: Map<number, Since>; devices: { id: number; ignore: number; since: Since }[] };
+  readonly context: {
+    all: Since;
+    readonly domains: Map<number, Since>;
+    devices: { id: number; ignore: number; domain: number; since: Since }[];
+  };
   readonly pasid: { all: Since; readonly domains: Map<number, Since>; readonly each: Map<string, Since> };
   readonly iotlb: {
     all: Since;
@@ -46,7 +51,7 @@ export interface Caches {
   };
   readonly interrupt: { all: Since; ranges: { first: number; last: number; since: Since }[] };
 }
-const never: Since = { time: -1, kind: 'never' };
+const never: Since = { time: -1, done: -1, kind: 'never' };
 export const newCaches = (): Caches => ({
   context: { all: never, domains: new Map(), devices: [] },
   pasid: { all: never, domains: new Map(), each: new Map() },
@@ -55,26 +60,31 @@ export const newCaches = (): Caches => ({
 });
 const later = (a: Since, b: Since | undefined): Since => (b !== undefined && b.time > a.time ? b : a);
 
-/** For the cached context entry of a source-id, which held this domain-id. In scalable mode entries carry no domain. */
-export const contextSince = (c: Caches, sourceId: number, domain: number | undefined): Since => {
-  let s = later(c.context.all, domain === undefined ? undefined : c.context.domains.get(domain));
-  for (const d of c.context.devices) if ((d.id | d.ignore) === (sourceId | d.ignore)) s = later(s, d.since);
+/** For the cached context entry of a source-id, which held this domain-id; undefined: another entry on the way to it. In scalable mode entries carry no
+ *  domain; else a device-selective invalidation has to name that of the entry (CCMD_REG, FM). */
+export const contextSince = (c: Caches, sourceId: number, domain: number | 'untagged' | undefined): Since => {
+  let s = later(c.context.all, typeof domain === 'number' ? c.context.domains.get(domain) : undefined);
+  for (const d of c.context.devices)
+    if ((d.id | d.ignore) === (sourceId | d.ignore) && (domain === 'untagged' || domain === d.domain)) s = later(s, d.since);
   return s;
 };
 export const pasidSince = (c: Caches, domain: number, pasid: number): Since =>
   later(later(c.pasid.all, c.pasid.domains.get(domain)), c.pasid.each.get(`${domain}/${pasid}`));
-const pagesSince = (s: Since, pages: readonly Paged[] | undefined, at: bigint, leaf: boolean): Since => {
-  for (const p of pages ?? []) if (at >= p.base && at <= p.last && (leaf || !p.leaves)) s = later(s, p.since);
+/** A large page is surely dropped only by a mask of its size (IVA_REG, AM). */
+const pagesSince = (s: Since, pages: readonly Paged[] | undefined, at: bigint, leaf: boolean, level: number): Since => {
+  const size = leaf ? 1n << BigInt(12 + 9 * (level - 1)) : 0n;
+  for (const p of pages ?? [])
+    if (at >= p.base && at <= p.last && p.last - p.base >= size - 1n && (leaf || !p.leaves)) s = later(s, p.since);
   return s;
 };
-/** For entries of second-stage walks, tagged by domain and address. */
-export const iotlbSince = (c: Caches, domain: number, at: bigint, leaf: boolean): Since =>
-  pagesSince(later(c.iotlb.all, c.iotlb.domains.get(domain)), c.iotlb.pages.get(domain), at, leaf);
+/** For entries of second-stage walks, tagged by domain and address. `level`: of the entry, 1 where it maps 4 KiB. */
+export const iotlbSince = (c: Caches, domain: number, at: bigint, leaf: boolean, level = 1): Since =>
+  pagesSince(later(c.iotlb.all, c.iotlb.domains.get(domain)), c.iotlb.pages.get(domain), at, leaf, level);
 /** For entries of first-stage and nested walks, tagged by domain, PASID and address. */
-export const piotlbSince = (c: Caches, domain: number, pasid: number, at: bigint, leaf: boolean): Since => {
+export const piotlbSince = (c: Caches, domain: number, pasid: number, at: bigint, leaf: boolean, level = 1): Since => {
   const tag = `${domain}/${pasid}`;
   const s = later(later(c.iotlb.all, c.iotlb.domains.get(domain)), c.iotlb.pasids.get(tag));
-  return pagesSince(s, c.iotlb.pasidPages.get(tag), at, leaf);
+  return pagesSince(s, c.iotlb.pasidPages.get(tag), at, leaf, level);
 };
 export const interruptSince = (c: Caches, index: number): Since => {
   let s = c.interrupt.all;
@@ -132,9 +142,9 @@ const add = <K>(map: Map<K, Paged[]>, key: K, p: Paged): void => {
     map.set(key, [...kept, p]);
   }
 };
-/** The invalidation is complete; it was asked for at `time`. */
-export const dropped = (c: Caches, i: Invalidation, time: number): void => {
-  const since = (kind: Kind): Since => ({ time, kind });
+/** The invalidation is complete at `done`; it was asked for at `time`. */
+export const dropped = (c: Caches, i: Invalidation, time: number, done: number): void => {
+  const since = (kind: Kind): Since => ({ time, done, kind });
   switch (i.what) {
     case 'context':
       if (i.grain === 'global') {
@@ -144,8 +154,8 @@ export const dropped = (c: Caches, i: Invalidation, time: number): void => {
       } else if (i.grain === 'domain') c.context.domains.set(i.domain, since('context-domain'));
       else {
         const ignore = functionBits(i.functionMask);
-        c.context.devices = c.context.devices.filter((d) => d.id !== i.sourceId || d.ignore !== ignore);
-        c.context.devices.push({ id: i.sourceId, ignore, since: since('context-device') });
+        c.context.devices = c.context.devices.filter((d) => d.id !== i.sourceId || d.ignore !== ignore || d.domain !== i.domain);
+        c.context.devices.push({ id: i.sourceId, ignore, domain: i.domain, since: since('context-device') });
       }
       break;
     case 'iotlb':
@@ -180,7 +190,7 @@ export const dropped = (c: Caches, i: Invalidation, time: number): void => {
 };
 /** Setting the root pointer with ESRTPS, the interrupt pointer with ESIRTPS, drops everything by itself. */
 export const pointerSet = (c: Caches, which: 'root' | 'interrupt', time: number): void => {
-  const since: Since = { time, kind: which === 'root' ? 'root-pointer' : 'interrupt-pointer' };
+  const since: Since = { time, done: time, kind: which === 'root' ? 'root-pointer' : 'interrupt-pointer' };
   if (which === 'interrupt') c.interrupt.all = since;
   else {
     c.context.all = since;

@@ -65,6 +65,7 @@ export const commandWritten = (g: VtdGhost, memory: Memory, value: number): void
     if (set) enable(g, memory);
     else {
       g.queue.enabled = false;
+      g.queue.rested = false;
       g.queue.head = 0;
       g.queue.unknown = undefined;
     }

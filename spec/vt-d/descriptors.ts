@@ -89,7 +89,8 @@ const iotlb = (a: Abilities, lo: bigint, hi: bigint): Descriptor => {
 const interrupt = (a: Abilities, lo: bigint): Descriptor => {
   if (!bit(lo, 4)) return { is: 'invalidate', what: { what: 'interrupt', grain: 'global' } };
   const im = field(lo, 31, 27);
-  if (im > a.mhmv) return grain;
+  // That a unit detects this is said of AM, not of IM.
+  if (im > a.mhmv) return unclear('an interrupt index mask past MHMV');
   const first = field(lo, 47, 32) & ~((1 << im) - 1);
   return { is: 'invalidate', what: { what: 'interrupt', grain: 'index', first, last: first + (1 << im) - 1 } };
 };

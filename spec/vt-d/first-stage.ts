@@ -18,7 +18,7 @@ export interface FirstStage {
   readonly smep: boolean;
   /** Extended accessed flags are updated too. */
   readonly eafe: boolean;
-  readonly since: (leaf: boolean) => Since;
+  readonly since: (leaf: boolean, level: number) => Since;
   readonly killer: Kind | undefined;
   /** Nested: translates an address of a table or of data by the second stage; its blocks are reported by itself. */
   readonly through?: (at: bigint, use: 'top' | 'table' | 'data', killer: Kind | undefined) => readonly Leaf[];
@@ -94,7 +94,7 @@ export const firstStage = (u: Unit, w: FirstStage, r: Result, blocked: Blocked):
         for (const v of list) {
           const e = v.words[0] as bigint;
           const leaf = level === 1 || (level <= 3 && bit(e, 7));
-          const since = w.since(leaf);
+          const since = w.since(leaf, level);
           const alive = where.killer ?? killed(v.until, since);
           if (!bit(e, 0)) {
             blocked([0x71], where.killer ?? killedFault(u, v, since));

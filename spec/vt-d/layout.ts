@@ -158,17 +158,26 @@ const eventRegisters = (name: string, at: number, a: Abilities): readonly Regist
 /** The registers this unit has, by its capabilities. Address fields are stored up to the host address width. */
 export const registersOf = (a: Abilities): readonly Register[] => {
   const page = mask(a.haw - 1, 12);
+  /** A unit may not implement the bits past ND. */
+  const domainId = BigInt(a.domains - 1);
   const list: Register[] = [
     { name: 'VER_REG', at: VER, width: 4, stored: 0n, zero: mask(31, 8) },
     { name: 'CAP_REG', at: CAP, width: 8, stored: 0n, zero: 0n, fixed: a.cap },
     { name: 'ECAP_REG', at: ECAP, width: 8, stored: 0n, zero: 0n, fixed: a.ecap },
     { name: 'GCMD_REG', at: GCMD, width: 4, stored: 0n, zero: mask(22, 0) },
-    { name: 'RTADDR_REG', at: RTADDR, width: 8, stored: page | (a.smts ? mask(11, 10) : 0n), zero: mask(9, 0) },
-    { name: 'CCMD_REG', at: CCMD, width: 8, stored: mask(15, 0), zero: mask(58, 34) },
+    {
+      name: 'RTADDR_REG',
+      at: RTADDR,
+      width: 8,
+      stored: page | mask(11, 10),
+      judged: page | (a.smts ? mask(11, 10) : 0n),
+      zero: mask(9, 0),
+    },
+    { name: 'CCMD_REG', at: CCMD, width: 8, stored: mask(15, 0), judged: domainId, zero: mask(58, 34) },
     { name: 'FSTS_REG', at: FSTS, width: 4, stored: 0n, zero: mask(31, 16) | (a.afl ? 0n : mask(3, 2)) },
     ...eventRegisters('FE', FECTL, a),
     { name: 'IVA_REG', at: a.iro, width: 8, stored: 0n, zero: mask(11, 7) },
-    { name: 'IOTLB_REG', at: a.iro + 8, width: 8, stored: mask(47, 32), zero: mask(31, 0) | mask(56, 50) },
+    { name: 'IOTLB_REG', at: a.iro + 8, width: 8, stored: mask(47, 32), judged: domainId << 32n, zero: mask(31, 0) | mask(56, 50) },
   ];
   if (a.qi)
     list.push(

@@ -4,14 +4,18 @@
 import { contextSince, iotlbSince } from './caches.ts';
 import { bit, field, mask } from './layout.ts';
 import type { Request, Result, Unit } from './outcome.ts';
-import { any, block, interruptRange, killed, killedFault, look, meets, put, shares } from './outcome.ts';
+import { any, block, interruptRange, killed, killedFault, look, mayLast, meets, put, shares } from './outcome.ts';
 import { legacyReasons, secondStage } from './second-stage.ts';
 import type { Kind } from './caches.ts';
 
 const reservedRoot = (u: Unit, [lo = 0n, hi = 0n]: readonly bigint[]): boolean =>
   (lo & (mask(11, 1) | mask(63, u.a.haw))) !== 0n || hi !== 0n;
-const reservedContext = (u: Unit, [lo = 0n, hi = 0n]: readonly bigint[]): boolean =>
-  (lo & (mask(11, 4) | mask(63, u.a.haw))) !== 0n || (hi & (mask(63, 24) | mask(7, 7))) !== 0n;
+/** The pointer is not used where the entry passes through: whether its bits above HAW are then reserved is not said. */
+const reservedContext = (u: Unit, [lo = 0n, hi = 0n]: readonly bigint[]): 'yes' | 'no' | 'unclear' => {
+  if ((lo & mask(11, 4)) !== 0n || (hi & (mask(63, 24) | mask(7, 7))) !== 0n) return 'yes';
+  if ((lo & mask(63, u.a.haw)) === 0n) return 'no';
+  return field(lo, 3, 2) === 2 ? 'unclear' : 'yes';
+};
 const supported = (u: Unit, aw: number): boolean => aw < 5 && ((u.a.sagaw >> aw) & 1) === 1 && aw >= 1;
 /** The widest second-stage table the unit walks: what pass-through wants named. */
 const widest = (u: Unit): number => (bit(BigInt(u.a.sagaw), 3) ? 3 : bit(BigInt(u.a.sagaw), 2) ? 2 : 1);
@@ -77,7 +81,7 @@ const translate = (
       zero: q.zero,
       reasons: legacyReasons,
       scalable: false,
-      since: (isLeaf) => iotlbSince(u.caches, domain, q.at, isLeaf),
+      since: (isLeaf, level) => iotlbSince(u.caches, domain, q.at, isLeaf, level),
       killer,
     },
     r,
@@ -98,9 +102,11 @@ export const legacy = (u: Unit, q: Request, root: { readonly value: bigint; read
   const ours = contextSince(u.caches, q.sourceId, undefined);
   const rootKiller = killed(root.until, ours, u.caches.iotlb.all);
   // A fault on the way from a former root pointer would have to be cached.
-  const rootFault = root.until === Infinity || u.a.cachingMode ? rootKiller : 'not-cached';
+  const rootFault = root.until === Infinity || mayLast(u) ? rootKiller : 'not-cached';
   if (q.pasid !== undefined || q.kind === 'page') {
     block(r, [q.kind === 'page' ? 0x32 : 0x31], false, rootFault);
+    // A unit without PASID does not support such a request: whether it tells of it is its own.
+    if (q.kind !== 'page' && !u.a.pasid) block(r, [any], false, rootFault);
     return;
   }
   if (interruptRange(q.at)) {
@@ -121,15 +127,23 @@ export const legacy = (u: Unit, q: Request, root: { readonly value: bigint; read
         const [lo = 0n, hi = 0n] = c.words;
         const domain = field(hi, 23, 8);
         const since = contextSince(u.caches, q.sourceId, domain);
-        const combined = iotlbSince(u.caches, domain, q.at, true);
+        // Upper entries too: those below an old context entry are kept where leaves alone were invalidated.
+        const combined = iotlbSince(u.caches, domain, q.at, false);
         const above = killed(root.until, since, combined) ?? killed(v.until, since, combined);
-        const faulty = above ?? killedFault(u, c, contextSince(u.caches, q.sourceId, bit(lo, 0) ? domain : 0));
-        if (!bit(lo, 0)) block(r, [0x02], bit(lo, 1), faulty);
-        else if (reservedContext(u, c.words)) {
+        // What faults is cached under domain 0 in caching mode, or under its own (Caching Mode).
+        const ofNone = contextSince(u.caches, q.sourceId, 0);
+        const faulty = above ?? killedFault(u, c, bit(lo, 0) && since.time < ofNone.time ? since : ofNone);
+        // Of several things that are wrong any may be reported.
+        if (!bit(lo, 0)) block(r, q.at >= 1n << BigInt(u.a.mgaw) ? [0x02, 0x04] : [0x02], bit(lo, 1), faulty);
+        else {
+          const reserved = reservedContext(u, c.words);
+          if (reserved !== 'yes') translate(u, q, c.words, above ?? killed(c.until, since, combined), faulty, r);
+          if (reserved === 'no') continue;
           // Whether FPD suppresses this one is told both ways.
           block(r, [0x0b], bit(lo, 1), faulty);
           if (bit(lo, 1)) block(r, [0x0b], false, faulty);
-        } else translate(u, q, c.words, above ?? killed(c.until, since, combined), faulty, r);
+          if (field(lo, 3, 2) === 3 || !supported(u, field(hi, 2, 0))) block(r, [0x03], bit(lo, 1), faulty);
+        }
       }
     }
   }

@@ -112,13 +112,17 @@ export const look = (u: Unit, r: Result, at: bigint, words: number): readonly Ve
   return list;
 };
 
-/** An entry is gone once invalidated in its own cache, and not before that in the one that combines it with others if there is one:
- *  until then the latter may be filled from the former. */
+/** Whether what was asked of the one cache came before the other, from which it may be filled again, had surely dropped its own. No request comes
+ *  between the descriptors that one write of the tail gives. */
+const tooEarly = (combined: Since, since: Since): boolean => combined.time < since.done && combined.time !== since.time;
+/** An entry is gone once invalidated in its own cache, and then in the one that combines it with others if there is one. */
 export const killed = (until: number, since: Since, combined?: Since): Kind | undefined =>
-  until > since.time || (combined !== undefined && combined.time < since.time) ? undefined : since.kind;
-/** An entry that faults is read from memory each time, unless caching mode lets it be cached. */
+  until > since.time || (combined !== undefined && tooEarly(combined, since)) ? undefined : since.kind;
+/** What faults is read from memory each time, unless caching mode lets it be cached, or what replaced it may still stand in a write buffer, which an
+ *  invalidation flushes (CAP_REG, CM; RWBF). */
+export const mayLast = (u: Pick<Unit, 'a'>): boolean => u.a.cachingMode || u.a.rwbf;
 export const killedFault = (u: Unit, v: Version, since: Since): Kind | undefined =>
-  v.until === Infinity ? undefined : u.a.cachingMode ? killed(v.until, since) : 'not-cached';
+  v.until === Infinity ? undefined : mayLast(u) ? killed(v.until, since) : 'not-cached';
 const same = (a: Outcome, b: Outcome): boolean =>
   a.kind === 'reach'
     ? b.kind === 'reach' && a.at === b.at && a.size === b.size && a.read === b.read && a.write === b.write && a.killer === b.killer

@@ -51,6 +51,9 @@ export const wrong = (u: Unit, w: readonly bigint[]): { readonly reasons: readon
     (!a.ers && bit(q2, 1)) ||
     (!a.srs && bit(q2, 0)) ||
     (!bit(a.ecap, 34) && bit(q2, 7)) ||
+    // PWSNP and PGSNP where SMPWCS and SC are 0.
+    (!bit(a.ecap, 48) && bit(q1, 23)) ||
+    (!a.sc && bit(q1, 24)) ||
     (pgtt === 4 && !supported(u, aw)) ||
     (!second && (q0 & mask(63, a.haw)) !== 0n) ||
     (!first && (q2 & mask(63, a.haw)) !== 0n);
@@ -70,7 +73,7 @@ const second = (
   f: Found,
   at: bigint,
   access: { read: boolean; write: boolean; zero: boolean },
-  since: (leaf: boolean) => Since,
+  since: (leaf: boolean, level: number) => Since,
   r: Result,
   killer: Kind | undefined,
   blocked: (reasons: readonly number[], k: Kind | undefined) => void,
@@ -130,10 +133,11 @@ export const translate = (u: Unit, f: Found, r: Result): void => {
       return;
     }
     const access = { read: q.read, write: q.write, zero: q.zero };
-    for (const l of second(u, f, q.at, access, (leaf) => iotlbSince(u.caches, domain, q.at, leaf), r, killer, blocked)) reach(r, l, domain);
+    for (const l of second(u, f, q.at, access, (leaf, level) => iotlbSince(u.caches, domain, q.at, leaf, level), r, killer, blocked))
+      reach(r, l, domain);
     return;
   }
-  const since = (leaf: boolean): Since => piotlbSince(u.caches, domain, f.pasid, q.at, leaf);
+  const since = (leaf: boolean, level: number): Since => piotlbSince(u.caches, domain, f.pasid, q.at, leaf, level);
   // What a nested walk caches of the second stage is tagged by both addresses: dropped by what drops everything of the domain.
   const inner = (): Since => iotlbSince(u.caches, domain, -1n, false);
   const through = (at: bigint, use: 'top' | 'table' | 'data', k: Kind | undefined): readonly Leaf[] => {

@@ -25,7 +25,7 @@ const scalableRoot = (root: Pointer | undefined): boolean => field(root?.value ?
 const scalableMode = (g: VtdGhost): boolean => scalableRoot(g.roots[0]);
 /** An invalidation is complete: it was asked for at `time`. */
 export const complete = (g: VtdGhost, what: Invalidation, time: number): void => {
-  dropped(g.caches, what, time);
+  dropped(g.caches, what, time, g.time);
   // A cache that nothing was ever put into holds nothing: PASID entries without scalable mode, interrupt entries without a table.
   g.tables.floor = allSince(
     g.caches,
@@ -84,12 +84,18 @@ const carryOut = (g: VtdGhost, d: Descriptor): boolean => {
     }
   }
 };
+/** Else a unit may stop at any descriptor (IQERCD_REG, IQEI 7). */
+const offersMode = (g: VtdGhost): boolean => [true, g.a.smts, false, g.a.adms][field(g.roots[0]?.value ?? 0n, 11, 10)] === true;
 /** Fetches from head to tail. */
 export const run = (g: VtdGhost, memory: Memory): void => {
   const { queue: q } = g;
   if (q.enabled && q.unknown !== undefined) g.faultsUnknown ??= q.unknown;
   if (!q.enabled || q.unknown !== undefined || q.error !== undefined) return;
   if (q.head !== q.tail) q.rested = false;
+  if (q.head !== q.tail && !offersMode(g)) {
+    carryOut(g, { is: 'unclear', why: 'a queue under a table translation mode that the unit does not have' });
+    return;
+  }
   if (q.tail >= q.size) {
     carryOut(g, { is: 'error', rule: 'vt-d.queue.tail', codes: [0, 1] });
     return;

@@ -5,6 +5,7 @@ import type { EventOf } from '../vocabulary.ts';
 import type { Fault, FaultState } from './faults.ts';
 import { distinct, pending } from './faults.ts';
 import type { VtdGhost } from './ghost.ts';
+import type { Abilities } from './layout.ts';
 import { any } from './outcome.ts';
 import type { Read } from './registers.ts';
 
@@ -23,6 +24,7 @@ interface Shown {
   readonly pasid: number | undefined;
   readonly execute: boolean | undefined;
   readonly privileged: boolean | undefined;
+  readonly a: Abilities;
 }
 const hex = (n: bigint | number): string => `0x${n.toString(16)}`;
 export const shown = (g: VtdGhost, e: Read): Shown | undefined => {
@@ -46,14 +48,19 @@ export const shown = (g: VtdGhost, e: Read): Shown | undefined => {
     execute: lower === undefined ? undefined : ((lower >>> 30) & 1) === 1,
     privileged: lower === undefined ? undefined : ((lower >>> 29) & 1) === 1,
     info: at,
+    a: g.a,
     infoMask: within >= 8 ? 0n : within === 4 ? 0xffffffff00000000n : e.width === 8 ? 0xfffffffffffff000n : 0xfffff000n,
   };
 };
 type Field = EventOf<'vtd.record'>['fields'][number];
 const infoFits = (f: Fault, s: Shown): boolean => {
   if (s.info === undefined || f.info === undefined) return true;
-  const bits = f.interrupt ? 0xffff000000000000n : 0xfffffffffffff000n;
-  return ((s.info ^ f.info) & bits & s.infoMask) === 0n;
+  const bits = (f.interrupt ? 0xffff000000000000n : 0xfffffffffffff000n) & s.infoMask;
+  const differs = (s.info ^ f.info) & bits;
+  if (f.interrupt || differs === 0n) return differs === 0n;
+  // Above the guest address width the field may be reserved (FRCD_REG, FI).
+  const above = (bits >> BigInt(s.a.mgaw)) << BigInt(s.a.mgaw);
+  return (differs & ~above) === 0n && (s.info & above) === 0n;
 };
 const fits = (f: Fault, s: Shown): readonly Field[] => {
   const list: Field[] = [];
@@ -62,9 +69,12 @@ const fits = (f: Fault, s: Shown): readonly Field[] => {
   };
   if (s.sourceId !== undefined) add('source-id', hex(f.sourceId), hex(s.sourceId), s.sourceId === f.sourceId);
   if (s.read !== undefined && f.read !== undefined) add('direction', f.read ? 'T 1' : 'T 0', s.read ? 'T 1' : 'T 0', s.read === f.read);
-  if (s.type !== undefined && f.type !== undefined && !f.interrupt) add('address-type', `AT ${f.type}`, `AT ${s.type}`, s.type === f.type);
+  if (s.type !== undefined && f.type !== undefined && !f.interrupt)
+    add('address-type', `AT ${f.type}`, `AT ${s.type}`, s.type === f.type || (s.type === 0 && !s.a.dt));
   if (s.info !== undefined && f.info !== undefined)
     add(f.interrupt ? 'interrupt-index' : 'address', hex(f.info), hex(s.info), infoFits(f, s));
+  // Without PASID the fields are not implemented.
+  if (!s.a.pasid) return list;
   if (s.pp !== undefined && !f.interrupt)
     add('pasid', `PP ${f.pasid === undefined ? 0 : 1}`, `PP ${s.pp ? 1 : 0}`, s.pp === (f.pasid !== undefined));
   if (s.pasid !== undefined && f.pasid !== undefined) add('pasid', hex(f.pasid), hex(s.pasid), s.pasid === f.pasid);

@@ -11,7 +11,7 @@ import { CFIS, IRES, IRTPS, status } from './ghost.ts';
 import { bit, field, mask } from './layout.ts';
 import type { Message, Sent } from './messages.ts';
 import { decode } from './messages.ts';
-import { any } from './outcome.ts';
+import { any, mayLast } from './outcome.ts';
 import { versions } from './tables.ts';
 
 interface Way {
@@ -142,7 +142,7 @@ const entry = (
 ): void => {
   const since = interruptSince(g.caches, index);
   const alive = pointer ?? (until > since.time ? undefined : since.kind);
-  const faulty = pointer ?? (until === Infinity ? undefined : g.a.cachingMode ? alive : 'not-cached');
+  const faulty = pointer ?? (until === Infinity ? undefined : mayLast(g) ? alive : 'not-cached');
   const fpd = bit(lo, 1);
   const refuse = (reason: number, rule: Kind | undefined): void => {
     o.refusals.push({ reason, fpd, rule });

@@ -5,7 +5,7 @@ import type { Kind, Since } from './caches.ts';
 import { contextSince, iotlbSince, pasidSince, piotlbSince } from './caches.ts';
 import { bit, field, mask } from './layout.ts';
 import type { Request, Result, Unit } from './outcome.ts';
-import { any, block, interruptRange, killed, killedFault, look } from './outcome.ts';
+import { any, block, interruptRange, killed, killedFault, look, mayLast } from './outcome.ts';
 import { reach, translate, wrong } from './pasid-entry.ts';
 
 /** Entries passed on the way, each with the invalidations of its own cache. */
@@ -24,7 +24,7 @@ const earlier = (a: Since, b: Since): Since => (b.time < a.time ? b : a);
 const byPasid = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[], fpd: boolean, r: Result): void => {
   const { a } = u;
   // What is refused on the way is cached in caching mode only; then the PASID cache may hold it too.
-  const above = dead(path, a.cachingMode ? earlier(u.caches.pasid.all, u.caches.iotlb.all) : u.caches.iotlb.all);
+  const above = dead(path, mayLast(u) ? earlier(u.caches.pasid.all, u.caches.iotlb.all) : u.caches.iotlb.all);
   const [lo = 0n, hi = 0n] = c;
   const rid = q.pasid === undefined;
   const pasid = q.pasid ?? (a.rps ? field(hi, 19, 0) : 0);
@@ -52,7 +52,7 @@ const byPasid = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[
         const since = pasidSince(u.caches, domain, pasid);
         const pgtt = field(q0, 8, 6);
         const combined =
-          pgtt === 1 || pgtt === 3 ? piotlbSince(u.caches, domain, pasid, q.at, true) : iotlbSince(u.caches, domain, q.at, true);
+          pgtt === 1 || pgtt === 3 ? piotlbSince(u.caches, domain, pasid, q.at, false) : iotlbSince(u.caches, domain, q.at, false);
         const pFaulty = gone ?? killedFault(u, p, since);
         // A PASID-table entry found through an old root, context or directory entry stays in the PASID cache until that is invalidated:
         // after a change of a context entry software invalidates both (Guidance to Software for Invalidations; also Linux pasid.c).
@@ -107,11 +107,11 @@ const context = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[
 
 export const scalable = (u: Unit, q: Request, root: { readonly value: bigint; readonly until: number }, r: Result): void => {
   const { a } = u;
-  const since = contextSince(u.caches, q.sourceId, undefined);
+  const since = contextSince(u.caches, q.sourceId, 'untagged');
   // What combines a context entry with others: first- and second-stage entries of any domain it named.
   const combined = u.caches.iotlb.all;
   const rootKiller = killed(root.until, since, combined);
-  const rootFault = root.until === Infinity || a.cachingMode ? rootKiller : 'not-cached';
+  const rootFault = root.until === Infinity || mayLast(u) ? rootKiller : 'not-cached';
   if (interruptRange(q.at) && q.pasid === undefined && q.kind === 'untranslated') {
     block(r, [any], false, undefined);
     return;

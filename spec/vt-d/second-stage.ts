@@ -33,7 +33,7 @@ export interface SecondStage {
   readonly zero: boolean;
   readonly reasons: Reasons;
   readonly scalable: boolean;
-  readonly since: (leaf: boolean) => Since;
+  readonly since: (leaf: boolean, level: number) => Since;
   readonly killer: Kind | undefined;
   /** The output is an address of a table, not of data: the interrupt range is not asked about. */
   readonly table?: true;
@@ -101,7 +101,7 @@ export const secondStage = (
       for (const v of list) {
         const e = v.words[0] as bigint;
         const leaf = level === 1 || (level <= 3 && bit(e, 7));
-        const since = w.since(leaf);
+        const since = w.since(leaf, level);
         const alive = s.killer ?? killed(v.until, since);
         const R = bit(e, 0);
         const W = bit(e, 1);

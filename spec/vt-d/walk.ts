@@ -14,7 +14,7 @@ export const walk = (u: Unit, q: Request): Result => {
   for (const root of u.roots) {
     const ttm = field(root.value, 11, 10);
     if (ttm === 0) legacy(u, q, root, r);
-    else if (!u.a.smts && ttm !== 3) r.unknown ??= 'a table translation mode that the unit does not offer';
+    else if (!u.a.smts && !(ttm === 3 && u.a.adms)) r.unknown ??= 'a table translation mode that the unit does not offer';
     else if (ttm === 1) scalable(u, q, root, r);
     else if (ttm === 2) block(r, [0x30], false, root.until === Infinity ? undefined : 'not-cached');
     else if (u.a.adms) block(r, [aborted], false, root.until === Infinity ? undefined : 'not-cached');
