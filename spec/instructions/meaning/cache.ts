@@ -5,7 +5,7 @@ import { load } from '../access.ts';
 import { perhapsSeen } from '../breakpoints.ts';
 import { cr0 } from '../bits.ts';
 import { memoryPlace } from '../operands.ts';
-import { canonical, gp, low, ofSystem, raise, register, undecided } from '../work.ts';
+import { canonicalBase, gp, like8086, low, ofSystem, raise, register, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 import { nothing } from './move.ts';
 
@@ -15,7 +15,7 @@ const INVPCID: Meaning = (w) => {
   if (type > 3n) gp('cache.invpcid');
   if (type <= 1n) {
     if ((descriptor & 0xffffffffffffffffn) >> 12n !== 0n) gp('cache.invpcid');
-    if (type === 0n && !canonical(w.s, descriptor >> 64n)) gp('cache.invpcid');
+    if (type === 0n && !canonicalBase(w, descriptor >> 64n)) gp('cache.invpcid');
     if ((low(w.s.cr4) & 0x20000) === 0 && (descriptor & 0xfffn) !== 0n) gp('cache.invpcid');
   } else if ((descriptor & 0xffffffffffffffffn) >> 12n !== 0n) undecided('reserved bits of a descriptor that the type does not use');
 };

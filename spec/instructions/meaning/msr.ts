@@ -4,7 +4,7 @@
 import { cr0, cr4, efer } from '../bits.ts';
 import type { CpuState } from '../vocabulary.ts';
 import { withBase } from '../segments.ts';
-import { canonical, gp, has, leave, low, ofSystem, setRegister, ud, undecided, type Work } from '../work.ts';
+import { canonicalBase, gp, has, leave, low, ofSystem, setRegister, ud, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 interface Msr {
@@ -73,7 +73,7 @@ const WRMSR: Meaning = (w) => {
   const { name, address } = find(w);
   if (name === 'tscAux' && !has(w, 'rdtscp')) undecided('IA32_TSC_AUX, which may be absent');
   const value = ((w.s.rdx & 0xffffffffn) << 32n) | (w.s.rax & 0xffffffffn);
-  if (address && !canonical(w.s, value)) {
+  if (address && !canonicalBase(w, value)) {
     // Elsewhere than on Intel's, the SYSENTER registers need not hold 64 bits.
     if (w.cpu.vendor !== 'intel' && name.startsWith('sysenter')) undecided('the upper half of a SYSENTER register');
     gp('msr.canonical');

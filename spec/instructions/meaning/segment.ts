@@ -6,7 +6,7 @@ import { ones, type Size, type SegmentName, segments } from '../bits.ts';
 import { assignWord, isMemory, memoryPlace, value } from '../operands.ts';
 import { loadSegment, withBase } from '../segments.ts';
 import { moveStack, peek, pushSelector } from '../stack.ts';
-import { canonical, gp, raise, register, segmentAt, setRegister, undecided } from '../work.ts';
+import { canonicalBase, gp, raise, register, segmentAt, setRegister, undecided } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 const SS = 2;
@@ -70,7 +70,7 @@ const writeBase =
   (name: 'fs' | 'gs'): Meaning =>
   (w) => {
     const base = register(w, w.i.rm, w.i.operandSize === 8 ? 8 : 4);
-    if (!canonical(w.s, base)) gp('segment.base');
+    if (!canonicalBase(w, base)) gp('segment.base');
     w.s[name] = withBase(w.s[name], base);
   };
 export const segment: Meanings = {

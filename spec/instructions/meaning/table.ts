@@ -7,7 +7,7 @@ import { baseOf, type Descriptor, isNull, loaded, lookup, named, unusable, upper
 import { writeTable } from '../access.ts';
 import { assignWord, isMemory, memoryPlace, value } from '../operands.ts';
 import { withBase } from '../segments.ts';
-import { canonical, cpl, gp, ia32e, low, np, ofSystem, raise, setRegister, undecided, type Work } from '../work.ts';
+import { canonical, canonicalBase, cpl, gp, ia32e, low, np, ofSystem, raise, setRegister, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 export const umip = (w: Work): void => {
@@ -45,7 +45,7 @@ const take =
     const image = load(w, memoryPlace(w, 2 + size, 'read', 0n, 1), 2 + size);
     let base = image >> 16n;
     if (size === 4 && w.i.operandSize === 2) base &= 0xffffffn;
-    if (size === 8 && !canonical(w.s, base)) gp('table.base');
+    if (size === 8 && !canonicalBase(w, base)) gp('table.base');
     w.s[name] = { base, limit: Number(image & 0xffffn) };
   };
 const storeSelector =

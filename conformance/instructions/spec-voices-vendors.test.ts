@@ -1,0 +1,42 @@
+// Cases in which correct processors differ by vendor, model or extension, and the spec once knew only one of them.
+// Each shows what is permitted now, and that what nobody permits is still told.
+
+import { describe, expect, test } from 'vitest';
+import type { CpuFeature, CpuState } from '../../spec/instructions/vocabulary.ts';
+import { unusable } from './descriptors.ts';
+import * as at from './layout.ts';
+import { completes, faults } from './spec-answers.ts';
+import { type Setting, tell } from './spec-history.ts';
+
+describe('a base that is canonical with 57 bits alone', () => {
+  const base = 1n << 47n;
+  const told = (la57: readonly CpuFeature[], code: string, change: Partial<CpuState>, after: Partial<CpuState>): readonly string[] => {
+    const setting: Setting = { features: ['fsgsbase', 'syscall', 'invpcid', ...la57] };
+    const image = [at.data, '00000000000000000000000000800000'] as const;
+    return tell(
+      setting,
+      code,
+      (b) => ({ ...change, cr4: b.cr4 | 0x10000n }),
+      (b) => completes(setting, b, b.rip + BigInt(code.length / 2), { after }),
+      [image],
+    ).broken;
+  };
+  const lstar = { rcx: 0xc0000082n, rdx: 0x8000n, rax: 0n };
+  const invpcid = { rax: BigInt(at.data), rcx: 0n };
+  test('may be kept by processors that have 57, whatever CR4 says', () => {
+    expect(told(['la57'], '0f30', lstar, { lstar: base })).toEqual([]);
+    expect(told(['la57'], '660f388208', invpcid, {})).toEqual([]);
+  });
+  test('may not by others', () => {
+    expect(told([], '0f30', lstar, { lstar: base })).toContain('instructions.msr.canonical');
+    expect(told([], '660f388208', invpcid, {})).toContain('instructions.cache.invpcid');
+  });
+  test('is none where it fits in 57 bits neither', () => {
+    expect(told(['la57'], '0f30', { ...lstar, rdx: 0x8000_0000n }, { lstar: 1n << 63n })).toContain('instructions.msr.canonical');
+  });
+  test('is no address of an operand', () => {
+    const setting: Setting = { features: ['la57'] };
+    const read = tell(setting, '8b03', { rbx: base }, (b) => faults(setting, b, 14, 0, base)).broken;
+    expect(read).toContain('instructions.operand.canonical');
+  });
+});
