@@ -40,3 +40,26 @@ describe('a base that is canonical with 57 bits alone', () => {
     expect(read).toContain('instructions.operand.canonical');
   });
 });
+
+describe('VMREAD above CPL 0', () => {
+  const told = (more: Setting, cr4: bigint, vector: 6 | 13 | 17): readonly string[] => {
+    const setting: Setting = { level: 3, ...more };
+    return tell(
+      setting,
+      '0f78c0',
+      (b) => ({ cr4: b.cr4 | cr4 }),
+      (b) => (more.offers !== undefined ? { stop: vector } : vector === 6 ? faults(setting, b, vector) : faults(setting, b, vector, 0)),
+    ).broken;
+  };
+  const native: Setting = { offers: ['cpu', 'cpu.ring3', 'memory.seen'] };
+  test('may be #GP(0) in VMX operation, which it cannot tell', () => {
+    expect([told(native, 0n, 13), told(native, 0n, 6), told({}, 0x2000n, 13), told({}, 0x2000n, 6)]).toEqual([[], [], [], []]);
+    expect(told({}, 0x2000n, 17)).toContain('instructions.priority.permitted');
+    expect(told(native, 0n, 17)).toContain('instructions.priority.permitted');
+  });
+  test('is #UD where there is none', () => {
+    expect(told({}, 0n, 13)).toContain('instructions.ud.reserved');
+    expect(told({ ...native, vendor: 'amd' }, 0n, 13)).toContain('instructions.ud.reserved');
+    expect(told({ mode: 'compat' }, 0x2000n, 13)).toContain('instructions.ud.reserved');
+  });
+});

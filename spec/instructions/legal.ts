@@ -5,7 +5,7 @@ import { cr4 } from './bits.ts';
 import { BD, GD } from './breakpoints.ts';
 import type { Form } from './forms/index.ts';
 import type { CpuFeature } from './vocabulary.ts';
-import { cpl, gp, has, ia32e, low, ofSystem, raise, ud, undecided, type Work } from './work.ts';
+import { cpl, gp, has, ia32e, like8086, low, ofSystem, raise, ud, undecided, type Work } from './work.ts';
 
 const absent = (w: Work): never => {
   ofSystem(w, 'the set of features');
@@ -17,11 +17,21 @@ export const controlRegisterExists = (w: Work): boolean => {
   return n === 0 || n === 2 || n === 3 || n === 4 || (n === 8 && w.i.code === 64);
 };
 
+const vmx: ReadonlySet<string> = new Set('VMREAD VMWRITE VMLAUNCH VMRESUME VMXOFF VMPTRLD VMPTRST VMCLEAR VMXON'.split(' '));
+/** #UD; but in VMX operation, which code above CPL 0 cannot tell, what VMX brings is #GP(0) there. SDM volume 3, VMX Instruction Reference. */
+const reserved = (w: Work): never => {
+  const { s, i } = w;
+  const unseen = !w.system || (low(s.cr4) & cr4.VMXE) !== 0;
+  if (!vmx.has(i.form.mnemonic) || w.cpu.vendor === 'amd' || !unseen || i.lock || like8086(s) || (ia32e(s) && i.code !== 64))
+    return ud('ud.reserved');
+  if (cpl(s) === 0) undecided('VMX operation');
+  return raise({ vector: 6, rule: 'ud.reserved' }, { vector: 13, error: 0, rule: 'privileged.gp' });
+};
 const later: ReadonlySet<string> = new Set(['popcnt', 'lzcnt', 'movbe', 'bmi1', 'bmi2', 'adx']);
 export const legal = (w: Work): void => {
   const { i } = w;
   const { form } = i;
-  if (form.topic === 'undefined') ud('ud.reserved');
+  if (form.topic === 'undefined') reserved(w);
   if (i.wrongMode) ud(form.modes === 'protected' ? 'ud.protected' : 'ud.mode');
   if (i.lock && !(form.lock && i.address !== undefined)) {
     // LOCK MOV CR0 names CR8 on processors of one vendor.
