@@ -63,3 +63,27 @@ describe('VMREAD above CPL 0', () => {
     expect(told({ mode: 'compat' }, 0x2000n, 13)).toContain('instructions.ud.reserved');
   });
 });
+
+describe('PUSH of a segment register with a 32-bit operand', () => {
+  const top = BigInt(at.pages.userReadOnly + 2);
+  const pushed = (setting: Setting, rsp: bigint, answer: 'narrow' | 'wide' | 14 | 17, change: Partial<CpuState> = {}): readonly string[] =>
+    tell(setting, '1e', { ...change, rsp }, (b) => {
+      if (answer === 14) return faults(setting, b, 14, 7, BigInt(at.pages.userReadOnly));
+      if (answer === 17) return faults(setting, b, 17, 0);
+      const writes = [[Number(rsp) - 4, BigInt(b.ds.selector), answer === 'wide' ? 4 : 2]] as const;
+      return completes(setting, { ...b, rsp: rsp - 4n }, b.rip + 1n, { after: { rsp: rsp - 4n }, writes });
+    }).broken;
+  const user: Setting = { mode: 'prot32', paging: '32-bit', level: 3 };
+  test('may be of 16 bits where the upper half faults', () => {
+    expect([pushed(user, top, 'narrow'), pushed(user, top, 14)]).toEqual([[], []]);
+    expect(pushed(user, top, 17)).not.toEqual([]);
+    expect(pushed(user, top + 2n, 'narrow')).toContain('instructions.page.write');
+  });
+  test('may be aligned to 2 bytes', () => {
+    const checked = { cr0: 0x80050033n, rflags: 0x40202n };
+    const rsp = BigInt(at.stackTops.user) - 2n;
+    expect([pushed(user, rsp, 'narrow', checked), pushed(user, rsp, 17, checked)]).toEqual([[], []]);
+    expect(pushed(user, rsp - 2n, 17, checked)).not.toEqual([]);
+    expect(pushed(user, rsp - 1n, 'narrow', checked)).toContain('instructions.operand.alignment');
+  });
+});

@@ -5,7 +5,7 @@ import { faultsOf, inAnyOrder, load } from '../access.ts';
 import { ones, type Size, type SegmentName, segments } from '../bits.ts';
 import { assignWord, isMemory, memoryPlace, value } from '../operands.ts';
 import { loadSegment, withBase } from '../segments.ts';
-import { moveStack, peek, pushSelector } from '../stack.ts';
+import { moveStack, peek, pushSegment } from '../stack.ts';
 import { canonicalBase, gp, raise, register, segmentAt, setRegister, undecided } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
@@ -34,7 +34,7 @@ const MOV: Meaning = (w) => {
 const pushed =
   (name: SegmentName): Meaning =>
   (w) =>
-    pushSelector(w, w.s[name].selector, w.i.operandSize);
+    pushSegment(w, w.s[name].selector, w.i.operandSize);
 const popped =
   (name: SegmentName): Meaning =>
   (w) => {
