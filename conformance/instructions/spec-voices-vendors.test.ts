@@ -87,3 +87,50 @@ describe('PUSH of a segment register with a 32-bit operand', () => {
     expect(pushed(user, rsp - 1n, 'narrow', checked)).toContain('instructions.operand.alignment');
   });
 });
+
+describe('SS after SYSCALL and SYSRET', () => {
+  const flat = { base: 0n, limit: 0xffffffff };
+  const there = BigInt(at.code + 0x100);
+  const called = (star: bigint, selector: number): readonly string[] => {
+    const setting: Setting = { features: ['syscall'] };
+    const cs = { ...flat, selector: Number(star & 0xfffcn), access: 0xa09b };
+    const ss = { ...flat, selector, access: 0xc093 };
+    return tell(
+      setting,
+      '0f05',
+      (b) => ({ star: star << 32n, lstar: there, efer: b.efer | 1n }),
+      (b) => {
+        const after = { cs, ss, rcx: b.rip + 2n, r11: b.rflags };
+        return completes(setting, { ...b, ...after }, there, { after });
+      },
+      [[at.code + 0x100, 'cc']],
+    ).broken;
+  };
+  test('has STAR’s RPL, or that of the level', () => {
+    expect([called(0x13n, 0x1b), called(0x13n, 0x18), called(0x10n, 0x18)]).toEqual([[], [], []]);
+    expect(called(0x13n, 0x23)).not.toEqual([]);
+    expect(called(0x10n, 0x1b)).not.toEqual([]);
+  });
+  test('has 16 bits', () => {
+    expect(called(0xfffcn, 4)).toEqual([]);
+    expect(called(0xfffcn, 0x10)).not.toEqual([]);
+  });
+  const returned = (vendor: 'intel' | 'amd', star: bigint, ss: CpuState['ss']): readonly string[] =>
+    tell(
+      { features: ['syscall'], vendor },
+      '480f07',
+      (b) => ({ star: star << 48n, efer: b.efer | 1n, rcx: there, r11: 0x202n }),
+      () => ({
+        by: 'limit',
+        state: { rip: there, rflags: 0x202n, cs: { ...flat, selector: Number(star + 16n) | 3, access: 0xa0fb }, ss },
+      }),
+      [],
+      { limit: 1 },
+    ).broken;
+  test('keeps its hidden part after SYSRET on AMD’s processors', () => {
+    const kept = { base: 0x10000n, limit: 0xffff, access: 0x93, selector: 0x2b };
+    expect([returned('amd', 0x23n, kept), returned('amd', 0x20n, { ...kept, selector: 0x28 })]).toEqual([[], []]);
+    expect(returned('amd', 0x23n, { ...kept, selector: 0x28 })).not.toEqual([]);
+    expect(returned('intel', 0x23n, kept)).toContain('instructions.call.hidden');
+  });
+});
