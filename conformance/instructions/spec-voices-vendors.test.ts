@@ -134,3 +134,24 @@ describe('SS after SYSCALL and SYSRET', () => {
     expect(returned('intel', 0x23n, kept)).toContain('instructions.call.hidden');
   });
 });
+
+describe('bit 8 of a PML4E', () => {
+  const where = BigInt(at.aliases.top + at.data);
+  const told = (vendor: 'intel' | 'amd', entry: string, answer: 'reads' | 14): readonly string[] => {
+    const setting: Setting = { vendor };
+    return tell(
+      setting,
+      '8b03',
+      { rbx: where, rax: 0n },
+      (b) => (answer === 14 ? faults(setting, b, 14, 9, where) : completes(setting, b, b.rip + 2n, { after: { rax: 0xccccccccn } })),
+      [[at.pml4 + 8, `${entry}000000000000`]],
+    ).broken;
+  };
+  test('may be reserved, but for Intel', () => {
+    expect([told('amd', '2781', 14), told('amd', '2781', 'reads')]).toEqual([[], []]);
+    expect(told('intel', '2781', 14)).not.toEqual([]);
+    expect(told('intel', '2781', 'reads')).toEqual([]);
+    expect(told('amd', '2780', 14)).not.toEqual([]);
+    expect(told('amd', 'a780', 'reads')).toContain('instructions.page.reserved');
+  });
+});

@@ -254,6 +254,8 @@ const walk = (w: Work, linear: bigint, page: number, access: Access, user: boole
       reservedLow = (1 << 21) | ((0xff & ~below(Math.min(8, width))) << 13);
     }
     if ((lo & reservedLow) !== 0) return reservedSet;
+    // AMD APM volume 2, Long-Mode Page Translation: bit 8 must be 0 there. Intel's processors ignore it.
+    if (long && level.shift >= 39 && (lo & 0x100) !== 0 && w.cpu.vendor !== 'intel') undecided('bit 8 of a PML4E or PML5E');
     entries[used] = at;
     lows[used++] = lo & 0xff;
     writable &&= (lo & 2) !== 0;
