@@ -155,3 +155,22 @@ describe('bit 8 of a PML4E', () => {
     expect(told('amd', 'a780', 'reads')).toContain('instructions.page.reserved');
   });
 });
+
+describe('a null selector in FS', () => {
+  const base = 0x1234000n;
+  /** MOV FS, AX; RDFSBASE RCX. */
+  const read = (vendor: 'intel' | 'amd', rcx: bigint, before = base): readonly string[] => {
+    const setting: Setting = { features: ['fsgsbase'], vendor };
+    return tell(
+      setting,
+      '8ee0f3480faec1',
+      (b) => ({ rax: 0n, cr4: b.cr4 | 0x10000n, fs: { ...b.fs, base: before } }),
+      (b) => completes(setting, b, b.rip + 7n, { after: { rcx, fs: { ...unusable(0), base: rcx } } }),
+    ).broken;
+  };
+  test('may leave the base, but on Intel’s processors', () => {
+    expect([read('amd', base), read('amd', 0n), read('intel', 0n)]).toEqual([[], [], []]);
+    expect(read('intel', base)).not.toEqual([]);
+    expect(read('amd', base, 0n)).not.toEqual([]);
+  });
+});
