@@ -174,3 +174,24 @@ describe('a null selector in FS', () => {
     expect(read('amd', base, 0n)).not.toEqual([]);
   });
 });
+
+describe('CLFLUSH of an execute-only segment', () => {
+  const told = (vendor: 'intel' | 'amd', code: string, answer: 'completes' | 13): readonly string[] => {
+    const setting: Setting = { mode: 'prot32', paging: '32-bit', features: ['sse2'], vendor };
+    return tell(
+      setting,
+      code,
+      (b) => ({ rbx: BigInt(at.data), cs: { ...b.cs, access: b.cs.access & ~2 } }),
+      (b) => (answer === 13 ? faults(setting, b, 13, 0) : completes(setting, b, b.rip + BigInt(code.length / 2))),
+    ).broken;
+  };
+  test('is permitted, where a load is not', () => {
+    expect([told('intel', '2e0fae3b', 'completes'), told('amd', '2e0fae3b', 'completes'), told('amd', '2e0fae3b', 13)]).toEqual([
+      [],
+      [],
+      [],
+    ]);
+    expect(told('intel', '2e0fae3b', 13)).toContain('instructions.cache.completes');
+    expect(told('intel', '2e8b03', 'completes')).toContain('instructions.operand.type');
+  });
+});

@@ -3,7 +3,7 @@
 
 import { load } from '../access.ts';
 import { perhapsSeen } from '../breakpoints.ts';
-import { cr0 } from '../bits.ts';
+import { cr0, type SegmentName, segments } from '../bits.ts';
 import { memoryPlace } from '../operands.ts';
 import { canonicalBase, gp, like8086, low, ofSystem, raise, register, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
@@ -19,6 +19,22 @@ const INVPCID: Meaning = (w) => {
     if ((low(w.s.cr4) & 0x20000) === 0 && (descriptor & 0xfffn) !== 0n) gp('cache.invpcid');
   } else if ((descriptor & 0xffffffffffffffffn) >> 12n !== 0n) undecided('reserved bits of a descriptor that the type does not use');
 };
+/** An address in an execute-only segment may be flushed. SDM volume 2, CLFLUSH. */
+const readable = (w: Work, access: () => unknown): void => {
+  const name = segments[w.i.address?.segment ?? 3] as SegmentName;
+  const kept = w.s[name];
+  if (like8086(w.s) || (kept.access & 0x1000a) !== 8) {
+    access();
+    return;
+  }
+  if (w.cpu.vendor !== 'intel') undecided('CLFLUSH of an execute-only segment');
+  w.s[name] = { ...kept, access: kept.access | 2 };
+  try {
+    access();
+  } finally {
+    w.s[name] = kept;
+  }
+};
 export const cache: Meanings = {
   NOP: nothing,
   PAUSE: nothing,
@@ -27,7 +43,7 @@ export const cache: Meanings = {
   INVLPG: nothing,
   INVPCID,
   CLFLUSH: (w) => {
-    perhapsSeen(w, 'a breakpoint on what is flushed', () => memoryPlace(w, 1, 'read'));
+    perhapsSeen(w, 'a breakpoint on what is flushed', () => readable(w, () => memoryPlace(w, 1, 'read')));
   },
   LFENCE: nothing,
   MFENCE: nothing,
