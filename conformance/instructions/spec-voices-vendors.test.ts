@@ -177,7 +177,7 @@ describe('a null selector in FS', () => {
 
 describe('CLFLUSH of an execute-only segment', () => {
   const told = (vendor: 'intel' | 'amd', code: string, answer: 'completes' | 13): readonly string[] => {
-    const setting: Setting = { mode: 'prot32', paging: '32-bit', features: ['sse2'], vendor };
+    const setting: Setting = { mode: 'prot32', paging: '32-bit', features: ['clflush'], vendor };
     return tell(
       setting,
       code,
@@ -193,5 +193,28 @@ describe('CLFLUSH of an execute-only segment', () => {
     ]);
     expect(told('intel', '2e0fae3b', 13)).toContain('instructions.cache.completes');
     expect(told('intel', '2e8b03', 'completes')).toContain('instructions.operand.type');
+  });
+});
+
+describe('an opcode that CPUID tells of', () => {
+  const told = (code: string, features: readonly CpuFeature[], vector: 6 | 'completes'): readonly string[] => {
+    const setting: Setting = { mode: 'prot32', paging: '32-bit', features };
+    const rip = BigInt(code.length / 2);
+    return tell(setting, code, { rbx: BigInt(at.data) }, (b) => (vector === 6 ? faults(setting, b, 6) : completes(setting, b, b.rip + rip)))
+      .broken;
+  };
+  test.each([
+    ['MFENCE', '0faef0', 'sse2'],
+    ['LFENCE', '0faee8', 'sse2'],
+    ['SFENCE', '0faef8', 'sse'],
+    ['CLFLUSH', '0fae3b', 'clflush'],
+    ['CMOVC', '0f42c1', 'cmov'],
+    ['NOP of 0F1FH', '0f1fc0', 'cmov'],
+    ['RDTSC', '0f31', 'tsd'],
+    ['CMPXCHG8B', '0fc70b', 'cx8'],
+  ] as const)('%s may be absent without its bit', (name, code, feature) => {
+    expect([told(code, [], 6), told(code, [], 'completes')]).toEqual([[], []]);
+    expect(told(code, [feature], 6)).not.toEqual([]);
+    if (!name.startsWith('CMPX')) expect(told(code, [feature], 'completes')).toEqual([]);
   });
 });

@@ -27,6 +27,27 @@ const reserved = (w: Work): never => {
   if (cpl(s) === 0) undecided('VMX operation');
   return raise({ vector: 6, rule: 'ud.reserved' }, { vector: 13, error: 0, rule: 'privileged.gp' });
 };
+/** What CPUID tells of besides: without its bit the opcode is #UD on the processors of old, but a list of features may be older than the name.
+ *  SDM volume 2, CPUID, table More on Feature Information Returned in the EDX Register. */
+const told: Readonly<Record<string, CpuFeature>> = {
+  CMPXCHG8B: 'cx8',
+  RDTSC: 'tsd',
+  CLFLUSH: 'clflush',
+  SFENCE: 'sse',
+  LFENCE: 'sse2',
+  MFENCE: 'sse2',
+};
+/** CMOVcc, and NOP of 0F1FH, which came with it. */
+const featureOf = ({ map, opcode, mnemonic }: Form): CpuFeature | undefined =>
+  map === 1 && (opcode >> 4 === 4 || opcode === 0x1f) ? 'cmov' : told[mnemonic];
+const ofForm = new Map<Form, CpuFeature | undefined>();
+const perhapsAbsent = (w: Work, form: Form): void => {
+  if (!ofForm.has(form)) ofForm.set(form, featureOf(form));
+  const feature = ofForm.get(form);
+  // All that have SSE2 have CX8: a list with the one and without the other is from before the names, and the opcode was there.
+  const old = has(w, 'sse2') && !has(w, 'cx8');
+  if (feature !== undefined && !has(w, feature) && !old) undecided('whether the processor has the instruction');
+};
 const later: ReadonlySet<string> = new Set(['popcnt', 'lzcnt', 'movbe', 'bmi1', 'bmi2', 'adx']);
 export const legal = (w: Work): void => {
   const { i } = w;
@@ -47,6 +68,7 @@ export const legal = (w: Work): void => {
   // LAHF and SAHF are always there but in 64-bit mode: SDM volume 2, LAHF—Load Status Flags Into AH Register, 64-Bit Mode Exceptions.
   if (i.code === 64 && (form.mnemonic === 'LAHF' || form.mnemonic === 'SAHF') && !has(w, 'lahf'))
     undecided('whether the processor has the instruction in 64-bit mode');
+  perhapsAbsent(w, form);
   if (form.feature === 'fsgsbase' && (low(w.s.cr4) & cr4.FSGSBASE) === 0) absent(w);
   if (form.privileged && cpl(w.s) !== 0) deny(w, form);
 };
