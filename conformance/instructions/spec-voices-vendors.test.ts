@@ -218,3 +218,52 @@ describe('an opcode that CPUID tells of', () => {
     if (!name.startsWith('CMPX')) expect(told(code, [feature], 'completes')).toEqual([]);
   });
 });
+
+describe('a model-specific register', () => {
+  const told = (rcx: bigint, features: readonly CpuFeature[], answer: 'completes' | 13): readonly string[] => {
+    const setting: Setting = { features };
+    return tell(
+      setting,
+      '0f32',
+      (b) => ({ rcx, rax: b.efer }),
+      (b) =>
+        answer === 13
+          ? faults(setting, b, 13, 0)
+          : completes(setting, b, b.rip + 2n, { after: { rax: rcx === 0xc0000080n ? b.efer : 0n, rdx: 0n } }),
+    ).broken;
+  };
+  test.each([
+    ['IA32_SYSENTER_ESP', 0x175n, 'sep'],
+    ['IA32_EFER', 0xc0000080n, 'syscall'],
+    ['IA32_EFER', 0xc0000080n, 'nx'],
+    ['IA32_LSTAR', 0xc0000082n, 'syscall'],
+    ['IA32_GS_BASE', 0xc0000101n, 'syscall'],
+  ] as const)('%s may be absent without what it came with', (_, rcx, feature) => {
+    expect([told(rcx, [], 13), told(rcx, [], 'completes')]).toEqual([[], []]);
+    expect(told(rcx, [feature], 13)).toContain('instructions.msr.completes');
+  });
+});
+
+describe('CR4', () => {
+  const told = (bits: bigint, features: readonly CpuFeature[], answer: 'completes' | 13): readonly string[] => {
+    const setting: Setting = { mode: 'prot32', paging: '32-bit', features };
+    return tell(
+      setting,
+      '0f22e0',
+      (b) => ({ rax: b.cr4 | bits, cr4: b.cr4 & ~bits }),
+      (b) => (answer === 13 ? faults(setting, b, 13, 0) : completes(setting, b, b.rip + 3n, { after: { cr4: b.cr4 | bits } })),
+    ).broken;
+  };
+  test.each([
+    ['MCE', 0x40n],
+    ['PCE', 0x100n],
+    ['OSFXSR', 0x200n],
+    ['OSXMMEXCPT', 0x400n],
+  ] as const)('may have %s or not on processors without SSE2', (_, bit) => {
+    expect([told(bit, [], 13), told(bit, [], 'completes'), told(bit, ['sse2'], 'completes')]).toEqual([[], [], []]);
+    expect(told(bit, ['sse2'], 13)).toContain('instructions.control.completes');
+  });
+  test('has no bit of a feature that is not there', () => {
+    expect(told(0x800n, [], 'completes')).toContain('instructions.control.reserved');
+  });
+});

@@ -84,8 +84,6 @@ const cr4Features: readonly (readonly [bit: number, feature: CpuFeature | undefi
   [cr4.PSE, 'pse'],
   [cr4.PAE, 'pae'],
   [cr4.PGE, 'pge'],
-  [cr4.OSFXSR, 'sse2'],
-  [cr4.OSXMMEXCPT, 'sse2'],
   [cr4.UMIP, 'umip'],
   [cr4.LA57, 'la57'],
   [cr4.FSGSBASE, 'fsgsbase'],
@@ -98,12 +96,15 @@ const cr4Features: readonly (readonly [bit: number, feature: CpuFeature | undefi
 /** Reserved on every processor: 15, 26, 29 to 31, 33 to 63. Of 13, 14, 19, 23 to 25, 27, 28 and 32 the vocabulary does not tell. */
 const cr4Reserved = 0xfffffffee4008000n & ~(1n << 32n);
 const cr4Unknown = 0x11b886000n | 0x100000000n;
+/** Bits that every processor with SSE2 has, and of which nothing is known on others. */
+const cr4Older = cr4.MCE | cr4.PCE | cr4.OSFXSR | cr4.OSXMMEXCPT;
 const toCr4 = (w: Work, image: bigint): void => {
   const { s } = w;
   const now = low(s.cr4);
   if ((image & cr4Reserved) !== 0n) refuse();
   if (((image ^ s.cr4) & cr4Unknown) !== 0n) undecided('bits of CR4 of which support is not known');
   const next = low(image);
+  if ((next & ~now & cr4Older) !== 0 && !has(w, 'sse2')) undecided('bits of CR4 of which support is not known');
   for (const [bit, feature] of cr4Features)
     if ((next & bit) !== 0 && (now & bit) === 0 && feature !== undefined && !has(w, feature)) refuse();
   const long = ia32e(s);

@@ -35,7 +35,15 @@ const apart = (w: Work): boolean => {
   const n = low(w.s.rcx);
   return (n === TSC && has(w, 'tsd')) || (n === PAT && has(w, 'syscall'));
 };
-const find = (w: Work): Msr => msrs[low(w.s.rcx)] ?? undecided('a model-specific register that the state does not name');
+const find = (w: Work): Msr => {
+  const found = msrs[low(w.s.rcx)] ?? undecided('a model-specific register that the state does not name');
+  const { name } = found;
+  // They came with SYSENTER, RDTSCP, and 64-bit mode. SDM volume 4, Architectural MSRs.
+  const feature = name.startsWith('sysenter') ? 'sep' : name === 'tscAux' ? 'rdtscp' : 'syscall';
+  if (name === 'efer' && has(w, 'nx')) return found;
+  if (!has(w, feature)) undecided(`${name}, which may be absent`);
+  return found;
+};
 const RDMSR: Meaning = (w) => {
   if (apart(w)) {
     for (const name of ['rax', 'rdx'] as const) {
@@ -45,7 +53,6 @@ const RDMSR: Meaning = (w) => {
     return;
   }
   const { name } = find(w);
-  if (name === 'tscAux' && !has(w, 'rdtscp')) undecided('IA32_TSC_AUX, which may be absent');
   const value = name === 'fs' || name === 'gs' ? w.s[name].base : (w.s[name] as bigint);
   setRegister(w, 0, 4, value & 0xffffffffn);
   setRegister(w, 2, 4, value >> 32n);
@@ -71,7 +78,6 @@ const WRMSR: Meaning = (w) => {
     return;
   }
   const { name, address } = find(w);
-  if (name === 'tscAux' && !has(w, 'rdtscp')) undecided('IA32_TSC_AUX, which may be absent');
   const value = ((w.s.rdx & 0xffffffffn) << 32n) | (w.s.rax & 0xffffffffn);
   if (address && !canonicalBase(w, value)) {
     // Elsewhere than on Intel's, the SYSENTER registers need not hold 64 bits.
