@@ -1,0 +1,47 @@
+// Cases in which the pages of one manual permit two answers, or an extension or an older model gives another: each is permitted.
+// And what nobody permits is still told.
+
+import { describe, expect, test } from 'vitest';
+import type { CpuState } from '../../spec/instructions/vocabulary.ts';
+import * as at from './layout.ts';
+import { completes, faults } from './spec-answers.ts';
+import { type Answered, type Setting, tell } from './spec-history.ts';
+
+type Change = Partial<CpuState> | ((start: CpuState) => Partial<CpuState>);
+type Patch = readonly [at: number, bytes: string];
+const priority = ['instructions.priority.permitted'];
+/** What is broken when the instruction faults so; without an error code, #UD. */
+const faulting = (
+  setting: Setting,
+  code: string,
+  change: Change,
+  vector: number,
+  error?: number,
+  cr2?: bigint,
+  patch?: Patch,
+): readonly string[] =>
+  tell(setting, code, change, (b) => faults(setting, b, vector, error, cr2), patch === undefined ? [] : [patch]).broken;
+/** And when it completes. */
+const completing = (setting: Setting, code: string, change: Change, after: Partial<CpuState>, patch?: Patch): readonly string[] =>
+  tell(
+    setting,
+    code,
+    change,
+    (b) => completes(setting, { ...b, ...after }, b.rip + BigInt(code.length / 2), { after }),
+    patch === undefined ? [] : [patch],
+  ).broken;
+const p32: Setting = { mode: 'prot32', paging: '32-bit' };
+const native: Setting = { level: 3, offers: ['cpu', 'cpu.ring3', 'memory.seen'] };
+const stopped = (setting: Setting, code: string, change: Change, stop: number): readonly string[] =>
+  tell(setting, code, change, { stop } satisfies Answered).broken;
+
+test.each([
+  ['real-address', { mode: 'real', paging: 'none' }],
+  ['virtual-8086', { mode: 'v86', paging: '32-bit', level: 3 }],
+] as const)('PUSHA in %s mode near the bottom of the stack may be #GP or #SS', (_, setting) => {
+  for (const rsp of [7n, 15n]) {
+    expect([12, 13].map((vector) => faulting(setting, '60', { rsp }, vector, 0))).toEqual([[], []]);
+    expect(faulting(setting, '60', { rsp }, 11, 0)).toEqual(['instructions.operand.limit']);
+  }
+  expect(faulting(setting, '60', { rsp: 0x20n }, 13, 0)).toEqual(['instructions.stack.completes']);
+});
