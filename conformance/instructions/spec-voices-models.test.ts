@@ -45,3 +45,9 @@ test.each([
   }
   expect(faulting(setting, '60', { rsp: 0x20n }, 13, 0)).toEqual(['instructions.stack.completes']);
 });
+
+test('INVD may be #GP(0) on Intel’s processors', () => {
+  expect([faulting({}, '0f08', {}, 13, 0), completing({}, '0f08', {}, {})]).toEqual([[], []]);
+  expect(faulting({}, '0f08', {}, 6)).toEqual(priority);
+  expect(faulting({ vendor: 'amd' }, '0f08', {}, 13, 0)).toContain('instructions.cache.completes');
+});

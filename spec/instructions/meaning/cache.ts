@@ -38,7 +38,10 @@ const readable = (w: Work, access: () => unknown): void => {
 export const cache: Meanings = {
   NOP: nothing,
   PAUSE: nothing,
-  INVD: nothing,
+  INVD: (w) => {
+    // Where memory is reserved for the processor itself.
+    if (w.cpu.vendor === 'intel') w.also.push({ vector: 13, error: 0, rule: 'privileged.gp' });
+  },
   WBINVD: nothing,
   INVLPG: nothing,
   INVPCID,
