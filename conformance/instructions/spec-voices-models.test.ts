@@ -51,3 +51,23 @@ test('INVD may be #GP(0) on Intel’s processors', () => {
   expect(faulting({}, '0f08', {}, 6)).toEqual(priority);
   expect(faulting({ vendor: 'amd' }, '0f08', {}, 13, 0)).toContain('instructions.cache.completes');
 });
+
+test('activating IA-32e mode with a TSS of 16 bits is #GP(0) on Intel’s processors', () => {
+  const told = (vendor: 'intel' | 'amd', access: number, answer: 'completes' | 13): readonly string[] => {
+    const setting: Setting = { mode: 'prot32', paging: 'none', features: ['pae', 'syscall'], vendor };
+    const change = (b: CpuState): Partial<CpuState> => ({
+      rax: b.cr0 | 0x80000000n,
+      efer: 0x100n,
+      cr4: b.cr4 | 0x20n,
+      cr3: BigInt(at.pml4),
+      tr: { ...b.tr, access },
+    });
+    return answer === 13
+      ? faulting(setting, '0f22c0', change, 13, 0)
+      : tell(setting, '0f22c0', change, (b) => ({ by: 'limit', state: { rip: b.rip + 3n, cr0: b.rax, efer: 0x500n } }), [], { limit: 1 })
+          .broken;
+  };
+  expect([told('intel', 0x83, 13), told('amd', 0x83, 13), told('amd', 0x83, 'completes')]).toEqual([[], [], []]);
+  expect(told('intel', 0x83, 'completes')).toContain('instructions.control.combination');
+  expect(told('intel', 0x8b, 13)).not.toEqual([]);
+});

@@ -49,6 +49,11 @@ const toCr0 = (w: Work, image: bigint): void => {
   }
   const enters = !paging(now) && paging(next);
   if (enters && (low(s.efer) & efer.LME) !== 0 && ((low(s.cr4) & cr4.PAE) === 0 || (s.cs.access & 0x2000) !== 0)) combination();
+  // SDM volume 3, Initializing IA-32e Mode: a TSS of 16 bits. Other vendors' manuals do not name it.
+  if (enters && (low(s.efer) & efer.LME) !== 0 && (s.tr.access & 0xd) === 1) {
+    if (w.cpu.vendor !== 'intel') undecided('activating IA-32e mode with a TSS of 16 bits');
+    combination();
+  }
   if ((low(s.cr4) & cr4.CET) !== 0 && (next & cr0.WP) === 0) combination();
   const value = (now & ~cr0Bits) | (next & cr0Bits) | cr0.ET;
   s.cr0 = BigInt(value >>> 0);
