@@ -71,3 +71,28 @@ test('activating IA-32e mode with a TSS of 16 bits is #GP(0) on Intel’s proces
   expect(told('intel', 0x83, 'completes')).toContain('instructions.control.combination');
   expect(told('intel', 0x8b, 13)).not.toEqual([]);
 });
+
+describe('an extension that a host may have enabled', () => {
+  test('LASS: ring 3 reads the supervisor half', () => {
+    const rbx = 0xffff800000000000n;
+    expect([stopped(native, '8b03', { rbx }, 13), stopped(native, '8b03', { rbx }, 14)]).toEqual([[], []]);
+    expect(faulting({ level: 3 }, '8b03', { rbx }, 13, 0)).toContain('instructions.page.present');
+    expect(stopped(native, '8b03', { rbx: BigInt(at.pages.absent) }, 13)).toContain('instructions.page.present');
+  });
+  test.each([
+    ['SWAPGS', '0f01f8'],
+    ['SYSEXIT', '0f35'],
+    ['SYSRET', '480f07'],
+  ])('FRED: %s', (_, code) => {
+    const level: Setting = { features: ['sep', 'syscall'], level: 3 };
+    const change = (b: CpuState): Partial<CpuState> => ({ efer: b.efer | 1n });
+    expect([6, 13].map((vector) => stopped({ ...native, ...level }, code, change, vector))).toEqual([[], []]);
+    expect(stopped({ ...native, ...level }, code, change, 3)).toEqual(priority);
+    expect(faulting(level, code, change, 6)).toContain('instructions.privileged.gp');
+  });
+  test('APX: D5H', () => {
+    expect([stopped(native, 'd50090', {}, 6), stopped(native, 'd50090', {}, 3)]).toEqual([[], []]);
+    expect(stopped({ ...native, vendor: 'amd' }, 'd50090', {}, 3)).toContain('instructions.ud.mode');
+    expect(completing({ level: 3 }, 'd50090', {}, {})).toContain('instructions.ud.mode');
+  });
+});

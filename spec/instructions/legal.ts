@@ -48,11 +48,18 @@ const perhapsAbsent = (w: Work, form: Form): void => {
   const old = has(w, 'sse2') && !has(w, 'cx8');
   if (feature !== undefined && !has(w, feature) && !old) undecided('whether the processor has the instruction');
 };
+/** #UD where CR4.FRED is set, which a host may have done. SDM volume 3, FRED: Instructions That Are Not Recognized. */
+const FRED = 1n << 32n;
+const ofFred: ReadonlySet<string> = new Set(['SWAPGS', 'SYSRET', 'SYSEXIT']);
+const mayHaveFred = (w: Work): boolean => !w.system || (w.s.cr4 & FRED) !== 0n;
+/** APX needs XCR0, and so CR4.OSXSAVE. */
+const mayExtend = (w: Work): boolean => w.i.code === 64 && w.cpu.vendor !== 'amd' && (!w.system || (low(w.s.cr4) & cr4.OSXSAVE) !== 0);
 const later: ReadonlySet<string> = new Set(['popcnt', 'lzcnt', 'movbe', 'bmi1', 'bmi2', 'adx']);
 export const legal = (w: Work): void => {
   const { i } = w;
   const { form } = i;
   if (form.topic === 'undefined') reserved(w);
+  if (i.wrongMode && form.opcode === 0xd5 && form.map === 0 && mayExtend(w)) undecided('REX2, the prefix of APX');
   if (i.wrongMode) ud(form.modes === 'protected' ? 'ud.protected' : 'ud.mode');
   if (i.lock && !(form.lock && i.address !== undefined)) {
     // LOCK MOV CR0 names CR8 on processors of one vendor.
@@ -71,6 +78,7 @@ export const legal = (w: Work): void => {
   perhapsAbsent(w, form);
   if (form.feature === 'fsgsbase' && (low(w.s.cr4) & cr4.FSGSBASE) === 0) absent(w);
   if (form.privileged && cpl(w.s) !== 0) deny(w, form);
+  if ((w.s.cr4 & FRED) !== 0n && ofFred.has(form.mnemonic)) undecided('FRED');
 };
 /** #GP(0), after what the pages test before it. */
 const deny = (w: Work, form: Form): void => {
@@ -91,6 +99,7 @@ const deny = (w: Work, form: Form): void => {
     ofSystem(w, 'CR4.OSXSAVE');
     raise({ vector: 6, rule: 'ud.feature' }, { vector: 13, error: 0, rule: 'privileged.gp' });
   }
+  if (ofFred.has(form.mnemonic) && mayHaveFred(w)) raise({ vector: 6, rule: 'ud.mode' }, { vector: 13, error: 0, rule: 'privileged.gp' });
   // SYSCALL family: #UD outside 64-bit mode on one vendor's processors, or where EFER.SCE is clear.
   if (form.mnemonic === 'SYSRET' && (i64(w) === false || (low(w.s.efer) & 1) === 0))
     raise({ vector: 6, rule: 'ud.mode' }, { vector: 13, error: 0, rule: 'privileged.gp' });

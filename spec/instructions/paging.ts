@@ -125,7 +125,10 @@ export const pageOf = (address: number): number => (address <= 0xffff_ffff ? add
 /** Physical address of a byte; throws #PF. Accessed and dirty flags that the access sets are foretold. */
 export const translate = (w: Work, linear: bigint, access: Access): number => {
   const found = lookUp(w, linear, access);
-  return typeof found === 'number' ? found : raiseAll(pageFaults(w, linear, access, found));
+  if (typeof found === 'number') return found;
+  // #GP(0) or #SS(0), before any page, where the host has CR4.LASS set. SDM volume 3, Linear-Address-Space Separation.
+  if (!w.system && linear >> 63n !== 0n && w.cpu.vendor === 'intel') undecided('the supervisor half of the address space of a host');
+  return raiseAll(pageFaults(w, linear, access, found));
 };
 /** The same, but told, not thrown, why there is none. */
 export const lookUp = (w: Work, linear: bigint, access: Access): number | Failure => {
