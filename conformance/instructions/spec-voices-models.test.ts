@@ -96,3 +96,29 @@ describe('an extension that a host may have enabled', () => {
     expect(completing({ level: 3 }, 'd50090', {}, {})).toContain('instructions.ud.mode');
   });
 });
+
+test('INVPCID of a reserved type may report its operand', () => {
+  const setting: Setting = { features: ['invpcid'] };
+  const rax = BigInt(at.pages.absent);
+  expect(faulting(setting, '660f388208', { rax, rcx: 4n }, 13, 0)).toEqual([]);
+  expect(faulting(setting, '660f388208', { rax, rcx: 4n }, 14, 0, rax)).toEqual([]);
+  expect(faulting(setting, '660f388208', { rax, rcx: 4n }, 6)).toEqual(priority);
+  expect(faulting(setting, '660f388208', { rax: BigInt(at.data), rcx: 4n }, 14, 0, rax)).toContain('instructions.cache.invpcid');
+});
+
+test('LLDT of an absent descriptor may report its second half', () => {
+  const { absentLdt } = at.selectors;
+  const typed = [at.gdt + absentLdt + 13, '01'] as const;
+  const told = (vector: number, patch?: Patch): readonly string[] =>
+    faulting({}, '0f00d0', { rax: BigInt(absentLdt) }, vector, absentLdt, undefined, patch);
+  expect([told(11, typed), told(13, typed), told(11)]).toEqual([[], [], []]);
+  expect(told(12, typed)).toEqual(priority);
+  expect(told(13)).toContain('instructions.table.present');
+});
+
+test('LGDT may read the base before the limit', () => {
+  const rax = BigInt(at.pages.absent + 0x10);
+  const told = (cr2: bigint): readonly string[] => faulting({}, '0f0110', { rax }, 14, 0, cr2);
+  expect([told(rax), told(rax + 2n)]).toEqual([[], []]);
+  expect(told(rax + 4n)).toContain('instructions.page.cr2');
+});

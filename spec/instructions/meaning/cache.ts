@@ -1,7 +1,7 @@
 // Caches, translations and waiting: instructions whose effect is not in registers or memory, and what they refuse.
 // Intel SDM volume 2: INVD, WBINVD, INVLPG, INVPCID, CLFLUSH, MONITOR, MWAIT, WAIT/FWAIT, PAUSE, LFENCE, MFENCE, SFENCE.
 
-import { load } from '../access.ts';
+import { faultsOf, load } from '../access.ts';
 import { perhapsSeen } from '../breakpoints.ts';
 import { cr0, type SegmentName, segments } from '../bits.ts';
 import { memoryPlace } from '../operands.ts';
@@ -11,8 +11,10 @@ import { nothing } from './move.ts';
 
 const INVPCID: Meaning = (w) => {
   const type = register(w, w.i.reg, w.i.code === 64 ? 8 : 4);
-  const descriptor = load(w, memoryPlace(w, 16, 'read', 0n, 1), 16);
-  if (type > 3n) gp('cache.invpcid');
+  const place = (): readonly number[] => memoryPlace(w, 16, 'read', 0n, 1);
+  // Whether the operand is read before the type is looked at the page does not say.
+  if (type > 3n) raise({ vector: 13, error: 0, rule: 'cache.invpcid' }, ...faultsOf(place));
+  const descriptor = load(w, place(), 16);
   if (type <= 1n) {
     if ((descriptor & 0xffffffffffffffffn) >> 12n !== 0n) gp('cache.invpcid');
     if (type === 0n && !canonicalBase(w, descriptor >> 64n)) gp('cache.invpcid');

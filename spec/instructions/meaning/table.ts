@@ -7,7 +7,7 @@ import { baseOf, type Descriptor, isNull, loaded, lookup, named, unusable, upper
 import { writeTable } from '../access.ts';
 import { assignWord, isMemory, memoryPlace, value } from '../operands.ts';
 import { withBase } from '../segments.ts';
-import { canonical, canonicalBase, cpl, gp, ia32e, low, np, ofSystem, raise, setRegister, undecided, type Work } from '../work.ts';
+import { canonical, canonicalBase, cpl, gp, ia32e, low, ofSystem, raise, setRegister, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 export const umip = (w: Work): void => {
@@ -42,6 +42,9 @@ const take =
   (name: 'gdtr' | 'idtr'): Meaning =>
   (w) => {
     const size = w.i.code === 64 ? 8 : 4;
+    const whole = faultsOf(() => memoryPlace(w, 2 + size, 'read', 0n, 1));
+    // No page says which of limit and base is read first.
+    if (whole.length > 0) raise(...whole, ...faultsOf(() => memoryPlace(w, size, 'read', 2n, 1)).filter((f) => f.cr2 !== whole[0]?.cr2));
     const image = load(w, memoryPlace(w, 2 + size, 'read', 0n, 1), 2 + size);
     let base = image >> 16n;
     if (size === 4 && w.i.operandSize === 2) base &= 0xffffffn;
@@ -69,12 +72,16 @@ const systemDescriptor = (
   const wide = ia32e(w.s);
   const d = lookup(w, selector, wide ? 16 : 8) ?? gp('table.selector', named(selector));
   if (d.s || !fits(d.type)) gp('table.type', named(selector));
-  if (!d.present) np('table.present', named(selector));
+  const second = (): bigint => {
+    const upper = upperOf(w, d);
+    return ((upper >> 40n) & 0x1fn) === 0n ? upper : gp('table.type', named(selector));
+  };
+  // Whether the second half is looked at before the presence of the first no page says.
+  if (!d.present) raise({ vector: 11, error: named(selector), rule: 'table.present' }, ...(w.i.code === 64 ? faultsOf(second) : []));
   let base = baseOf(d.raw);
   if (wide) {
-    const upper = upperOf(w, d);
-    if (w.i.code !== 64 && upper !== 0n) undecided('the second half of a system descriptor in compatibility mode');
-    if (((upper >> 40n) & 0x1fn) !== 0n) gp('table.type', named(selector));
+    if (w.i.code !== 64 && upperOf(w, d) !== 0n) undecided('the second half of a system descriptor in compatibility mode');
+    const upper = second();
     base |= (upper & 0xffffffffn) << 32n;
     if (!canonical(w.s, base)) undecided('a system segment with a base that is not canonical');
   }
