@@ -122,3 +122,17 @@ test('LGDT may read the base before the limit', () => {
   expect([told(rax), told(rax + 2n)]).toEqual([[], []]);
   expect(told(rax + 4n)).toContain('instructions.page.cr2');
 });
+
+test.each([
+  ['MOV', '8cd8', 'ds'],
+  ['SLDT', '0f00c0', 'ldtr'],
+] as const)('%s to a register of 32 bits may leave the upper half on old processors', (_, code, name) => {
+  const told = (setting: Setting, high: bigint, low = 0n): readonly string[] =>
+    tell(setting, code, { rax: 0xabcd0000n }, (b) => {
+      const after = { rax: high | (BigInt(b[name].selector) ^ low) };
+      return completes(setting, { ...b, ...after }, b.rip + BigInt(code.length / 2), { after });
+    }).broken;
+  expect([told(p32, 0xabcd0000n), told(p32, 0n)]).toEqual([[], []]);
+  expect(told(p32, 0n, 4n)).not.toEqual([]);
+  expect(told({ ...p32, features: ['syscall'] }, 0xabcd0000n)).not.toEqual([]);
+});

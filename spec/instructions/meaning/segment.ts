@@ -3,7 +3,7 @@
 
 import { faultsOf, inAnyOrder, load } from '../access.ts';
 import { ones, type Size, type SegmentName, segments } from '../bits.ts';
-import { assignWord, isMemory, memoryPlace, value } from '../operands.ts';
+import { assignWord, isMemory, memoryPlace, setSelector, value } from '../operands.ts';
 import { loadSegment, withBase } from '../segments.ts';
 import { moveStack, peek, pushSegment } from '../stack.ts';
 import { canonicalBase, gp, raise, register, segmentAt, setRegister, undecided } from '../work.ts';
@@ -25,7 +25,7 @@ const MOV: Meaning = (w) => {
     const selector = BigInt(segmentAt(w, n).selector);
     // 16 bits in memory; in a register as many as the operand has.
     if (isMemory(w, 0)) assignWord(w, selector);
-    else setRegister(w, w.i.rm, w.i.operandSize, selector);
+    else setSelector(w, selector);
     return;
   }
   loadSegment(w, segments[n] as SegmentName, Number(value(w, 1)));

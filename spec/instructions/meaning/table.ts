@@ -5,7 +5,7 @@ import { alignmentChecked, faultsOf, load, save } from '../access.ts';
 import { cr4, ones } from '../bits.ts';
 import { baseOf, type Descriptor, isNull, loaded, lookup, named, unusable, upperOf } from '../descriptors.ts';
 import { writeTable } from '../access.ts';
-import { assignWord, isMemory, memoryPlace, value } from '../operands.ts';
+import { assignWord, isMemory, memoryPlace, setSelector, value } from '../operands.ts';
 import { withBase } from '../segments.ts';
 import { canonical, canonicalBase, cpl, gp, ia32e, low, ofSystem, raise, setRegister, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
@@ -57,7 +57,8 @@ const storeSelector =
     umip(w);
     const selector = BigInt(w.s[name].selector);
     if (!isMemory(w, 0)) {
-      setRegister(w, w.i.rm, w.i.operandSize, selector);
+      if (name === 'ldtr') setSelector(w, selector);
+      else setRegister(w, w.i.rm, w.i.operandSize, selector);
       return;
     }
     assignWord(w, selector);
