@@ -136,3 +136,17 @@ test.each([
   expect(told(p32, 0n, 4n)).not.toEqual([]);
   expect(told({ ...p32, features: ['syscall'] }, 0xabcd0000n)).not.toEqual([]);
 });
+
+describe('WRMSR', () => {
+  const told = (rcx: bigint, vendor: 'intel' | 'amd', rdx: bigint, rax: bigint, after: Partial<CpuState>): readonly string[] =>
+    completing({ features: ['syscall', 'nx'], vendor }, '0f30', { rcx, rdx, rax }, after);
+  test('may take an address for CSTAR that is not canonical on Intel’s processors', () => {
+    expect(told(0xc0000083n, 'intel', 0x800000n, 0n, { cstar: 0x80000000000000n })).toEqual([]);
+    expect(told(0xc0000083n, 'amd', 0x800000n, 0n, { cstar: 0x80000000000000n })).toContain('instructions.msr.canonical');
+    expect(told(0xc0000082n, 'intel', 0x800000n, 0n, { lstar: 0x80000000000000n })).toContain('instructions.msr.canonical');
+  });
+  test('may ignore bits 7:1 of EFER on AMD’s', () => {
+    expect(told(0xc0000080n, 'amd', 0n, 0xd02n, {})).toEqual([]);
+    expect(told(0xc0000080n, 'intel', 0n, 0xd02n, {})).toContain('instructions.msr.reserved');
+  });
+});

@@ -60,7 +60,9 @@ const RDMSR: Meaning = (w) => {
 const toEfer = (w: Work, value: bigint): void => {
   const known = efer.SCE | efer.LME | efer.LMA | efer.NXE;
   const next = low(value);
-  if (w.cpu.vendor !== 'intel' && value >> 16n !== 0n) undecided('bits of IA32_EFER that vendors define for themselves');
+  // AMD APM volume 2, Extended Feature Enable Register: 7:1 read as zero.
+  if (w.cpu.vendor !== 'intel' && (value >> 16n !== 0n || (value & 0xfen) !== 0n))
+    undecided('bits of IA32_EFER that vendors define for themselves');
   if ((value & 0xfffffffffffff2fen & ~0xf000n) !== 0n) gp('msr.reserved');
   if ((next & ~known) !== 0) undecided('bits of IA32_EFER of which support is not known');
   if ((next & efer.NXE) !== 0 && !has(w, 'nx')) gp('msr.reserved');
@@ -82,6 +84,8 @@ const WRMSR: Meaning = (w) => {
   if (address && !canonicalBase(w, value)) {
     // Elsewhere than on Intel's, the SYSENTER registers need not hold 64 bits.
     if (w.cpu.vendor !== 'intel' && name.startsWith('sysenter')) undecided('the upper half of a SYSENTER register');
+    // The page names the registers that are checked, and this one, which Intel's processors do not use, is not among them.
+    if (w.cpu.vendor === 'intel' && name === 'cstar') undecided('IA32_CSTAR, which is not used');
     gp('msr.canonical');
   }
   if (name === 'efer') toEfer(w, value);
