@@ -132,7 +132,7 @@ const rows: readonly Row[] = [
   ['debug.de', withFeature(kernel, 'de'), '0f21e0', cr4(3), [6]],
   ['debug.reserved', kernel, '0f23f8', { rax: 1n << 32n }, [13, 0]],
   ['msr.reserved', kernel, '0f30', (b) => ({ rcx: 0xc0000080n, rax: b.efer | 2n, rdx: 0n }), [13, 0]],
-  ['msr.canonical', kernel, '0f30', { rcx: 0xc0000082n, rax: 0n, rdx: 0x8000n }, [13, 0]],
+  ['msr.canonical', withFeature(kernel, 'syscall'), '0f30', { rcx: 0xc0000082n, rax: 0n, rdx: 0x8000n }, [13, 0]],
   ['msr.lme', kernel, '0f30', (b) => ({ rcx: 0xc0000080n, rax: b.efer & ~0x100n, rdx: 0n }), [13, 0]],
   ['call.enabled', withFeature(user, 'syscall'), '0f05', (b) => ({ efer: b.efer & ~1n }), [6]],
   ['call.canonical', withFeature(kernel, 'syscall'), '480f07', { rcx: hole }, [13, 0]],

@@ -148,7 +148,7 @@ export const systemResults: readonly Row[] = [
   { clause: 'debug.system', setting: kernel, code: '0f23c0', good: ends(3, { after: { dr0: 0x11n } }), spoil: state(() => ({ dr0: 0n })) },
   {
     clause: 'msr.registers',
-    setting: kernel,
+    setting: { ...kernel, features: ['nx', 'syscall'] },
     code: '0f32',
     change: { rcx: 0xc0000082n },
     good: ends(2, { after: { rax: 0x4c80n, rdx: 0n } }),
@@ -156,7 +156,7 @@ export const systemResults: readonly Row[] = [
   },
   {
     clause: 'msr.system',
-    setting: kernel,
+    setting: { ...kernel, features: ['nx', 'syscall'] },
     code: '0f30',
     change: { rcx: 0xc0000082n, rdx: 0n },
     good: ends(2, { after: { lstar: 0x11n } }),
@@ -164,7 +164,7 @@ export const systemResults: readonly Row[] = [
   },
   {
     clause: 'msr.hidden',
-    setting: kernel,
+    setting: { ...kernel, features: ['nx', 'syscall'] },
     code: '0f30',
     change: { rcx: 0xc0000100n, rdx: 0n },
     good: (b, g) => ends(2, { after: { fs: { ...b.fs, base: 0x11n } } })(b, g),

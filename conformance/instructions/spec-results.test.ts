@@ -32,7 +32,7 @@ const simple: readonly (readonly [topic: string, setting: Setting, code: string]
   ['io', kernel, 'e460'],
   ['control', kernel, '0f20c0'],
   ['debug', kernel, '0f21c0'],
-  ['msr', kernel, '0f30'],
+  ['msr', { ...kernel, features: ['nx', 'syscall'] }, '0f30'],
   ['time', user, '0fa2'],
   ['call', sys, '0f05'],
   ['cache', user, '90'],

@@ -54,6 +54,10 @@ const FEATURES: readonly CpuFeature[] = [
   'bmi2',
   'adx',
   'lahf',
+  'cx8',
+  'cmov',
+  'clflush',
+  'sse',
 ];
 const MEMORY_LIMIT = 1 << 30;
 const HLT = 0xf4;

@@ -247,7 +247,8 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
   }
   // Above the selector the word is not defined. SDM volume 2, PUSH: a 32-bit push of a segment register may store 16 bits only; same for frames.
   const aboveSelector = ones(size) & ~0xffffn;
-  const selectorWord = (word: FrameWord, value: number): Push => pushOf(word, bigOf(value), aboveSelector);
+  const selectorWord = (word: FrameWord, value: number): Push =>
+    pushOf(word, bigOf(value), aboveSelector | (w.open.get(`${word}.rpl`) ?? 0n));
   const pushes: Push[] = [];
   if (v86(s)) for (const name of ['gs', 'fs', 'ds', 'es'] as const) pushes.push(selectorWord(name, s[name].selector));
   if (long || inner)

@@ -15,6 +15,7 @@ import {
   rplOf,
   unusable,
 } from './descriptors.ts';
+import { nullSegment } from './segments.ts';
 import type { Segment } from './vocabulary.ts';
 import { canonical, cpl, gp, ia32e, leave, np, raise, undecided, v86, type Work } from './work.ts';
 
@@ -93,6 +94,6 @@ export const dropPrivileged = (w: Work, level: number): void => {
     if ((segment.access & 0x10000) !== 0 || (segment.access & 0x10) === 0) continue;
     const dpl = (segment.access >> 5) & 3;
     const conforming = (segment.access & 0xc) === 0xc;
-    if (dpl < level && !conforming) w.s[name] = unusable(0);
+    if (dpl < level && !conforming) nullSegment(w, name, 0);
   }
 };

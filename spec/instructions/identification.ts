@@ -57,6 +57,14 @@ const announced: ReadonlyMap<number, readonly Bit[]> = new Map([
           ['popcnt', 23],
         ] as const
       ).map(([f, n]) => bit('rcx', n, f, true)),
+      ...(
+        [
+          ['cx8', 8],
+          ['cmov', 15],
+          ['clflush', 19],
+          ['sse', 25],
+        ] as const
+      ).map(([f, n]) => bit('rdx', n, f, true)),
     ],
   ],
   [

@@ -2,9 +2,9 @@
 // Intel SDM volume 2, appendix A, Key to Abbreviations; volume 1, Operand Addressing.
 
 import { accessFor, linearOf, load, offsetOf, place, save, type Use } from './access.ts';
-import { type Size, ones } from './bits.ts';
+import { gpr, type Size, ones } from './bits.ts';
 import type { Operand } from './forms/index.ts';
-import { register, setRegister, undecided, type Work } from './work.ts';
+import { has, leave, register, setRegister, undecided, type Work } from './work.ts';
 
 export const sizeOf = (w: Work, operand: Operand): Size => {
   const { operandSize } = w.i;
@@ -100,6 +100,11 @@ export const assign = (w: Work, n: number, result: bigint): void => {
 };
 /** Writes 16 bits to the memory operand, whatever the operand size. */
 export const assignWord = (w: Work, result: bigint): void => save(w, memoryPlace(w, 2, 'write'), 2, result);
+/** A selector to the register of ModRM. Above it 32 bits are not defined on processors before the P6 family. SDM volume 2, MOV—Move; SLDT. */
+export const setSelector = (w: Work, selector: bigint): void => {
+  setRegister(w, w.i.rm, w.i.operandSize, selector);
+  if (w.i.operandSize === 4 && !has(w, 'syscall')) leave(w, gpr[w.i.rm] as string, 0xffff0000n);
+};
 /** Reads operand `n`, and writes what `change` makes of it to the same place: one access that must be writable. */
 export const update = (w: Work, n: number, change: (old: bigint, size: Size) => bigint): void => {
   const operand = operandAt(w, n);

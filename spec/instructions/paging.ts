@@ -125,7 +125,10 @@ export const pageOf = (address: number): number => (address <= 0xffff_ffff ? add
 /** Physical address of a byte; throws #PF. Accessed and dirty flags that the access sets are foretold. */
 export const translate = (w: Work, linear: bigint, access: Access): number => {
   const found = lookUp(w, linear, access);
-  return typeof found === 'number' ? found : raiseAll(pageFaults(w, linear, access, found));
+  if (typeof found === 'number') return found;
+  // #GP(0) or #SS(0), before any page, where the host has CR4.LASS set. SDM volume 3, Linear-Address-Space Separation.
+  if (!w.system && linear >> 63n !== 0n && w.cpu.vendor === 'intel') undecided('the supervisor half of the address space of a host');
+  return raiseAll(pageFaults(w, linear, access, found));
 };
 /** The same, but told, not thrown, why there is none. */
 export const lookUp = (w: Work, linear: bigint, access: Access): number | Failure => {
@@ -254,6 +257,8 @@ const walk = (w: Work, linear: bigint, page: number, access: Access, user: boole
       reservedLow = (1 << 21) | ((0xff & ~below(Math.min(8, width))) << 13);
     }
     if ((lo & reservedLow) !== 0) return reservedSet;
+    // AMD APM volume 2, Long-Mode Page Translation: bit 8 must be 0 there. Intel's processors ignore it.
+    if (long && level.shift >= 39 && (lo & 0x100) !== 0 && w.cpu.vendor !== 'intel') undecided('bit 8 of a PML4E or PML5E');
     entries[used] = at;
     lows[used++] = lo & 0xff;
     writable &&= (lo & 2) !== 0;

@@ -16,7 +16,7 @@ import {
   unusable,
 } from './descriptors.ts';
 import type { Segment } from './vocabulary.ts';
-import { cpl, gp, in64, leave, like8086, np, ofSystem, ss as stackFault, v86, type Work } from './work.ts';
+import { cpl, gp, ia32e, in64, leave, like8086, np, ofSystem, ss as stackFault, v86, type Work } from './work.ts';
 
 /** In real-address and virtual-8086 mode a selector is a base. */
 export const load8086 = (w: Work, name: SegmentName, selector: number): void => {
@@ -41,9 +41,15 @@ export const loadStackSegment = (w: Work, selector: number): void => {
   markAccessed(w, d);
   w.s.ss = loaded(d, selector);
 };
+/** A null selector in a data segment register. Of FS and GS some processors of AMD's keep the base, which 64-bit mode uses all the same. */
+export const nullSegment = (w: Work, name: SegmentName, selector: number): void => {
+  const keeps = (name === 'fs' || name === 'gs') && w.cpu.vendor !== 'intel' && ia32e(w.s) && w.s[name].base !== 0n;
+  if (keeps) leave(w, `${name}.base`);
+  w.s[name] = unusable(selector);
+};
 const loadDataSegment = (w: Work, name: SegmentName, selector: number): void => {
   if (isNull(selector)) {
-    w.s[name] = unusable(selector);
+    nullSegment(w, name, selector);
     return;
   }
   const d = lookup(w, selector) ?? gp('segment.limit', named(selector));

@@ -2,8 +2,8 @@
 // Intel SDM volume 1, Procedure Stack; Address-Size Attribute for Stack.
 
 import { faultsOf, linearOf, place, readAt, save, writing } from './access.ts';
-import { ones, bigOf } from './bits.ts';
-import { stackSize, undecided, type Work } from './work.ts';
+import { cr0, ones, bigOf, low } from './bits.ts';
+import { cr0Of, type Fault, raiseAll, stackSize, undecided, type Work } from './work.ts';
 
 const SS = 2;
 /** Moves the stack pointer, keeping the bits above the stack's width. */
@@ -26,6 +26,31 @@ export const pushSelector = (w: Work, selector: number, size: number): void => {
   if (size > 2 && fits(2) !== fits(size)) undecided('how much of the slot a selector takes');
   push(w, BigInt(selector), size, ones(size) & ~0xffffn);
 };
+const same = (a: Fault, b: Fault): boolean => a.vector === b.vector && a.error === b.error && a.cr2 === b.cr2;
+/** PUSH of a segment register with a 32-bit operand writes 4 bytes or 2: the faults of either. SDM volume 2, PUSH. */
+export const pushSegment = (w: Work, selector: number, size: number): void => {
+  if (size !== 4) {
+    pushSelector(w, selector, size);
+    return;
+  }
+  const over = (bytes: number): readonly Fault[] => faultsOf(() => placeOf(w, bytes));
+  const narrow = over(2);
+  const met = w.watch?.met;
+  const wide = over(4);
+  if (w.watch?.met !== met) undecided('a breakpoint on the upper half of what is pushed');
+  if (narrow.length > 0) raiseAll([...wide, ...narrow.filter((a) => !wide.some((b) => same(a, b)))]);
+  if (wide.length > 0) {
+    save(w, placeOf(w, 2), 2, BigInt(selector));
+    w.also.push(...wide);
+    moveStack(w, -4n);
+    return;
+  }
+  // A page that the upper half alone lies in may become dirty, or not.
+  const within = low(linearOf(w, SS, stackAt(w, -4n), 2, 'write')) & 0xfff;
+  if ((within === 0xffd || within === 0xffe) && (cr0Of(w.s) & cr0.PG) !== 0) undecided('how much of the slot a selector takes');
+  push(w, BigInt(selector), 4, ones(4) & ~0xffffn);
+};
+const placeOf = (w: Work, bytes: number): readonly number[] => place(w, linearOf(w, SS, stackAt(w, -4n), bytes, 'write'), bytes, writing);
 export const peek = (w: Work, by: bigint, size: number): bigint => readAt(w, SS, stackAt(w, by), size);
 export const pop = (w: Work, size: number): bigint => {
   const value = peek(w, 0n, size);

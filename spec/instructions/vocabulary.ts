@@ -38,7 +38,11 @@ export type CpuFeature =
   | 'bmi1'
   | 'bmi2'
   | 'adx'
-  | 'lahf';
+  | 'lahf'
+  | 'cx8'
+  | 'cmov'
+  | 'clflush'
+  | 'sse';
 /** How the guest's sensitive instructions are handled: by the processor itself, or by a monitor over a processor. */
 export type Monitor = 'none' | 'trap-and-emulate' | 'binary-translation' | 'paravirtual' | 'hardware';
 

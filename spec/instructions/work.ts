@@ -282,3 +282,9 @@ export const canonical = (s: CpuState, linear: bigint): boolean => {
   const width = (cr4Of(s) & 0x1000) !== 0 ? 57 : 48;
   return BigInt.asUintN(64, BigInt.asIntN(width, linear)) === BigInt.asUintN(64, linear);
 };
+/** The same of a base that is kept: processors with 57 bits may check all of them whatever CR4.LA57 says. SDM volume 1, Canonical Addressing. */
+export const canonicalBase = (w: Work, base: bigint): boolean => {
+  if (canonical(w.s, base)) return true;
+  if (has(w, 'la57') && BigInt.asUintN(64, BigInt.asIntN(57, base)) === base) undecided('a base that is canonical with 57 bits alone');
+  return false;
+};

@@ -14,6 +14,11 @@ const code = (selector: number, level: number, long: boolean): Segment => ({
   access: 0x809b | (level << 5) | (long ? 0x2000 : 0x4000),
 });
 const data = (selector: number, level: number): Segment => ({ selector, base: 0n, limit: 0xffffffff, access: 0xc093 | (level << 5) });
+/** SS of SYSCALL and SYSRET: whether the RPL in IA32_STAR becomes the level's differs by vendor and model. */
+const stackOf = (w: Work, selector: number, level: number): void => {
+  w.s.ss = data((selector & 0xfffc) | level, level);
+  if ((selector & 3) !== level) leave(w, 'ss.rpl', 3n);
+};
 const following = (w: Work): bigint => w.s.rip + BigInt(w.i.length);
 const land = (w: Work, rip: bigint): void => {
   w.s.rip = rip;
@@ -33,9 +38,9 @@ const SYSCALL: Meaning = (w) => {
   leave(w, 'r11', BigInt(flag.RF));
   w.flagsWritten |= low(s.sfmask);
   s.rflags = BigInt((flagsOf(s) & ~low(s.sfmask) & ~flag.RF) | 2) & 0xffffffffn;
-  const base = Number((s.star >> 32n) & 0xfffcn);
-  s.cs = code(base, 0, true);
-  s.ss = data(base + 8, 0);
+  const base = Number((s.star >> 32n) & 0xffffn);
+  s.cs = code(base & 0xfffc, 0, true);
+  stackOf(w, base + 8, 0);
   land(w, s.lstar);
 };
 const SYSRET: Meaning = (w) => {
@@ -51,7 +56,9 @@ const SYSRET: Meaning = (w) => {
   s.rflags = BigInt((low(s.r11) & 0x3c7fd7) | 2);
   leave(w, 'rflags', BigInt(flag.RF));
   s.cs = code(((wide ? base + 16 : base) & 0xffff) | 3, 3, wide);
-  s.ss = data(((base + 8) & 0xffff) | 3, 3);
+  stackOf(w, base + 8, 3);
+  // Elsewhere than on Intel's only the selector changes. AMD APM volume 3, SYSRET.
+  if (w.cpu.vendor !== 'intel') for (const part of ['base', 'limit', 'access']) leave(w, `ss.${part}`);
   land(w, wide ? s.rcx : s.rcx & 0xffffffffn);
 };
 const SYSENTER: Meaning = (w) => {

@@ -49,6 +49,11 @@ const toCr0 = (w: Work, image: bigint): void => {
   }
   const enters = !paging(now) && paging(next);
   if (enters && (low(s.efer) & efer.LME) !== 0 && ((low(s.cr4) & cr4.PAE) === 0 || (s.cs.access & 0x2000) !== 0)) combination();
+  // SDM volume 3, Initializing IA-32e Mode: a TSS of 16 bits. Other vendors' manuals do not name it.
+  if (enters && (low(s.efer) & efer.LME) !== 0 && (s.tr.access & 0xd) === 1) {
+    if (w.cpu.vendor !== 'intel') undecided('activating IA-32e mode with a TSS of 16 bits');
+    combination();
+  }
   if ((low(s.cr4) & cr4.CET) !== 0 && (next & cr0.WP) === 0) combination();
   const value = (now & ~cr0Bits) | (next & cr0Bits) | cr0.ET;
   s.cr0 = BigInt(value >>> 0);
@@ -84,8 +89,6 @@ const cr4Features: readonly (readonly [bit: number, feature: CpuFeature | undefi
   [cr4.PSE, 'pse'],
   [cr4.PAE, 'pae'],
   [cr4.PGE, 'pge'],
-  [cr4.OSFXSR, 'sse2'],
-  [cr4.OSXMMEXCPT, 'sse2'],
   [cr4.UMIP, 'umip'],
   [cr4.LA57, 'la57'],
   [cr4.FSGSBASE, 'fsgsbase'],
@@ -98,12 +101,15 @@ const cr4Features: readonly (readonly [bit: number, feature: CpuFeature | undefi
 /** Reserved on every processor: 15, 26, 29 to 31, 33 to 63. Of 13, 14, 19, 23 to 25, 27, 28 and 32 the vocabulary does not tell. */
 const cr4Reserved = 0xfffffffee4008000n & ~(1n << 32n);
 const cr4Unknown = 0x11b886000n | 0x100000000n;
+/** Bits that every processor with SSE2 has, and of which nothing is known on others. */
+const cr4Older = cr4.MCE | cr4.PCE | cr4.OSFXSR | cr4.OSXMMEXCPT;
 const toCr4 = (w: Work, image: bigint): void => {
   const { s } = w;
   const now = low(s.cr4);
   if ((image & cr4Reserved) !== 0n) refuse();
   if (((image ^ s.cr4) & cr4Unknown) !== 0n) undecided('bits of CR4 of which support is not known');
   const next = low(image);
+  if ((next & ~now & cr4Older) !== 0 && !has(w, 'sse2')) undecided('bits of CR4 of which support is not known');
   for (const [bit, feature] of cr4Features)
     if ((next & bit) !== 0 && (now & bit) === 0 && feature !== undefined && !has(w, feature)) refuse();
   const long = ia32e(s);

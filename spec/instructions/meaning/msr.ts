@@ -4,7 +4,7 @@
 import { cr0, cr4, efer } from '../bits.ts';
 import type { CpuState } from '../vocabulary.ts';
 import { withBase } from '../segments.ts';
-import { canonical, gp, has, leave, low, ofSystem, setRegister, ud, undecided, type Work } from '../work.ts';
+import { canonicalBase, gp, has, leave, low, ofSystem, setRegister, ud, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 interface Msr {
@@ -35,7 +35,15 @@ const apart = (w: Work): boolean => {
   const n = low(w.s.rcx);
   return (n === TSC && has(w, 'tsd')) || (n === PAT && has(w, 'syscall'));
 };
-const find = (w: Work): Msr => msrs[low(w.s.rcx)] ?? undecided('a model-specific register that the state does not name');
+const find = (w: Work): Msr => {
+  const found = msrs[low(w.s.rcx)] ?? undecided('a model-specific register that the state does not name');
+  const { name } = found;
+  // They came with SYSENTER, RDTSCP, and 64-bit mode. SDM volume 4, Architectural MSRs.
+  const feature = name.startsWith('sysenter') ? 'sep' : name === 'tscAux' ? 'rdtscp' : 'syscall';
+  if (name === 'efer' && has(w, 'nx')) return found;
+  if (!has(w, feature)) undecided(`${name}, which may be absent`);
+  return found;
+};
 const RDMSR: Meaning = (w) => {
   if (apart(w)) {
     for (const name of ['rax', 'rdx'] as const) {
@@ -45,7 +53,6 @@ const RDMSR: Meaning = (w) => {
     return;
   }
   const { name } = find(w);
-  if (name === 'tscAux' && !has(w, 'rdtscp')) undecided('IA32_TSC_AUX, which may be absent');
   const value = name === 'fs' || name === 'gs' ? w.s[name].base : (w.s[name] as bigint);
   setRegister(w, 0, 4, value & 0xffffffffn);
   setRegister(w, 2, 4, value >> 32n);
@@ -53,7 +60,9 @@ const RDMSR: Meaning = (w) => {
 const toEfer = (w: Work, value: bigint): void => {
   const known = efer.SCE | efer.LME | efer.LMA | efer.NXE;
   const next = low(value);
-  if (w.cpu.vendor !== 'intel' && value >> 16n !== 0n) undecided('bits of IA32_EFER that vendors define for themselves');
+  // AMD APM volume 2, Extended Feature Enable Register: 7:1 read as zero.
+  if (w.cpu.vendor !== 'intel' && (value >> 16n !== 0n || (value & 0xfen) !== 0n))
+    undecided('bits of IA32_EFER that vendors define for themselves');
   if ((value & 0xfffffffffffff2fen & ~0xf000n) !== 0n) gp('msr.reserved');
   if ((next & ~known) !== 0) undecided('bits of IA32_EFER of which support is not known');
   if ((next & efer.NXE) !== 0 && !has(w, 'nx')) gp('msr.reserved');
@@ -71,11 +80,12 @@ const WRMSR: Meaning = (w) => {
     return;
   }
   const { name, address } = find(w);
-  if (name === 'tscAux' && !has(w, 'rdtscp')) undecided('IA32_TSC_AUX, which may be absent');
   const value = ((w.s.rdx & 0xffffffffn) << 32n) | (w.s.rax & 0xffffffffn);
-  if (address && !canonical(w.s, value)) {
+  if (address && !canonicalBase(w, value)) {
     // Elsewhere than on Intel's, the SYSENTER registers need not hold 64 bits.
     if (w.cpu.vendor !== 'intel' && name.startsWith('sysenter')) undecided('the upper half of a SYSENTER register');
+    // The page names the registers that are checked, and this one, which Intel's processors do not use, is not among them.
+    if (w.cpu.vendor === 'intel' && name === 'cstar') undecided('IA32_CSTAR, which is not used');
     gp('msr.canonical');
   }
   if (name === 'efer') toEfer(w, value);

@@ -3,10 +3,10 @@
 
 import { faultsOf, inAnyOrder, load } from '../access.ts';
 import { ones, type Size, type SegmentName, segments } from '../bits.ts';
-import { assignWord, isMemory, memoryPlace, value } from '../operands.ts';
+import { assignWord, isMemory, memoryPlace, setSelector, value } from '../operands.ts';
 import { loadSegment, withBase } from '../segments.ts';
-import { moveStack, peek, pushSelector } from '../stack.ts';
-import { canonical, gp, raise, register, segmentAt, setRegister, undecided } from '../work.ts';
+import { moveStack, peek, pushSegment } from '../stack.ts';
+import { canonicalBase, gp, raise, register, segmentAt, setRegister, undecided } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 const SS = 2;
@@ -25,7 +25,7 @@ const MOV: Meaning = (w) => {
     const selector = BigInt(segmentAt(w, n).selector);
     // 16 bits in memory; in a register as many as the operand has.
     if (isMemory(w, 0)) assignWord(w, selector);
-    else setRegister(w, w.i.rm, w.i.operandSize, selector);
+    else setSelector(w, selector);
     return;
   }
   loadSegment(w, segments[n] as SegmentName, Number(value(w, 1)));
@@ -34,7 +34,7 @@ const MOV: Meaning = (w) => {
 const pushed =
   (name: SegmentName): Meaning =>
   (w) =>
-    pushSelector(w, w.s[name].selector, w.i.operandSize);
+    pushSegment(w, w.s[name].selector, w.i.operandSize);
 const popped =
   (name: SegmentName): Meaning =>
   (w) => {
@@ -70,7 +70,7 @@ const writeBase =
   (name: 'fs' | 'gs'): Meaning =>
   (w) => {
     const base = register(w, w.i.rm, w.i.operandSize === 8 ? 8 : 4);
-    if (!canonical(w.s, base)) gp('segment.base');
+    if (!canonicalBase(w, base)) gp('segment.base');
     w.s[name] = withBase(w.s[name], base);
   };
 export const segment: Meanings = {

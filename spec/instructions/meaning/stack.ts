@@ -1,11 +1,11 @@
 // Pushes, pops and frames of procedures. Intel SDM volume 2: PUSH, POP, PUSHA, POPA, ENTER, LEAVE.
 
-import { linearOf, place } from '../access.ts';
+import { faultsOf, linearOf, place } from '../access.ts';
 import { perhapsSeen } from '../breakpoints.ts';
 import { ones, type Size } from '../bits.ts';
 import { assign, isMemory, value } from '../operands.ts';
 import { moveStack, peek, pop, push, setStack, stackAt } from '../stack.ts';
-import { register, setRegister, stackSize } from '../work.ts';
+import { like8086, raise, register, setRegister, stackSize } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 const PUSH: Meaning = (w) => push(w, value(w, 0) & ones(w.i.operandSize), w.i.operandSize);
@@ -20,7 +20,17 @@ const POP: Meaning = (w) => {
 const PUSHA: Meaning = (w) => {
   const size = w.i.operandSize;
   const old = w.s.rsp;
-  for (const n of [0, 1, 2, 3, 4, 5, 6, 7]) push(w, (n === 4 ? old : register(w, n, size)) & ones(size), size);
+  const pushAll = (): void => {
+    for (const n of [0, 1, 2, 3, 4, 5, 6, 7]) push(w, (n === 4 ? old : register(w, n, size)) & ones(size), size);
+  };
+  // The page says #GP there, while the words that it pushes one by one run into #SS.
+  const odd = like8086(w.s) && [7n, 9n, 11n, 13n, 15n].includes(stackAt(w));
+  if (!odd) {
+    pushAll();
+    return;
+  }
+  const faults = faultsOf(pushAll);
+  if (faults.length > 0) raise(...faults, { vector: 13, error: 0, rule: 'operand.limit' });
 };
 const POPA: Meaning = (w) => {
   const size = w.i.operandSize;

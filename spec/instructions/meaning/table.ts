@@ -5,9 +5,9 @@ import { alignmentChecked, faultsOf, load, save } from '../access.ts';
 import { cr4, ones } from '../bits.ts';
 import { baseOf, type Descriptor, isNull, loaded, lookup, named, unusable, upperOf } from '../descriptors.ts';
 import { writeTable } from '../access.ts';
-import { assignWord, isMemory, memoryPlace, value } from '../operands.ts';
+import { assignWord, isMemory, memoryPlace, setSelector, value } from '../operands.ts';
 import { withBase } from '../segments.ts';
-import { canonical, cpl, gp, ia32e, low, np, ofSystem, raise, setRegister, undecided, type Work } from '../work.ts';
+import { canonical, canonicalBase, cpl, gp, ia32e, low, ofSystem, raise, setRegister, undecided, type Work } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
 export const umip = (w: Work): void => {
@@ -42,10 +42,13 @@ const take =
   (name: 'gdtr' | 'idtr'): Meaning =>
   (w) => {
     const size = w.i.code === 64 ? 8 : 4;
+    const whole = faultsOf(() => memoryPlace(w, 2 + size, 'read', 0n, 1));
+    // No page says which of limit and base is read first.
+    if (whole.length > 0) raise(...whole, ...faultsOf(() => memoryPlace(w, size, 'read', 2n, 1)).filter((f) => f.cr2 !== whole[0]?.cr2));
     const image = load(w, memoryPlace(w, 2 + size, 'read', 0n, 1), 2 + size);
     let base = image >> 16n;
     if (size === 4 && w.i.operandSize === 2) base &= 0xffffffn;
-    if (size === 8 && !canonical(w.s, base)) gp('table.base');
+    if (size === 8 && !canonicalBase(w, base)) gp('table.base');
     w.s[name] = { base, limit: Number(image & 0xffffn) };
   };
 const storeSelector =
@@ -54,7 +57,8 @@ const storeSelector =
     umip(w);
     const selector = BigInt(w.s[name].selector);
     if (!isMemory(w, 0)) {
-      setRegister(w, w.i.rm, w.i.operandSize, selector);
+      if (name === 'ldtr') setSelector(w, selector);
+      else setRegister(w, w.i.rm, w.i.operandSize, selector);
       return;
     }
     assignWord(w, selector);
@@ -69,12 +73,16 @@ const systemDescriptor = (
   const wide = ia32e(w.s);
   const d = lookup(w, selector, wide ? 16 : 8) ?? gp('table.selector', named(selector));
   if (d.s || !fits(d.type)) gp('table.type', named(selector));
-  if (!d.present) np('table.present', named(selector));
+  const second = (): bigint => {
+    const upper = upperOf(w, d);
+    return ((upper >> 40n) & 0x1fn) === 0n ? upper : gp('table.type', named(selector));
+  };
+  // Whether the second half is looked at before the presence of the first no page says.
+  if (!d.present) raise({ vector: 11, error: named(selector), rule: 'table.present' }, ...(w.i.code === 64 ? faultsOf(second) : []));
   let base = baseOf(d.raw);
   if (wide) {
-    const upper = upperOf(w, d);
-    if (w.i.code !== 64 && upper !== 0n) undecided('the second half of a system descriptor in compatibility mode');
-    if (((upper >> 40n) & 0x1fn) !== 0n) gp('table.type', named(selector));
+    if (w.i.code !== 64 && upperOf(w, d) !== 0n) undecided('the second half of a system descriptor in compatibility mode');
+    const upper = second();
     base |= (upper & 0xffffffffn) << 32n;
     if (!canonical(w.s, base)) undecided('a system segment with a base that is not canonical');
   }
