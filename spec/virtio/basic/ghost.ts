@@ -13,7 +13,7 @@ export interface BasicGhost {
   read: number | undefined;
   /** A reset was requested and nothing but reads and settles came since. */
   resetting: boolean;
-  /** A settle ended since the reset was requested: what comes now is not left over from before. */
+  /** The reset is complete: status read 0, or the device was surely at rest since it was requested. */
   quiet: boolean;
   /** DRIVER_OK was written at all since the machine started. */
   everLive: boolean;
@@ -150,7 +150,7 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
   else if (e.saw === 'virtio.config') e.bytes.forEach((byte, i) => g.config.set(e.at + i, byte));
   else if (e.saw === 'virtio.generation') g.generation = e.value;
   else if (e.saw === 'settled') {
-    g.quiet = true;
+    if (e.by !== 'bound') g.quiet = true;
     g.changedLive = false;
   } else if (e.saw === 'interrupt' && e.from === 'config') {
     g.configNotified = true;
