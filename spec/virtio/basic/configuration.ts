@@ -57,7 +57,8 @@ export const configurationClauses: readonly Clause<BasicGhost>[] = [
   clause({
     id: 'virtio.config.change-notified',
     cite: virtio(changes),
-    level: 'must',
+    // Advice, since all that a host changes here is a capacity, of which Block Device / Device Operation says SHOULD.
+    level: 'should',
     binds: 'device',
     says: 'a change of the configuration in a live device is notified',
     on: ['settled'],

@@ -28,7 +28,7 @@ export interface BasicGhost {
   readonly config: Map<number, number>;
   /** Generation read and not followed by a configuration change that we caused. */
   generation: number | undefined;
-  /** The host changed the configuration since the last config notification. */
+  /** The configuration is another than the driver was last told: by its own reads before DRIVER_OK, by a notification, or by rest. */
   configChanged: boolean;
   /** The program touches registers itself: a line that it did not acknowledge shows no new notification. */
   raw: boolean;
@@ -36,6 +36,8 @@ export interface BasicGhost {
   changedLive: boolean;
   /** Capacity, where the machine is known. */
   sectors: number | undefined;
+  /** Capacity that the driver was last told of, in that sense. */
+  told: number | undefined;
   /** A chain of direct and indirect descriptors was offered since the reset. */
   mixedOffered: boolean;
   /** NEEDS_RESET was read, with DRIVER_OK written before. */
@@ -66,6 +68,7 @@ export const initialBasic = (granted: Granted): BasicGhost => ({
   changedLive: false,
   mixedOffered: false,
   sectors: granted.virtio?.blk.sectors,
+  told: granted.virtio?.blk.sectors,
   needsReset: false,
   configNotified: false,
   unexplained: false,
@@ -102,6 +105,7 @@ const statusWritten = (g: BasicGhost, value: number): readonly Event[] => {
   g.written |= value;
   if ((value & status.DRIVER_OK) === 0 || wasLive) return none;
   g.live = true;
+  g.told = g.sectors;
   g.everLive = true;
   const events: Event[] = [];
   // Where status cannot be read the driver has to take acceptance for granted.
@@ -135,7 +139,7 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
       if (e.sectors === g.sectors) return none;
       g.sectors = e.sectors;
       g.config.clear();
-      g.configChanged = true;
+      g.configChanged = !g.live || e.sectors !== g.told;
       g.changedLive = g.live;
       g.generation = undefined;
     } else if (e.do === 'virtq.set') {
@@ -150,12 +154,16 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
   else if (e.saw === 'virtio.config') e.bytes.forEach((byte, i) => g.config.set(e.at + i, byte));
   else if (e.saw === 'virtio.generation') g.generation = e.value;
   else if (e.saw === 'settled') {
-    if (e.by !== 'bound') g.quiet = true;
+    if (e.by !== 'bound') {
+      g.quiet = true;
+      g.told = g.sectors;
+    }
     g.changedLive = false;
   } else if (e.saw === 'interrupt' && e.from === 'config') {
     g.configNotified = true;
-    g.unexplained = g.live && !g.configChanged;
+    g.unexplained = g.live && !g.configChanged && !g.changedLive;
     g.configChanged = false;
+    g.told = g.sectors;
     g.config.clear();
   }
   return none;
