@@ -37,3 +37,40 @@ test('a change that was taken back need not be told, and may be', () => {
   b.settle();
   expect(b.findings).toEqual(['virtio.config.change-notified', 'virtio.blk.capacity.notice']);
 });
+test('fields that may change unasked are not compared, their neighbours are', () => {
+  const b = live();
+  for (const at of [32, 56, 72, 92]) {
+    b.config(at, 1);
+    b.config(at, 0);
+  }
+  expect(b.findings).toEqual([]);
+  for (const at of [20, 57, 68]) {
+    b.config(at, 1);
+    b.config(at, 0);
+  }
+  expect(b.findings.filter((id) => id === 'virtio.config.readable-and-stable').length).toBe(3);
+});
+test('after a change by the host either capacity may be read until the device was at rest', () => {
+  const b = live();
+  const capacity = (value: number): void => b.config(0, value, 0, 0, 0, 0, 0, 0, 0);
+  capacity(64);
+  resize(b, 72);
+  capacity(64);
+  b.settle('bound');
+  capacity(64);
+  capacity(72);
+  b.interrupt('config');
+  b.settle();
+  capacity(72);
+  expect(b.findings).toEqual([]);
+  expect(b.kept('virtio.blk.config.capacity')).toBe(5);
+  resize(b, 80);
+  b.interrupt('config');
+  capacity(80);
+  capacity(72);
+  expect(b.findings).toEqual(['virtio.blk.config.capacity']);
+  b.settle();
+  capacity(80);
+  capacity(72);
+  expect(b.findings.slice(1)).toEqual(['virtio.config.readable-and-stable', 'virtio.blk.config.capacity']);
+});

@@ -26,6 +26,8 @@ export interface BasicGhost {
   live: boolean;
   /** Configuration bytes seen since the last possible change, by offset. */
   readonly config: Map<number, number>;
+  /** The host changed it, and the device was not surely at rest since: either version may be read. */
+  changing: boolean;
   /** Generation read and not followed by a configuration change that we caused. */
   generation: number | undefined;
   /** The configuration is another than the driver was last told: by its own reads before DRIVER_OK, by a notification, or by rest. */
@@ -62,6 +64,7 @@ export const initialBasic = (granted: Granted): BasicGhost => ({
   negotiated: false,
   live: false,
   config: new Map(),
+  changing: false,
   generation: undefined,
   configChanged: false,
   raw: false,
@@ -75,8 +78,11 @@ export const initialBasic = (granted: Granted): BasicGhost => ({
   usedRings: new Map(),
 });
 
-/** Offset and size of the block device's `writeback` byte, which negotiation may change (Block Device / Device Initialization). */
-export const mayChangeByNegotiation: ReadonlySet<number> = new Set([32]);
+/**
+ * Bytes of the block device that may change without the host's doing: `writeback` and the zoned characteristics by negotiation
+ * (Block Device / Device Initialization), `write_zeroes_may_unmap` at any time (Device Operation).
+ */
+export const mayChange = (at: number): boolean => at === 32 || at === 56 || (at >= 72 && at < 96);
 
 const none: readonly Event[] = [];
 
@@ -139,6 +145,7 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
       if (e.sectors === g.sectors) return none;
       g.sectors = e.sectors;
       g.config.clear();
+      g.changing = true;
       g.configChanged = !g.live || e.sectors !== g.told;
       g.changedLive = g.live;
       g.generation = undefined;
@@ -151,11 +158,12 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
   if (e.saw === 'virtq.submitted') g.mixedOffered ||= e.chain.mixed;
   if (e.saw === 'virtio.status') return statusRead(g, e.value);
   if (e.saw === 'virtio.features') g.offered = e.offered;
-  else if (e.saw === 'virtio.config') e.bytes.forEach((byte, i) => g.config.set(e.at + i, byte));
+  else if (e.saw === 'virtio.config' && !g.changing) e.bytes.forEach((byte, i) => g.config.set(e.at + i, byte));
   else if (e.saw === 'virtio.generation') g.generation = e.value;
   else if (e.saw === 'settled') {
     if (e.by !== 'bound') {
       g.quiet = true;
+      g.changing = false;
       g.told = g.sectors;
     }
     g.changedLive = false;

@@ -190,8 +190,9 @@ const readConfig = (g: BlkGhost, at: number, bytes: Uint8Array): void => {
     if (at + i < configSize) g.config[at + i] = b;
   });
   const capacity = at === 0 && bytes.length >= 8 ? valueAt(g.config, 0, 8) : undefined;
-  if (capacity !== undefined && g.capacities.length !== 1)
-    g.capacities = g.capacities.includes(capacity) || g.capacities.length === 0 ? [capacity] : g.capacities;
+  if (capacity === undefined || g.capacities.length === 1) return;
+  // An older size may still be read, and then the newest: only that one is the last.
+  if (g.capacities.length === 0 || capacity === g.capacities.at(-1)) g.capacities = [capacity];
 };
 
 const resize = (g: BlkGhost, sectors: number): void => {
