@@ -62,6 +62,27 @@ describe('answers', () => {
       'virtio.blk.used.claimed',
     ]);
   });
+  test('IN and OUT without data and FLUSH with data may be unsupported, with data and without they may not', () => {
+    const b = bench(all);
+    for (const [type, data] of [
+      [0, 0],
+      [1, 0],
+      [4, 512],
+    ] as const) {
+      b.submit(0, type, 0, data);
+      b.complete(0, 2, undefined, 1);
+    }
+    expect(b.findings).toEqual([]);
+    for (const [type, data] of [
+      [0, 512],
+      [1, filled(1)],
+      [4, 0],
+    ] as const) {
+      b.submit(0, type, 0, data);
+      b.complete(0, 2, undefined, 1);
+    }
+    expect(b.findings).toEqual(['virtio.blk.supported', 'virtio.blk.supported', 'virtio.blk.supported']);
+  });
   test('past the end nothing succeeds; other promises end on that queue until it is reset', () => {
     const b = bench(all);
     b.submit(0, 0, 64, 512);

@@ -176,7 +176,7 @@ const answers: readonly Answer[] = [
     level: 'must',
     harm: 'self-stuck',
     cite: form,
-    speaks: (f, m) => plain(f, m) && must(f) && !hasBadFlags(f.request) && f.request.reserved === 0,
+    speaks: (f, m) => plain(f, m) && must(f) && ordinary(f) && !hasBadFlags(f.request),
     permits: (s) => s !== S.UNSUPP,
     expected: 'OK',
   },
