@@ -48,7 +48,7 @@ export interface BasicGhost {
   configNotified: boolean;
   /** A config notification came without a change that we know of; the next status tells whether it meant NEEDS_RESET. */
   unexplained: boolean;
-  /** The used rings that are set up: [first byte, past the last byte]. */
+  /** The used rings that are set up, by what gives buffers back, idx and elements: [first byte, past the last byte]. */
   readonly usedRings: Map<number, readonly [bigint, bigint]>;
 }
 
@@ -150,7 +150,7 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
       g.changedLive = g.live;
       g.generation = undefined;
     } else if (e.do === 'virtq.set') {
-      g.usedRings.set(e.queue, [e.used, e.used + 6n + 8n * BigInt(e.size)]);
+      g.usedRings.set(e.queue, [e.used + 2n, e.used + 4n + 8n * BigInt(e.size)]);
       return [{ saw: 'virtq.enabled', queue: e.queue, size: e.size, desc: e.desc, avail: e.avail, used: e.used as Gpa, base: e.base ?? 0 }];
     }
     return none;

@@ -4,7 +4,7 @@
 import { type Clause, clauseOf } from '../../clause.ts';
 import { virtio } from '../../sources.ts';
 import type { BasicGhost } from './ghost.ts';
-import { hex, inAnyRing } from './status.ts';
+import { givesBack, hex, suppresses } from './status.ts';
 
 const section = 'Basic Facilities of a Virtio Device / Device Reset';
 const clause = clauseOf<BasicGhost>();
@@ -43,7 +43,8 @@ export const resetClauses: readonly Clause<BasicGhost>[] = [
     when: (m) => afterReset(m.before),
     holds: ({ before, event }) => {
       if (event.saw === 'settled') return event.by !== 'bound' || { unknown: 'only a time bound ran out' };
-      const hit = event.writes.find((w) => inAnyRing(before, w.at, w.bytes.length)) ?? event.writes[0];
+      const writes = event.writes.filter((w) => !suppresses(before, w.at, w.bytes.length));
+      const hit = writes.find((w) => givesBack(before, w.at, w.bytes.length)) ?? writes[0];
       return (
         hit === undefined || {
           expected: 'no write after the reset',

@@ -12,9 +12,15 @@ const duty = dutyOf<BasicGhost>();
 const device = (): string => 'device:0';
 export const hex = (n: number | bigint): string => `0x${n.toString(16)}`;
 
-/** Whether the range touches a used ring that is set up. */
-export const inAnyRing = (g: BasicGhost, at: bigint, length: number): boolean => {
+/** Whether the range touches idx or an element of a used ring that is set up. */
+export const givesBack = (g: BasicGhost, at: bigint, length: number): boolean => {
   for (const [start, end] of g.usedRings.values()) if (at < end && at + BigInt(length) > start) return true;
+  return false;
+};
+/** Whether it is no more than flags or avail_event of one, two bytes before and two behind: a device may fill them in as the queue is enabled. */
+export const suppresses = (g: BasicGhost, at: bigint, length: number): boolean => {
+  if (givesBack(g, at, length)) return false;
+  for (const [start, end] of g.usedRings.values()) if (at >= start - 2n && at + BigInt(length) <= end + 2n) return true;
   return false;
 };
 
@@ -113,10 +119,10 @@ export const statusClauses: readonly Clause<BasicGhost>[] = [
     when: (m) => !m.before.live && !m.before.everLive && !m.before.raw && m.before.usedRings.size > 0,
     holds: ({ before, event }) => {
       if (event.saw === 'settled') return event.by !== 'bound' || { unknown: 'only a time bound ran out' };
-      const hit = event.writes.find((w) => inAnyRing(before, w.at, w.bytes.length));
+      const hit = event.writes.find((w) => givesBack(before, w.at, w.bytes.length));
       return (
         hit === undefined || {
-          expected: 'used rings untouched before DRIVER_OK',
+          expected: 'idx and elements of used rings untouched before DRIVER_OK',
           saw: `a write at ${hex(hit.at)}`,
           kind: 'used-before-driver-ok',
         }

@@ -39,9 +39,12 @@ export interface Queue {
     readonly availFlags: Hull;
     readonly availIdx: Hull;
     readonly usedEvent: Hull;
+    readonly usedFlags: Hull;
     readonly usedIdx: Hull;
     readonly used: Hull;
   };
+  /** Used flags and idx as the driver left them before DRIVER_OK; undefined outside memory. */
+  left: { readonly flags: number | undefined; readonly idx: number | undefined };
   /** Next free-running index in each ring. */
   availIdx: number;
   usedIdx: number;
@@ -142,6 +145,7 @@ export const wordsOf = (q: Pick<Queue, 'size' | 'avail' | 'used'>): Queue['words
     availFlags: wordAt(avail),
     availIdx: wordAt(avail + 2),
     usedEvent: wordAt(avail + 4 + 2 * q.size),
+    usedFlags: wordAt(used),
     usedIdx: wordAt(used + 2),
     used: { at: used, end: used + usedBytes(q) },
   };

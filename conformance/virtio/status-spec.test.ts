@@ -1,0 +1,39 @@
+// The clauses of the device status field against hand-made histories: what a device may do before DRIVER_OK, and what its bits say.
+// VIRTIO 1.4, Device Status Field.
+
+import { expect, test } from 'vitest';
+import { AVAIL_EVENT, EVENT_IDX, le, plain, ringBench, USED } from './ring-bench.ts';
+
+test('flags and avail_event of the used ring may be written as the queue is enabled, at first and after a reset', () => {
+  const b = ringBench();
+  for (let i = 0; i < 2; i++) {
+    b.init(plain | EVENT_IDX);
+    b.changed([USED, [1, 0]]);
+    b.changed([AVAIL_EVENT, [1, 0]]);
+    b.status(15);
+    b.changed([USED, [0, 0]]);
+    b.settle();
+  }
+  expect(b.findings).toEqual([]);
+  expect(b.breaches()).toEqual([]);
+});
+test.each([
+  ['idx', USED + 2],
+  ['an element', USED + 4],
+] as const)('%s of the used ring may not', (_, at) => {
+  const b = ringBench();
+  b.init();
+  b.changed([at, le(1, 2)]);
+  expect(b.findings).toEqual(['virtio.status.no-use-before-driver-ok']);
+  b.status(15);
+  b.init();
+  b.changed([at, le(1, 2)]);
+  expect(b.findings.slice(1)).toEqual(['virtio.reset.queues-untouched']);
+});
+test('used flags that the driver left set are its own mistake', () => {
+  const b = ringBench();
+  b.init();
+  b.poke(USED, 1, 0);
+  b.status(15);
+  expect(b.breaches()).toEqual(['virtio.split.driver.used-ring-cleared']);
+});
