@@ -37,3 +37,24 @@ test('used flags that the driver left set are its own mistake', () => {
   b.status(15);
   expect(b.breaches()).toEqual(['virtio.split.driver.used-ring-cleared']);
 });
+test('DEVICE_NEEDS_RESET is told where it was set after DRIVER_OK, and need not be where it may have been set before', () => {
+  const broken = (...reads: readonly number[]): readonly string[] => {
+    const b = ringBench();
+    b.init();
+    for (const value of reads) {
+      if (value === 15) b.status(15);
+      b.reads(value);
+    }
+    b.settle();
+    return b.findings.filter((id) => id === 'virtio.status.needs-reset-notified');
+  };
+  expect(broken(75)).toEqual([]);
+  const early = ringBench();
+  early.init();
+  early.reads(75);
+  early.status(15);
+  early.reads(79);
+  early.settle();
+  expect(early.findings).not.toContain('virtio.status.needs-reset-notified');
+  expect(broken(15, 79)).toEqual(['virtio.status.needs-reset-notified']);
+});

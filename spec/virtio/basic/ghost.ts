@@ -42,7 +42,9 @@ export interface BasicGhost {
   told: number | undefined;
   /** A chain of direct and indirect descriptors was offered since the reset. */
   mixedOffered: boolean;
-  /** NEEDS_RESET was read, with DRIVER_OK written before. */
+  /** Status was read without NEEDS_RESET since DRIVER_OK was written. */
+  healthy: boolean;
+  /** NEEDS_RESET was read, and surely set since DRIVER_OK. */
   needsReset: boolean;
   /** A config notification came since the last reset. */
   configNotified: boolean;
@@ -72,6 +74,7 @@ export const initialBasic = (granted: Granted): BasicGhost => ({
   mixedOffered: false,
   sectors: granted.virtio?.blk.sectors,
   told: granted.virtio?.blk.sectors,
+  healthy: false,
   needsReset: false,
   configNotified: false,
   unexplained: false,
@@ -92,6 +95,7 @@ const statusWritten = (g: BasicGhost, value: number): readonly Event[] => {
     Object.assign(g, {
       negotiated: false,
       live: false,
+      healthy: false,
       needsReset: false,
       configNotified: false,
       unexplained: false,
@@ -125,7 +129,8 @@ const statusRead = (g: BasicGhost, value: number): readonly Event[] => {
   g.read = value;
   g.unexplained = false;
   if (g.resetting && value === 0) g.quiet = true;
-  if ((value & status.NEEDS_RESET) !== 0 && g.live) g.needsReset = true;
+  if ((value & status.NEEDS_RESET) !== 0) g.needsReset ||= g.healthy;
+  else if (g.live) g.healthy = true;
   if (g.negotiated || (g.written & status.FEATURES_OK) === 0 || (value & status.FEATURES_OK) === 0) return none;
   g.negotiated = true;
   g.agreed.add(g.accepted);
