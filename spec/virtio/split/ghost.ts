@@ -54,7 +54,7 @@ export interface Queue {
   lastOrder: number;
   /** Chains just used, by order, until their virtq.completed has been judged. */
   readonly returned: Map<number, Outstanding>;
-  /** Used slots written since idx last moved. */
+  /** Used slots written and not yet published by idx. */
   readonly slotsWritten: Set<number>;
   /** Described as writable by chains that break a duty: still the device's to write. */
   readonly loose: Segment[];

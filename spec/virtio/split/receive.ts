@@ -55,8 +55,9 @@ export const use = (g: SplitGhost, q: Queue, m: Memory, ordered: boolean, events
       }
     finish(q, o, length, events);
   }
+  // What was written ahead of idx stays written: idx may follow in steps.
+  for (let i = 0; i < count; i++) q.slotsWritten.delete(((from + i) & 0xffff) % q.size);
   q.usedIdx = to;
-  q.slotsWritten.clear();
 };
 
 export const rememberWrite = (q: Queue, at: bigint, length: number): void => {

@@ -1,0 +1,42 @@
+// The clauses of the split rings against hand-made histories of one queue: the order of used elements and idx, and notifications under a change of mind.
+// VIRTIO 1.4, The Virtqueue Used Ring; Used Buffer Notification Suppression.
+
+import { expect, test } from 'vitest';
+import { ringBench, type RingBench } from './ring-bench.ts';
+
+const live = (features?: bigint, offered?: bigint): RingBench => {
+  const b = ringBench(offered);
+  b.init(features);
+  b.status(15);
+  return b;
+};
+
+test('elements may be written ahead, and idx may publish them one by one', () => {
+  const b = live();
+  b.submit(0, 1);
+  for (const w of [...b.answer(0), ...b.answer(1), b.element(0, 0), b.element(1, 1), b.index(1), b.index(2)]) b.changed(w);
+  b.interrupt();
+  b.settle();
+  expect(b.findings).toEqual([]);
+  expect(b.kept('virtio.split.used.elem-before-idx')).toBe(2);
+});
+test.each([
+  ['the only one', [0], 1],
+  ['the second of two', [0], 2],
+] as const)('an element that idx published unwritten is told: %s', (_, written, to) => {
+  const b = live();
+  b.submit(0, 1);
+  const late = to === 1 ? [] : written;
+  for (const w of [...b.answer(0), ...b.answer(1), ...late.map((n) => b.element(n, n)), b.index(to)]) b.changed(w);
+  expect(b.findings).toContain('virtio.split.used.elem-before-idx');
+});
+test('a slot that was published counts as unwritten when the ring comes round to it', () => {
+  const b = live();
+  for (let n = 0; n < 9; n++) {
+    b.submit(n % 2);
+    const element = n < 8 ? [b.element(n, n % 2)] : [];
+    for (const w of [...b.answer(n % 2), ...element, b.index(n + 1)]) b.changed(w);
+    b.interrupt();
+  }
+  expect(b.findings).toContain('virtio.split.used.elem-before-idx');
+});
