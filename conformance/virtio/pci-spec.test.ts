@@ -245,8 +245,29 @@ test('a queue without vector stays silent; a stranger at the registers ends that
   const b = bench();
   b.reset();
   b.write('queue_msix_vector', 0xffff);
+  b.see({ saw: 'settled', by: 'sync' });
   b.see({ saw: 'interrupt', from: 'queue', queue: 0 });
   b.see({ do: 'virtio.status.read' });
   b.see({ saw: 'interrupt', from: 'queue', queue: 0 });
   expect(b.findings).toEqual(['virtio.pci.msix.queue-silent']);
+});
+test('what was raised before a vector was taken away may be told until the device was at rest', () => {
+  const b = bench();
+  b.reset();
+  const both = (): void => {
+    b.see({ saw: 'interrupt', from: 'queue', queue: 0 });
+    b.see({ saw: 'interrupt', from: 'config' });
+  };
+  b.write('queue_msix_vector', 0xffff);
+  b.write('config_msix_vector', 0xffff);
+  b.see({ saw: 'settled', by: 'bound' });
+  both();
+  expect(b.findings).toEqual([]);
+  b.see({ saw: 'settled', by: 'sync' });
+  both();
+  expect(b.findings).toEqual(['virtio.pci.msix.queue-silent', 'virtio.pci.msix.config-silent']);
+  // A new write of the vector starts over.
+  b.write('queue_msix_vector', 0xffff);
+  b.see({ saw: 'interrupt', from: 'queue', queue: 0 });
+  expect(b.findings.length).toBe(2);
 });

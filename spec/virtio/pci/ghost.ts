@@ -32,6 +32,8 @@ export interface PciGhost {
   window: { bar: number | undefined; offset: number | undefined; length: number | undefined };
   /** What the driver last wrote, by register key (see keyOf). */
   readonly written: Map<string, Written>;
+  /** Of these, the vectors written with NO_VECTOR before the device was last at rest. */
+  readonly unmapped: Set<string>;
   /** What read-only registers were seen to hold, by register key. */
   readonly shown: Map<string, number>;
   /** Selectors in force. */
@@ -62,6 +64,7 @@ export const initial = (): PciGhost => ({
   msix: undefined,
   window: { bar: undefined, offset: undefined, length: undefined },
   written: new Map(),
+  unmapped: new Set(),
   shown: new Map(),
   select: { device: undefined, driver: undefined, queue: undefined },
   reset: 'none',

@@ -7,7 +7,7 @@ import { observeFunction, upperHalf } from './function.ts';
 import { driverWrote, forget, hostChanged, readBytes, readGeneration } from './generation.ts';
 import type { Access, PciGhost } from './ghost.ts';
 import { accessOf, after, commonField, keyOf, msixEnabled, msixOf, windowAt } from './ghost.ts';
-import { barCount, common, header, interruptStatusBit } from './layout.ts';
+import { barCount, common, header, interruptStatusBit, noVector } from './layout.ts';
 import { forgetVectors, observeVectors } from './messages.ts';
 
 export const observed: readonly EventName[] = [
@@ -86,6 +86,7 @@ const wrote = (g: PciGhost, a: Access): void => {
   if (name === 'driver_feature' && g.status !== undefined && (g.status & 8) !== 0) g.written.delete(key);
   else {
     g.written.set(key, { value: a.value, via: a.via });
+    g.unmapped.delete(key);
     g.fn.ignored.delete(key);
   }
 };
@@ -153,6 +154,7 @@ export const observe = (g: PciGhost, m: Moment<PciGhost>): readonly Event[] => {
   }
   if (e.saw === 'settled' && e.by !== 'bound') {
     g.quiet = true;
+    for (const [key, { value }] of g.written) if (value === noVector && key.includes('_msix_vector:')) g.unmapped.add(key);
     if (g.reset === 'asked') g.reset = 'due';
   } else if (e.saw === 'interrupt') {
     // With MSI-X "the ISR status is unused": readings.md.
