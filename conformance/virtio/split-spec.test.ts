@@ -2,7 +2,7 @@
 // VIRTIO 1.4, The Virtqueue Used Ring; Used Buffer Notification Suppression.
 
 import { expect, test } from 'vitest';
-import { ringBench, type RingBench } from './ring-bench.ts';
+import { AVAIL, EVENT_IDX, plain, ringBench, type RingBench, USED_EVENT } from './ring-bench.ts';
 
 const live = (features?: bigint, offered?: bigint): RingBench => {
   const b = ringBench(offered);
@@ -39,4 +39,42 @@ test('a slot that was published counts as unwritten when the ring comes round to
     b.interrupt();
   }
   expect(b.findings).toContain('virtio.split.used.elem-before-idx');
+});
+/** Request 0 is used and not told. */
+const used = (b: RingBench): void => {
+  b.submit(0);
+  for (const w of [...b.answer(0), b.element(0, 0), b.index(1)]) b.changed(w);
+};
+test.each([
+  ['flags', plain, AVAIL, 'virtio.split.notify.flags-clear'],
+  ['used_event', plain | EVENT_IDX, USED_EVENT, 'virtio.split.notify.used-event-reached'],
+] as const)(
+  'a notification is not owed where the driver changed %s before it came, and is owed where it did not',
+  (_, features, at, clause) => {
+    const b = live(features);
+    used(b);
+    b.poke(at, 1, 0);
+    b.settle();
+    expect(b.findings).toEqual([]);
+    const c = live(features);
+    used(c);
+    c.settle();
+    c.poke(at, 1, 0);
+    expect(c.findings).toEqual([clause]);
+  },
+);
+test('a notification is permitted where the driver asked for it after the use, and advised against where it did not', () => {
+  const b = live();
+  b.poke(AVAIL, 1, 0);
+  used(b);
+  b.poke(AVAIL, 0, 0);
+  b.interrupt();
+  b.settle();
+  expect(b.findings).toEqual([]);
+  const c = live();
+  c.poke(AVAIL, 1, 0);
+  used(c);
+  c.interrupt();
+  c.settle();
+  expect(c.findings).toEqual(['virtio.split.notify.flags-set']);
 });

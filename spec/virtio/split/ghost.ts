@@ -71,7 +71,7 @@ export interface Queue {
   /** Used buffers came, and every one of them was suppressed all the time. */
   quietUse: boolean;
   loudUse: boolean;
-  /** Suppression was changed while something was outstanding: what was owed is not known. */
+  /** Suppression was changed while something was outstanding, or used and perhaps not yet told: what was owed is not known. */
   raced: boolean;
   finished: Record<Trait, number>;
 }

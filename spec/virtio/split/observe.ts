@@ -238,10 +238,13 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
     return none;
   }
   for (const q of g.all) {
-    if (q.outstanding.size > 0) {
-      if (meet(written, q.words.availFlags) || meet(written, q.words.usedEvent)) q.raced = true;
-      reread(g, q, m, e.at, e.bytes.length, written);
-    }
+    // A device looks at flags or used_event after it wrote idx: also while what it used last may still be told.
+    if (
+      (q.outstanding.size > 0 || q.quietUse || (q.owed && !q.notified)) &&
+      (meet(written, q.words.availFlags) || meet(written, q.words.usedEvent))
+    )
+      q.raced = true;
+    if (q.outstanding.size > 0) reread(g, q, m, e.at, e.bytes.length, written);
     if (meet(written, q.words.availIdx)) publish(g, q, m, events);
   }
   return events;
