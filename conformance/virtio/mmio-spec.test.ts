@@ -89,6 +89,21 @@ test('identity, absent queues, reset', () => {
     'virtio.mmio.reset.ready',
   ]);
 });
+test('QueueReady is as written until the queue is reset on its own', () => {
+  const ready = (reset: boolean, value: number): readonly string[] => {
+    const b = bench();
+    b.reset();
+    b.write('QueueSel', 0);
+    b.write('QueueReady', 1);
+    if (reset) b.write('QueueReset', 1);
+    b.read('QueueReady', 1);
+    if (reset) b.read('QueueReset', 0);
+    b.read('QueueReady', value);
+    return b.findings;
+  };
+  expect(ready(true, 0)).toEqual([]);
+  expect(ready(false, 0)).toEqual(['virtio.mmio.queue.ready']);
+});
 test('interrupt bits', () => {
   const b = bench();
   b.reset();

@@ -167,6 +167,34 @@ test('registers return what was written, and reset undoes it', () => {
   b.read('queue_size', 64);
   expect(b.findings).toEqual(['virtio.pci.queue.halves', 'virtio.pci.queue.enabled', 'virtio.pci.reset.enable', 'virtio.pci.reset.size']);
 });
+test('a queue reset leaves the registers of that queue open, and the others as written', () => {
+  const start = () => {
+    const space = good();
+    space[0x50 + 12] = 64; // the common structure reaches past queue_reset
+    const b = bench(space);
+    b.reset();
+    b.read('queue_size', 128);
+    b.write('config_msix_vector', 3);
+    b.write('queue_size', 64);
+    b.write('queue_enable', 1);
+    return b;
+  };
+  const b = start();
+  b.see({ do: 'pci.bar.write', bar: 4, at: 58, width: 2, value: 1 });
+  b.read('queue_enable', 0);
+  b.read('queue_size', 128);
+  b.read('queue_msix_vector', 1);
+  b.read('config_msix_vector', 3);
+  b.write('queue_size', 32);
+  b.read('queue_size', 32);
+  expect(b.findings).toEqual([]);
+  b.read('config_msix_vector', 2);
+  b.read('queue_size', 128);
+  expect(b.findings).toEqual(['virtio.pci.msix.mapped', 'virtio.pci.queue.size']);
+  const c = start();
+  c.read('queue_enable', 0);
+  expect(c.findings).toEqual(['virtio.pci.queue.enabled']);
+});
 test('a BAR that is not decoded says nothing', () => {
   const b = bench();
   b.configWrite(4, 0, 2);

@@ -14,8 +14,10 @@ export interface MmioGhost {
   readonly offered: Map<number, number>;
   /** QueueSizeMax by queue, as last read. */
   readonly sizes: Map<number, number>;
-  /** QueueReady by queue, as last written. */
+  /** QueueReady by queue, as last written; absent where a queue reset may have changed it. */
   readonly ready: Map<number, number>;
+  /** Queues whose own reset was asked for since the device was reset: what QueueReady reads until it is written again is not followed. */
+  readonly renewed: Set<number>;
   reset: 'none' | 'asked' | 'due' | 'done';
   /** Only this trace's own accesses since a reset that was seen through. */
   own: boolean;
@@ -38,6 +40,7 @@ export const initial = (): MmioGhost => ({
   offered: new Map(),
   sizes: new Map(),
   ready: new Map(),
+  renewed: new Set(),
   reset: 'none',
   own: false,
   idle: false,
@@ -78,6 +81,7 @@ export const registerOf = (e: { readonly at: number; readonly width: number }): 
 const restart = (g: MmioGhost): void => {
   g.select = { device: undefined, driver: undefined, queue: undefined };
   g.ready.clear();
+  g.renewed.clear();
   g.set = 0;
   g.clear = 0;
   g.idle = false;
@@ -107,6 +111,15 @@ const wrote = (g: MmioGhost, at: number, width: number, value: number): void => 
       if (g.select.queue === undefined) g.ready.clear();
       else g.ready.set(g.select.queue, value >>> 0);
       if (value !== 0) g.idle = false;
+      break;
+    case 'QueueReset':
+      if (g.select.queue === undefined) {
+        g.ready.clear();
+        g.reset = 'none';
+      } else {
+        g.ready.delete(g.select.queue);
+        g.renewed.add(g.select.queue);
+      }
       break;
     case 'QueueNotify':
       g.kicked ||= g.live;

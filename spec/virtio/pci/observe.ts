@@ -7,7 +7,7 @@ import { observeFunction, upperHalf } from './function.ts';
 import { driverWrote, forget, hostChanged, readBytes, readGeneration } from './generation.ts';
 import type { Access, PciGhost } from './ghost.ts';
 import { accessOf, after, commonField, keyOf, msixEnabled, msixOf, windowAt } from './ghost.ts';
-import { barCount, common, header, interruptStatusBit, noVector } from './layout.ts';
+import { barCount, common, header, interruptStatusBit, noVector, queueReset } from './layout.ts';
 import { forgetVectors, observeVectors } from './messages.ts';
 
 export const observed: readonly EventName[] = [
@@ -54,12 +54,23 @@ const foreign = (g: PciGhost): void => {
   forgetVectors(g.vectors);
 };
 
+/** The selected queue was reset on its own: its registers are no longer as written, those of others are. */
+const forgetQueue = (g: PciGhost): void => {
+  for (const key of g.written.keys()) {
+    const [name = '', through] = key.split(':');
+    if (common[name]?.[2] === 'per-queue' && (g.select.queue === undefined || through === `${g.select.queue}`)) g.written.delete(key);
+  }
+};
+
 const wrote = (g: PciGhost, a: Access): void => {
   if (a.structure === 'device') driverWrote(g.generation);
   if (a.structure !== 'common') return;
   const name = commonField(a);
   if (name === undefined || a.value === undefined) {
-    g.written.clear(); // part of a field, or several: what they hold now nobody says
+    // Part of a field, or several: what they hold now nobody says, nor what of it a device reset left.
+    if (a.offset === queueReset.at && a.width === queueReset.width) forgetQueue(g);
+    else g.written.clear();
+    g.reset = 'none';
     return;
   }
   if (name === 'device_feature_select') g.select.device = a.value;
