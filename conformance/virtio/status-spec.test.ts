@@ -2,6 +2,7 @@
 // VIRTIO 1.4, Device Status Field.
 
 import { expect, test } from 'vitest';
+import { status } from '../../spec/virtio/features.ts';
 import { AVAIL_EVENT, EVENT_IDX, le, plain, ringBench, USED } from './ring-bench.ts';
 
 test('flags and avail_event of the used ring may be written as the queue is enabled, at first and after a reset', () => {
@@ -57,4 +58,25 @@ test('DEVICE_NEEDS_RESET is told where it was set after DRIVER_OK, and need not 
   early.settle();
   expect(early.findings).not.toContain('virtio.status.needs-reset-notified');
   expect(broken(15, 79)).toEqual(['virtio.status.needs-reset-notified']);
+});
+test('a suspended device shows DRIVER_OK clear, and its driver may write what it reads; without SUSPEND negotiated neither may', () => {
+  const suspended = (features: bigint): ReturnType<typeof ringBench> => {
+    const b = ringBench(features);
+    b.init(features);
+    b.status(15);
+    b.status(15 | status.SUSPEND);
+    b.reads(11 | status.SUSPEND);
+    return b;
+  };
+  const b = suspended(plain | (1n << 43n));
+  b.status(15);
+  b.reads(15);
+  expect(b.findings).toEqual([]);
+  expect(b.breaches()).toEqual([]);
+  b.reads(13);
+  expect(b.findings).toEqual(['virtio.status.keeps-bits']);
+  const c = suspended(plain);
+  expect(c.findings).toEqual(['virtio.status.keeps-bits']);
+  c.status(15);
+  expect(c.breaches()).toEqual(['virtio.status.clears-no-bit']);
 });

@@ -3,7 +3,7 @@
 
 import { type Clause, clauseOf, type Duty, dutyOf } from '../../clause.ts';
 import { virtio } from '../../sources.ts';
-import { status } from '../features.ts';
+import { has, status } from '../features.ts';
 import type { BasicGhost } from './ghost.ts';
 
 const section = 'Basic Facilities of a Virtio Device / Device Status Field';
@@ -25,7 +25,10 @@ export const suppresses = (g: BasicGhost, at: bigint, length: number): boolean =
 };
 
 /** Bits that the driver sets and nothing but a reset takes away. FEATURES_OK is the device's to refuse. */
-const lasting = status.ACKNOWLEDGE | status.DRIVER | status.DRIVER_OK | status.FAILED;
+const steps = status.ACKNOWLEDGE | status.DRIVER | status.DRIVER_OK | status.FAILED;
+/** The driver may have suspended the device: DRIVER_OK and SUSPEND then give way to one another (Device Suspend). */
+const suspendable = (g: BasicGhost): boolean => has(g.accepted, 'SUSPEND') && (g.written & status.SUSPEND) !== 0;
+const lasting = (g: BasicGhost): number => g.written & (suspendable(g) ? steps & ~status.DRIVER_OK : steps);
 
 export const statusClauses: readonly Clause<BasicGhost>[] = [
   clause({
@@ -38,9 +41,9 @@ export const statusClauses: readonly Clause<BasicGhost>[] = [
     needs: ['virtio.status'],
     harm: 'interop',
     scope: device,
-    when: (m) => !m.before.resetting && (m.before.written & lasting) !== 0,
+    when: (m) => !m.before.resetting && lasting(m.before) !== 0,
     holds: ({ before, event }) => {
-      const expected = before.written & lasting;
+      const expected = lasting(before);
       return (
         (event.value & expected) === expected || {
           expected: `at least ${hex(expected)}`,
@@ -84,6 +87,7 @@ export const statusClauses: readonly Clause<BasicGhost>[] = [
       if ((event.value & status.NEEDS_RESET) === 0) return true;
       if (before.mixedOffered)
         return { unknown: 'a chain of direct and indirect descriptors was offered: virtio.split.indirect.mixed judges it' };
+      if (suspendable(before)) return { unknown: 'a device that fails to suspend or to resume asks for a reset' };
       return { expected: 'DEVICE_NEEDS_RESET clear', saw: `status ${hex(event.value)}`, kind: 'needs-reset' };
     },
   }),
@@ -152,13 +156,13 @@ export const statusDuties: readonly Duty<BasicGhost>[] = [
     cite: virtio(section, 'status.drv.02'),
     says: 'a driver takes back a status bit only by a reset',
     on: ['virtio.status.write'],
-    keeps: ({ before, event }) =>
-      event.value === 0 ||
-      (before.written & ~event.value & 0xff) === 0 || {
-        expected: `at least ${hex(before.written)}`,
-        saw: `wrote ${hex(event.value)}`,
-        kind: 'bit-cleared',
-      },
+    keeps: ({ before, event }) => {
+      const kept = before.written & (suspendable(before) ? ~(status.DRIVER_OK | status.SUSPEND) : 0xff);
+      return (
+        event.value === 0 ||
+        (kept & ~event.value & 0xff) === 0 || { expected: `at least ${hex(kept)}`, saw: `wrote ${hex(event.value)}`, kind: 'bit-cleared' }
+      );
+    },
     taints: device,
   }),
   duty({
