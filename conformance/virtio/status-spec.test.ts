@@ -1,5 +1,5 @@
-// The clauses of the device status field against hand-made histories: what a device may do before DRIVER_OK, and what its bits say.
-// VIRTIO 1.4, Device Status Field.
+// The clauses of the device status field against hand-made histories: what a device may do before DRIVER_OK, and what its bits say; and what may be offered.
+// VIRTIO 1.4, Device Status Field; Feature Bits.
 
 import { expect, test } from 'vitest';
 import { status } from '../../spec/virtio/features.ts';
@@ -79,4 +79,13 @@ test('a suspended device shows DRIVER_OK clear, and its driver may write what it
   expect(c.findings).toEqual(['virtio.status.keeps-bits']);
   c.status(15);
   expect(c.breaches()).toEqual(['virtio.status.clears-no-bit']);
+});
+test('the bits of a transitional device may be offered, and no other undefined one', () => {
+  const offering = (bit: bigint): readonly string[] => {
+    const b = ringBench(plain | (1n << bit));
+    b.init();
+    return b.findings;
+  };
+  for (const bit of [24n, 27n, 30n]) expect(offering(bit), `${bit}`).toEqual([]);
+  for (const bit of [25n, 31n, 44n]) expect(offering(bit), `${bit}`).toEqual(['virtio.features.undefined-not-offered']);
 });
