@@ -121,6 +121,24 @@ test('interrupt bits', () => {
   c.read('InterruptStatus', 1);
   expect(c.findings.slice(1)).toEqual(['virtio.mmio.interrupt.acknowledged']);
 });
+test.each([
+  ['a host change', { do: 'host.resize', sectors: 16 }],
+  ['a step of the driver', { do: 'mmio.write', at: 0x070, width: 4, value: 1 }],
+] as const)('after reset InterruptStatus is 0, until %s gives the device a reason', (_, reason) => {
+  const b = bench();
+  const rest = (): void => b.see({ saw: 'settled', by: 'sync' });
+  b.reset();
+  rest();
+  b.see(reason);
+  rest();
+  b.read('InterruptStatus', 2);
+  expect(b.findings).toEqual([]);
+  const c = bench();
+  c.reset();
+  c.see({ saw: 'settled', by: 'sync' });
+  c.read('InterruptStatus', 2);
+  expect(c.findings).toEqual(['virtio.mmio.reset.interrupt']);
+});
 test('memory stays untouched while no queue is ready', () => {
   const b = bench();
   b.see(change); // before the first reset nothing is known

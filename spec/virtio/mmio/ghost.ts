@@ -23,6 +23,8 @@ export interface MmioGhost {
   own: boolean;
   /** Since then no queue was ever ready. */
   idle: boolean;
+  /** Since then no host change came, and no Status but 0 was written: nothing gave the device an event of the configuration. */
+  fresh: boolean;
   /** DRIVER_OK was written, and since then a queue that is not ready was notified and the device not at rest. */
   live: boolean;
   kicked: boolean;
@@ -44,6 +46,7 @@ export const initial = (): MmioGhost => ({
   reset: 'none',
   own: false,
   idle: false,
+  fresh: false,
   live: false,
   kicked: false,
   quiet: false,
@@ -85,6 +88,7 @@ const restart = (g: MmioGhost): void => {
   g.set = 0;
   g.clear = 0;
   g.idle = false;
+  g.fresh = false;
   g.live = false;
   g.kicked = false;
   g.steady = undefined;
@@ -132,6 +136,7 @@ const wrote = (g: MmioGhost, at: number, width: number, value: number): void => 
     case 'Status':
       g.steady = undefined;
       g.live = (value & 4) !== 0;
+      g.fresh = false;
       if (value !== 0) break;
       restart(g);
       g.reset = 'asked';
@@ -158,6 +163,7 @@ const read = (g: MmioGhost, at: number, width: number, value: number): void => {
       g.reset = 'done';
       g.own = true;
       g.idle = true;
+      g.fresh = true;
       break;
     case 'ConfigGeneration':
       readGeneration(g.generation, value);
@@ -178,6 +184,7 @@ export const observe = (g: MmioGhost, m: Moment<MmioGhost>): readonly Event[] =>
     if (e.do === 'mmio.write') wrote(g, e.at, e.width, e.value);
     else if (e.do === 'host.resize') {
       hostChanged(g.generation);
+      g.fresh = false;
       g.steady = undefined;
     } else if (e.do.startsWith('virtio.') || e.do.startsWith('virtq.')) {
       restart(g);

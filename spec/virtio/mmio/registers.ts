@@ -107,7 +107,7 @@ const rules: readonly Rule[] = [
     'interop',
     requirements,
     'after reset InterruptStatus is 0',
-    (g) => (g.reset === 'done' && g.idle && g.quiet && g.set === 0 ? exactly(0) : undefined),
+    (g) => (g.reset === 'done' && g.idle && g.fresh && g.quiet && g.set === 0 ? exactly(0) : undefined),
   ],
   [
     'virtio.mmio.interrupt.zero',
