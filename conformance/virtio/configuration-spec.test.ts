@@ -74,3 +74,18 @@ test('after a change by the host either capacity may be read until the device wa
   capacity(72);
   expect(b.findings.slice(1)).toEqual(['virtio.config.readable-and-stable', 'virtio.blk.config.capacity']);
 });
+test('the generation may count a change when it comes, or when the configuration is read after it, and at no other time', () => {
+  const b = live();
+  const generation = (value: number): void => b.see({ do: 'virtio.generation.read' }, { saw: 'virtio.generation', value });
+  generation(3);
+  resize(b, 72);
+  b.interrupt('config');
+  b.settle();
+  generation(3);
+  b.config(0, 72, 0, 0, 0, 0, 0, 0, 0);
+  generation(4);
+  expect(b.findings).toEqual([]);
+  b.config(0, 72, 0, 0, 0, 0, 0, 0, 0);
+  generation(5);
+  expect(b.findings).toEqual(['virtio.config.generation-stable']);
+});

@@ -163,6 +163,20 @@ test('the generation follows the configuration', () => {
   b.read('ConfigGeneration', 5);
   expect(b.findings.slice(1)).toEqual(['virtio.mmio.generation.steady']);
 });
+test('the generation may count a host change when the configuration is read', () => {
+  const b = bench();
+  b.reset();
+  b.read('ConfigGeneration', 3);
+  b.see({ do: 'host.resize', sectors: 16 });
+  b.see({ saw: 'settled', by: 'sync' });
+  b.read('ConfigGeneration', 3);
+  b.read('256', 16);
+  b.read('ConfigGeneration', 4);
+  expect(b.findings).toEqual([]);
+  b.read('256', 16);
+  b.read('ConfigGeneration', 5);
+  expect(b.findings).toEqual(['virtio.mmio.generation.steady']);
+});
 test('a read-only register written, a queue register while ready: nothing more is owed', () => {
   const b = bench();
   b.write('Version', 2);

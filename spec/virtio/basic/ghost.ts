@@ -28,6 +28,8 @@ export interface BasicGhost {
   readonly config: Map<number, number>;
   /** The host changed it, and the device was not surely at rest since: either version may be read. */
   changing: boolean;
+  /** No configuration was read since it surely had changed: a device may count the change when it is. */
+  unread: boolean;
   /** Generation read and not followed by a configuration change that we caused. */
   generation: number | undefined;
   /** The configuration is another than the driver was last told: by its own reads before DRIVER_OK, by a notification, or by rest. */
@@ -67,6 +69,7 @@ export const initialBasic = (granted: Granted): BasicGhost => ({
   live: false,
   config: new Map(),
   changing: false,
+  unread: false,
   generation: undefined,
   configChanged: false,
   raw: false,
@@ -151,6 +154,7 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
       g.sectors = e.sectors;
       g.config.clear();
       g.changing = true;
+      g.unread = true;
       g.configChanged = !g.live || e.sectors !== g.told;
       g.changedLive = g.live;
       g.generation = undefined;
@@ -163,8 +167,11 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
   if (e.saw === 'virtq.submitted') g.mixedOffered ||= e.chain.mixed;
   if (e.saw === 'virtio.status') return statusRead(g, e.value);
   if (e.saw === 'virtio.features') g.offered = e.offered;
-  else if (e.saw === 'virtio.config' && !g.changing) e.bytes.forEach((byte, i) => g.config.set(e.at + i, byte));
-  else if (e.saw === 'virtio.generation') g.generation = e.value;
+  else if (e.saw === 'virtio.config') {
+    if (!g.changing) e.bytes.forEach((byte, i) => g.config.set(e.at + i, byte));
+    if (g.unread) g.generation = undefined;
+    g.unread &&= g.changing;
+  } else if (e.saw === 'virtio.generation') g.generation = e.value;
   else if (e.saw === 'settled') {
     if (e.by !== 'bound') {
       g.quiet = true;

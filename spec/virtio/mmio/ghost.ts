@@ -34,6 +34,8 @@ export interface MmioGhost {
   set: number;
   clear: number;
   readonly generation: Track;
+  /** The host changed the configuration, and none was read since the device was at rest: it may count the change when one is. */
+  unread: boolean;
   /** ConfigGeneration while nothing was done that could change the configuration. */
   steady: number | undefined;
 }
@@ -53,6 +55,7 @@ export const initial = (): MmioGhost => ({
   set: 0,
   clear: 0,
   generation: newTrack(),
+  unread: false,
   steady: undefined,
 });
 
@@ -146,7 +149,11 @@ const wrote = (g: MmioGhost, at: number, width: number, value: number): void => 
 };
 
 const read = (g: MmioGhost, at: number, width: number, value: number): void => {
-  if (at >= config) readBytes(g.generation, at - config, width, value);
+  if (at >= config) {
+    readBytes(g.generation, at - config, width, value);
+    if (g.unread) g.steady = undefined;
+    g.unread &&= !g.quiet;
+  }
   switch (registerOf({ at, width })) {
     case 'DeviceFeatures':
       if (g.select.device !== undefined && !g.offered.has(g.select.device)) g.offered.set(g.select.device, value);
@@ -185,6 +192,7 @@ export const observe = (g: MmioGhost, m: Moment<MmioGhost>): readonly Event[] =>
     else if (e.do === 'host.resize') {
       hostChanged(g.generation);
       g.fresh = false;
+      g.unread = true;
       g.steady = undefined;
     } else if (e.do.startsWith('virtio.') || e.do.startsWith('virtq.')) {
       restart(g);
