@@ -2,7 +2,7 @@
 // VIRTIO 1.4, The Virtqueue Used Ring; Used Buffer Notification Suppression.
 
 import { expect, test } from 'vitest';
-import { AVAIL, EVENT_IDX, plain, ringBench, type RingBench, USED_EVENT } from './ring-bench.ts';
+import { AVAIL, EVENT_IDX, IN_ORDER, le, plain, ringBench, type RingBench, USED, USED_EVENT } from './ring-bench.ts';
 
 const live = (features?: bigint, offered?: bigint): RingBench => {
   const b = ringBench(offered);
@@ -77,4 +77,18 @@ test('a notification is permitted where the driver asked for it after the use, a
   c.interrupt();
   c.settle();
   expect(c.findings).toEqual(['virtio.split.notify.flags-set']);
+});
+test('of a buffer that a batch skips no length is judged, of the last one it is', () => {
+  const batch = (length: number): readonly string[] => {
+    const b = live(plain | IN_ORDER, plain | IN_ORDER);
+    b.submit(0, 1);
+    for (const w of [...b.answer(0), ...b.answer(1)]) b.changed(w);
+    b.changed([USED + 4, [...le(3, 4), ...le(length, 4)]]);
+    b.changed(b.index(2));
+    b.interrupt();
+    b.settle();
+    return b.findings;
+  };
+  expect(batch(513)).toEqual([]);
+  expect(batch(1)).toEqual(['virtio.blk.used.complete']);
 });
