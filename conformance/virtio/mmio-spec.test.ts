@@ -177,6 +177,20 @@ test('the generation may count a host change when the configuration is read', ()
   b.read('ConfigGeneration', 5);
   expect(b.findings).toEqual(['virtio.mmio.generation.steady']);
 });
+test('the offer is the same until a reset', () => {
+  const b = bench();
+  const offer = (value: number): void => {
+    b.write('DeviceFeaturesSel', 0);
+    b.read('DeviceFeatures', value);
+  };
+  b.reset();
+  offer(6);
+  b.reset();
+  offer(4);
+  expect(b.findings).toEqual([]);
+  offer(6);
+  expect(b.findings).toEqual(['virtio.mmio.features.window']);
+});
 test('a read-only register written, a queue register while ready: nothing more is owed', () => {
   const b = bench();
   b.write('Version', 2);

@@ -224,6 +224,20 @@ test('features by window; a queue that is not there', () => {
   b.read('queue_size', 128);
   expect(b.findings).toEqual(['virtio.pci.features.window', 'virtio.pci.features.driver', 'virtio.pci.queue.absent']);
 });
+test('the offer is the same until a reset', () => {
+  const b = bench();
+  const offer = (value: number): void => {
+    b.write('device_feature_select', 0);
+    b.read('device_feature', value);
+  };
+  b.reset();
+  offer(6);
+  b.reset();
+  offer(4);
+  expect(b.findings).toEqual([]);
+  offer(6);
+  expect(b.findings).toEqual(['virtio.pci.features.window']);
+});
 test('MSI-X vectors', () => {
   const b = bench();
   b.reset();

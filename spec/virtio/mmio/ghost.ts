@@ -10,7 +10,7 @@ import { config, nameAt } from './layout.ts';
 export interface MmioGhost {
   /** Selectors last written. */
   select: { device: number | undefined; driver: number | undefined; queue: number | undefined };
-  /** DeviceFeatures by window, as first read. */
+  /** DeviceFeatures by window, as first read since the reset: that the offer lasts over one is advice. */
   readonly offered: Map<number, number>;
   /** QueueSizeMax by queue, as last read. */
   readonly sizes: Map<number, number>;
@@ -86,6 +86,7 @@ export const registerOf = (e: { readonly at: number; readonly width: number }): 
 
 const restart = (g: MmioGhost): void => {
   g.select = { device: undefined, driver: undefined, queue: undefined };
+  g.offered.clear();
   g.ready.clear();
   g.renewed.clear();
   g.set = 0;

@@ -83,6 +83,8 @@ const wrote = (g: PciGhost, a: Access): void => {
       g.fn.ignored.clear();
       g.fn.isrDue = false;
       g.written.clear();
+      // That the offer lasts over a reset is advice: virtio.features.offer-stable.
+      for (const key of g.shown.keys()) if (key.startsWith('device_feature:')) g.shown.delete(key);
       g.select = { device: undefined, driver: undefined, queue: undefined };
       g.reset = 'asked';
       g.owed = 0;
