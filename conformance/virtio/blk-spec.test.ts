@@ -83,6 +83,19 @@ describe('answers', () => {
     }
     expect(b.findings).toEqual(['virtio.blk.supported', 'virtio.blk.supported', 'virtio.blk.supported']);
   });
+  test('a chain past a reasonable limit may be refused, unless SEG_MAX told how long one may be', () => {
+    const refused = (features: bigint, entries: number): readonly string[] => {
+      const b = bench(features);
+      for (const status of [1, 2]) {
+        b.submit(0, 0, 3, 512, entries);
+        b.complete(0, status, undefined, 1);
+      }
+      return b.findings;
+    };
+    expect(refused(all, 129)).toEqual([]);
+    expect(refused(all, 128)).toEqual(['virtio.blk.served', 'virtio.blk.supported']);
+    expect(refused(all | SEG_MAX, 129)).toEqual(['virtio.blk.served', 'virtio.blk.supported']);
+  });
   test('past the end nothing succeeds; other promises end on that queue until it is reset', () => {
     const b = bench(all);
     b.submit(0, 0, 64, 512);
