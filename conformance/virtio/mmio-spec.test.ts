@@ -191,6 +191,21 @@ test('the offer is the same until a reset', () => {
   offer(6);
   expect(b.findings).toEqual(['virtio.mmio.features.window']);
 });
+test('the generation need not count that negotiation settled writeback, and must count another byte', () => {
+  const after = (at: number): readonly string[] => {
+    const b = bench();
+    b.reset();
+    b.write('Status', 3);
+    b.read('ConfigGeneration', 3);
+    b.read(`${256 + at}`, 0);
+    b.write('Status', 11);
+    b.read(`${256 + at}`, 1);
+    b.read('ConfigGeneration', 3);
+    return b.findings;
+  };
+  expect(after(32)).toEqual([]);
+  expect(after(36)).toEqual(['virtio.mmio.generation.changed']);
+});
 test('a read-only register written, a queue register while ready: nothing more is owed', () => {
   const b = bench();
   b.write('Version', 2);

@@ -5,6 +5,7 @@ import type { Moment } from '../../clause.ts';
 import type { Event, EventName } from '../../vocabulary.ts';
 import type { Track } from '../pci/generation.ts';
 import { driverWrote, forget, hostChanged, newTrack, readBytes, readGeneration } from '../pci/generation.ts';
+import { field } from '../blk/layout.ts';
 import { config, nameAt } from './layout.ts';
 
 export interface MmioGhost {
@@ -140,6 +141,8 @@ const wrote = (g: MmioGhost, at: number, width: number, value: number): void => 
     case 'Status':
       g.steady = undefined;
       g.live = (value & 4) !== 0;
+      // What `writeback` read before FEATURES_OK meant nothing (Block Device, Device Initialization).
+      if (value !== 0) g.generation.bytes.delete(field.writeback[0]);
       g.fresh = false;
       if (value !== 0) break;
       restart(g);
