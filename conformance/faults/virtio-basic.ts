@@ -9,11 +9,11 @@ export const virtioBasicFaults: readonly Fault[] = [
     origin: 'QEMU net: 94b52958b7',
     file: 'virtio/device.ts',
     swap: [
-      'whenReset: () => resetDevice(device),',
-      'whenReset: () => { for (const q of device.queues) if (q.enabled) putUsed(memory, q, 0, 0); resetDevice(device); },',
+      'export const setStatus = (device: Device, value: number): void => writeStatus(device.field, value);',
+      'export const setStatus = (device: Device, value: number): void => { if (value === 1) for (const q of device.queues) if (q.device !== 0) putUsed(device.memory, q, 0, 0); writeStatus(device.field, value); };',
     ],
     killedBy: 'virtio.reset.queues-untouched',
-    story: 'a completion still reaches the used ring after the reset',
+    story: 'a completion still reaches the used ring after status read 0',
   },
   {
     id: 'VB-083',
@@ -102,9 +102,13 @@ export const virtioBasicFaults: readonly Fault[] = [
     id: 'reset-interrupts',
     origin: 'rule',
     file: 'virtio/device.ts',
-    swap: ['whenReset: () => resetDevice(device),', 'whenReset: () => { signals.queueUsed(0); resetDevice(device); },'],
+    swap: [
+      'export const setStatus = (device: Device, value: number): void => writeStatus(device.field, value);',
+      'export const setStatus = (device: Device, value: number): void => { if (value === 1) device.signals.queueUsed(0); writeStatus(device.field, value); };',
+    ],
+
     killedBy: 'virtio.reset.silent',
-    story: 'the reset itself is notified',
+    story: 'the reset is notified after status read 0',
   },
   {
     id: 'features-version-1',

@@ -43,7 +43,7 @@ export interface BlkBench {
   /** What the ring would derive from one event. */
   readonly feed: (...events: readonly Event[]) => void;
   /** A request in a slot: its data, or how many bytes the device may write. */
-  readonly submit: (slot: number, type: number, sector: number, data?: Uint8Array | number) => void;
+  readonly submit: (slot: number, type: number, sector: number, data?: Uint8Array | number, entries?: number) => void;
   readonly complete: (slot: number, status: number, data?: Uint8Array, length?: number) => void;
   /** A read of a sector that returns this. */
   readonly read: (sector: number, data: Uint8Array) => void;
@@ -80,7 +80,7 @@ export const bench = (features: bigint, options: { readOnly?: boolean; read?: bo
   config.set(u32s(126), 12);
   config.set(u32s(32, 4, 1, 32, 4), 36);
   if (options.read !== false) see({ saw: 'virtio.config', at: 0, bytes: config });
-  const chainOf = (slot: number, out: number, into: number): Chain => {
+  const chainOf = (slot: number, out: number, into: number, entries: number): Chain => {
     const at = (slot + 1) * 4096;
     const segment = (from: number, length: number): Segment => ({ at: gpa(at + from), length });
     return {
@@ -88,18 +88,18 @@ export const bench = (features: bigint, options: { readOnly?: boolean; read?: bo
       head: slot,
       readable: out > 0 ? [segment(0, 16), segment(16, out)] : [segment(0, 5), segment(5, 11)],
       writable: into > 0 ? [segment(2048, into), segment(4095, 1)] : [segment(4095, 1)],
-      entries: 4,
+      entries,
       indirect: false,
       mixed: false,
     };
   };
   const open = new Map<number, Chain>();
-  const submit = (slot: number, type: number, sector: number, data: Uint8Array | number = 0): void => {
+  const submit = (slot: number, type: number, sector: number, data: Uint8Array | number = 0, entries = 4): void => {
     const at = (slot + 1) * 4096;
     const out = typeof data === 'number' ? new Uint8Array(0) : data;
     see({ do: 'memory.write', at: gpa(at), bytes: new Uint8Array([...u32s(type, 0, sector, 0), ...out]) });
     see({ do: 'memory.write', at: gpa(at + 2048), bytes: filled(0xee, 2048) });
-    const chain = chainOf(slot, out.length, typeof data === 'number' ? data : 0);
+    const chain = chainOf(slot, out.length, typeof data === 'number' ? data : 0, entries);
     open.set(slot, chain);
     feed({ saw: 'virtq.submitted', chain, order: slot });
   };

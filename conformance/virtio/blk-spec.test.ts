@@ -62,6 +62,40 @@ describe('answers', () => {
       'virtio.blk.used.claimed',
     ]);
   });
+  test('IN and OUT without data and FLUSH with data may be unsupported, with data and without they may not', () => {
+    const b = bench(all);
+    for (const [type, data] of [
+      [0, 0],
+      [1, 0],
+      [4, 512],
+    ] as const) {
+      b.submit(0, type, 0, data);
+      b.complete(0, 2, undefined, 1);
+    }
+    expect(b.findings).toEqual([]);
+    for (const [type, data] of [
+      [0, 512],
+      [1, filled(1)],
+      [4, 0],
+    ] as const) {
+      b.submit(0, type, 0, data);
+      b.complete(0, 2, undefined, 1);
+    }
+    expect(b.findings).toEqual(['virtio.blk.supported', 'virtio.blk.supported', 'virtio.blk.supported']);
+  });
+  test('a chain past a reasonable limit may be refused, unless SEG_MAX told how long one may be', () => {
+    const refused = (features: bigint, entries: number): readonly string[] => {
+      const b = bench(features);
+      for (const status of [1, 2]) {
+        b.submit(0, 0, 3, 512, entries);
+        b.complete(0, status, undefined, 1);
+      }
+      return b.findings;
+    };
+    expect(refused(all, 129)).toEqual([]);
+    expect(refused(all, 128)).toEqual(['virtio.blk.served', 'virtio.blk.supported']);
+    expect(refused(all | SEG_MAX, 129)).toEqual(['virtio.blk.served', 'virtio.blk.supported']);
+  });
   test('past the end nothing succeeds; other promises end on that queue until it is reset', () => {
     const b = bench(all);
     b.submit(0, 0, 64, 512);

@@ -89,6 +89,21 @@ test('identity, absent queues, reset', () => {
     'virtio.mmio.reset.ready',
   ]);
 });
+test('QueueReady is as written until the queue is reset on its own', () => {
+  const ready = (reset: boolean, value: number): readonly string[] => {
+    const b = bench();
+    b.reset();
+    b.write('QueueSel', 0);
+    b.write('QueueReady', 1);
+    if (reset) b.write('QueueReset', 1);
+    b.read('QueueReady', 1);
+    if (reset) b.read('QueueReset', 0);
+    b.read('QueueReady', value);
+    return b.findings;
+  };
+  expect(ready(true, 0)).toEqual([]);
+  expect(ready(false, 0)).toEqual(['virtio.mmio.queue.ready']);
+});
 test('interrupt bits', () => {
   const b = bench();
   b.reset();
@@ -105,6 +120,24 @@ test('interrupt bits', () => {
   c.write('InterruptACK', 1);
   c.read('InterruptStatus', 1);
   expect(c.findings.slice(1)).toEqual(['virtio.mmio.interrupt.acknowledged']);
+});
+test.each([
+  ['a host change', { do: 'host.resize', sectors: 16 }],
+  ['a step of the driver', { do: 'mmio.write', at: 0x070, width: 4, value: 1 }],
+] as const)('after reset InterruptStatus is 0, until %s gives the device a reason', (_, reason) => {
+  const b = bench();
+  const rest = (): void => b.see({ saw: 'settled', by: 'sync' });
+  b.reset();
+  rest();
+  b.see(reason);
+  rest();
+  b.read('InterruptStatus', 2);
+  expect(b.findings).toEqual([]);
+  const c = bench();
+  c.reset();
+  c.see({ saw: 'settled', by: 'sync' });
+  c.read('InterruptStatus', 2);
+  expect(c.findings).toEqual(['virtio.mmio.reset.interrupt']);
 });
 test('memory stays untouched while no queue is ready', () => {
   const b = bench();
@@ -129,6 +162,49 @@ test('the generation follows the configuration', () => {
   expect(b.findings).toEqual(['virtio.mmio.generation.changed']);
   b.read('ConfigGeneration', 5);
   expect(b.findings.slice(1)).toEqual(['virtio.mmio.generation.steady']);
+});
+test('the generation may count a host change when the configuration is read', () => {
+  const b = bench();
+  b.reset();
+  b.read('ConfigGeneration', 3);
+  b.see({ do: 'host.resize', sectors: 16 });
+  b.see({ saw: 'settled', by: 'sync' });
+  b.read('ConfigGeneration', 3);
+  b.read('256', 16);
+  b.read('ConfigGeneration', 4);
+  expect(b.findings).toEqual([]);
+  b.read('256', 16);
+  b.read('ConfigGeneration', 5);
+  expect(b.findings).toEqual(['virtio.mmio.generation.steady']);
+});
+test('the offer is the same until a reset', () => {
+  const b = bench();
+  const offer = (value: number): void => {
+    b.write('DeviceFeaturesSel', 0);
+    b.read('DeviceFeatures', value);
+  };
+  b.reset();
+  offer(6);
+  b.reset();
+  offer(4);
+  expect(b.findings).toEqual([]);
+  offer(6);
+  expect(b.findings).toEqual(['virtio.mmio.features.window']);
+});
+test('the generation need not count that negotiation settled writeback, and must count another byte', () => {
+  const after = (at: number): readonly string[] => {
+    const b = bench();
+    b.reset();
+    b.write('Status', 3);
+    b.read('ConfigGeneration', 3);
+    b.read(`${256 + at}`, 0);
+    b.write('Status', 11);
+    b.read(`${256 + at}`, 1);
+    b.read('ConfigGeneration', 3);
+    return b.findings;
+  };
+  expect(after(32)).toEqual([]);
+  expect(after(36)).toEqual(['virtio.mmio.generation.changed']);
 });
 test('a read-only register written, a queue register while ready: nothing more is owed', () => {
   const b = bench();

@@ -167,6 +167,34 @@ test('registers return what was written, and reset undoes it', () => {
   b.read('queue_size', 64);
   expect(b.findings).toEqual(['virtio.pci.queue.halves', 'virtio.pci.queue.enabled', 'virtio.pci.reset.enable', 'virtio.pci.reset.size']);
 });
+test('a queue reset leaves the registers of that queue open, and the others as written', () => {
+  const start = () => {
+    const space = good();
+    space[0x50 + 12] = 64; // the common structure reaches past queue_reset
+    const b = bench(space);
+    b.reset();
+    b.read('queue_size', 128);
+    b.write('config_msix_vector', 3);
+    b.write('queue_size', 64);
+    b.write('queue_enable', 1);
+    return b;
+  };
+  const b = start();
+  b.see({ do: 'pci.bar.write', bar: 4, at: 58, width: 2, value: 1 });
+  b.read('queue_enable', 0);
+  b.read('queue_size', 128);
+  b.read('queue_msix_vector', 1);
+  b.read('config_msix_vector', 3);
+  b.write('queue_size', 32);
+  b.read('queue_size', 32);
+  expect(b.findings).toEqual([]);
+  b.read('config_msix_vector', 2);
+  b.read('queue_size', 128);
+  expect(b.findings).toEqual(['virtio.pci.msix.mapped', 'virtio.pci.queue.size']);
+  const c = start();
+  c.read('queue_enable', 0);
+  expect(c.findings).toEqual(['virtio.pci.queue.enabled']);
+});
 test('a BAR that is not decoded says nothing', () => {
   const b = bench();
   b.configWrite(4, 0, 2);
@@ -193,8 +221,25 @@ test('features by window; a queue that is not there', () => {
   b.read('driver_feature', 3);
   b.read('driver_feature', 2);
   b.write('queue_select', 1);
+  b.read('queue_select', 0); // refused: the size is that of the queue that is still selected
+  b.read('queue_size', 128);
+  b.read('queue_select', 1);
   b.read('queue_size', 128);
   expect(b.findings).toEqual(['virtio.pci.features.window', 'virtio.pci.features.driver', 'virtio.pci.queue.absent']);
+});
+test('the offer is the same until a reset', () => {
+  const b = bench();
+  const offer = (value: number): void => {
+    b.write('device_feature_select', 0);
+    b.read('device_feature', value);
+  };
+  b.reset();
+  offer(6);
+  b.reset();
+  offer(4);
+  expect(b.findings).toEqual([]);
+  offer(6);
+  expect(b.findings).toEqual(['virtio.pci.features.window']);
 });
 test('MSI-X vectors', () => {
   const b = bench();
@@ -245,8 +290,29 @@ test('a queue without vector stays silent; a stranger at the registers ends that
   const b = bench();
   b.reset();
   b.write('queue_msix_vector', 0xffff);
+  b.see({ saw: 'settled', by: 'sync' });
   b.see({ saw: 'interrupt', from: 'queue', queue: 0 });
   b.see({ do: 'virtio.status.read' });
   b.see({ saw: 'interrupt', from: 'queue', queue: 0 });
   expect(b.findings).toEqual(['virtio.pci.msix.queue-silent']);
+});
+test('what was raised before a vector was taken away may be told until the device was at rest', () => {
+  const b = bench();
+  b.reset();
+  const both = (): void => {
+    b.see({ saw: 'interrupt', from: 'queue', queue: 0 });
+    b.see({ saw: 'interrupt', from: 'config' });
+  };
+  b.write('queue_msix_vector', 0xffff);
+  b.write('config_msix_vector', 0xffff);
+  b.see({ saw: 'settled', by: 'bound' });
+  both();
+  expect(b.findings).toEqual([]);
+  b.see({ saw: 'settled', by: 'sync' });
+  both();
+  expect(b.findings).toEqual(['virtio.pci.msix.queue-silent', 'virtio.pci.msix.config-silent']);
+  // A new write of the vector starts over.
+  b.write('queue_msix_vector', 0xffff);
+  b.see({ saw: 'interrupt', from: 'queue', queue: 0 });
+  expect(b.findings.length).toBe(2);
 });

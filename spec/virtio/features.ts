@@ -19,8 +19,8 @@ export const reserved = {
   ADMIN_VQ: 41n,
   SUSPEND: 43n,
 } as const;
-/** Bits of earlier drafts that a transitional device may offer: NOTIFY_ON_EMPTY, ANY_LAYOUT, and 30 (Legacy Interface: Reserved Feature Bits). */
-export const legacyBits: readonly bigint[] = [24n, 27n];
+/** Bits of earlier drafts that a transitional device offers: NOTIFY_ON_EMPTY, ANY_LAYOUT, UNUSED (Legacy Interface: Reserved Feature Bits). */
+export const legacyBits: readonly bigint[] = [24n, 27n, 30n];
 
 export type FeatureName = keyof typeof reserved;
 export const has = (features: bigint, name: FeatureName): boolean => (features & masks[name]) !== 0n;

@@ -119,7 +119,13 @@ export type VirtioDerived =
       readonly why: string;
       readonly writable: readonly Segment[];
     }
-  /** The device used an outstanding chain. */
-  | { readonly saw: 'virtq.completed'; readonly chain: Chain; readonly length: number; readonly order: number }
+  /** The device used an outstanding chain. `skipped`: with IN_ORDER a later used entry stands for it, and no length was told. */
+  | {
+      readonly saw: 'virtq.completed';
+      readonly chain: Chain;
+      readonly length: number;
+      readonly order: number;
+      readonly skipped?: true;
+    }
   /** The device published used entries that name no outstanding chain. */
   | { readonly saw: 'virtq.used.stray'; readonly queue: number; readonly head: number };

@@ -4,7 +4,7 @@
 import { type Clause, clauseOf, type Duty, dutyOf } from '../../clause.ts';
 import { virtio } from '../../sources.ts';
 import { status } from '../features.ts';
-import { type BasicGhost, mayChangeByNegotiation } from './ghost.ts';
+import { type BasicGhost, mayChange } from './ghost.ts';
 import { hex } from './status.ts';
 
 const section = 'Basic Facilities of a Virtio Device / Device Configuration Space';
@@ -12,7 +12,7 @@ const changes = 'General Initialization And Device Operation / Device Operation 
 const clause = clauseOf<BasicGhost>();
 const duty = dutyOf<BasicGhost>();
 const device = (): string => 'device:0';
-const lasting = (g: BasicGhost, at: number): number | undefined => (mayChangeByNegotiation.has(at) ? undefined : g.config.get(at));
+const lasting = (g: BasicGhost, at: number): number | undefined => (mayChange(at) ? undefined : g.config.get(at));
 
 export const configurationClauses: readonly Clause<BasicGhost>[] = [
   clause({
@@ -57,7 +57,8 @@ export const configurationClauses: readonly Clause<BasicGhost>[] = [
   clause({
     id: 'virtio.config.change-notified',
     cite: virtio(changes),
-    level: 'must',
+    // Advice, since all that a host changes here is a capacity, of which Block Device / Device Operation says SHOULD.
+    level: 'should',
     binds: 'device',
     says: 'a change of the configuration in a live device is notified',
     on: ['settled'],

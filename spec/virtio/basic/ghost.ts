@@ -13,7 +13,7 @@ export interface BasicGhost {
   read: number | undefined;
   /** A reset was requested and nothing but reads and settles came since. */
   resetting: boolean;
-  /** A settle ended since the reset was requested: what comes now is not left over from before. */
+  /** The reset is complete: status read 0, or the device was surely at rest since it was requested. */
   quiet: boolean;
   /** DRIVER_OK was written at all since the machine started. */
   everLive: boolean;
@@ -26,9 +26,13 @@ export interface BasicGhost {
   live: boolean;
   /** Configuration bytes seen since the last possible change, by offset. */
   readonly config: Map<number, number>;
+  /** The host changed it, and the device was not surely at rest since: either version may be read. */
+  changing: boolean;
+  /** No configuration was read since it surely had changed: a device may count the change when it is. */
+  unread: boolean;
   /** Generation read and not followed by a configuration change that we caused. */
   generation: number | undefined;
-  /** The host changed the configuration since the last config notification. */
+  /** The configuration is another than the driver was last told: by its own reads before DRIVER_OK, by a notification, or by rest. */
   configChanged: boolean;
   /** The program touches registers itself: a line that it did not acknowledge shows no new notification. */
   raw: boolean;
@@ -36,15 +40,19 @@ export interface BasicGhost {
   changedLive: boolean;
   /** Capacity, where the machine is known. */
   sectors: number | undefined;
+  /** Capacity that the driver was last told of, in that sense. */
+  told: number | undefined;
   /** A chain of direct and indirect descriptors was offered since the reset. */
   mixedOffered: boolean;
-  /** NEEDS_RESET was read, with DRIVER_OK written before. */
+  /** Status was read without NEEDS_RESET since DRIVER_OK was written. */
+  healthy: boolean;
+  /** NEEDS_RESET was read, and surely set since DRIVER_OK. */
   needsReset: boolean;
   /** A config notification came since the last reset. */
   configNotified: boolean;
   /** A config notification came without a change that we know of; the next status tells whether it meant NEEDS_RESET. */
   unexplained: boolean;
-  /** The used rings that are set up: [first byte, past the last byte]. */
+  /** The used rings that are set up, by what gives buffers back, idx and elements: [first byte, past the last byte]. */
   readonly usedRings: Map<number, readonly [bigint, bigint]>;
 }
 
@@ -60,20 +68,27 @@ export const initialBasic = (granted: Granted): BasicGhost => ({
   negotiated: false,
   live: false,
   config: new Map(),
+  changing: false,
+  unread: false,
   generation: undefined,
   configChanged: false,
   raw: false,
   changedLive: false,
   mixedOffered: false,
   sectors: granted.virtio?.blk.sectors,
+  told: granted.virtio?.blk.sectors,
+  healthy: false,
   needsReset: false,
   configNotified: false,
   unexplained: false,
   usedRings: new Map(),
 });
 
-/** Offset and size of the block device's `writeback` byte, which negotiation may change (Block Device / Device Initialization). */
-export const mayChangeByNegotiation: ReadonlySet<number> = new Set([32]);
+/**
+ * Bytes of the block device that may change without the host's doing: `writeback` and the zoned characteristics by negotiation
+ * (Block Device / Device Initialization), `write_zeroes_may_unmap` at any time (Device Operation).
+ */
+export const mayChange = (at: number): boolean => at === 32 || at === 56 || (at >= 72 && at < 96);
 
 const none: readonly Event[] = [];
 
@@ -83,6 +98,7 @@ const statusWritten = (g: BasicGhost, value: number): readonly Event[] => {
     Object.assign(g, {
       negotiated: false,
       live: false,
+      healthy: false,
       needsReset: false,
       configNotified: false,
       unexplained: false,
@@ -102,6 +118,7 @@ const statusWritten = (g: BasicGhost, value: number): readonly Event[] => {
   g.written |= value;
   if ((value & status.DRIVER_OK) === 0 || wasLive) return none;
   g.live = true;
+  g.told = g.sectors;
   g.everLive = true;
   const events: Event[] = [];
   // Where status cannot be read the driver has to take acceptance for granted.
@@ -115,7 +132,8 @@ const statusRead = (g: BasicGhost, value: number): readonly Event[] => {
   g.read = value;
   g.unexplained = false;
   if (g.resetting && value === 0) g.quiet = true;
-  if ((value & status.NEEDS_RESET) !== 0 && g.live) g.needsReset = true;
+  if ((value & status.NEEDS_RESET) !== 0) g.needsReset ||= g.healthy;
+  else if (g.live) g.healthy = true;
   if (g.negotiated || (g.written & status.FEATURES_OK) === 0 || (value & status.FEATURES_OK) === 0) return none;
   g.negotiated = true;
   g.agreed.add(g.accepted);
@@ -135,11 +153,13 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
       if (e.sectors === g.sectors) return none;
       g.sectors = e.sectors;
       g.config.clear();
-      g.configChanged = true;
+      g.changing = true;
+      g.unread = true;
+      g.configChanged = !g.live || e.sectors !== g.told;
       g.changedLive = g.live;
       g.generation = undefined;
     } else if (e.do === 'virtq.set') {
-      g.usedRings.set(e.queue, [e.used, e.used + 6n + 8n * BigInt(e.size)]);
+      g.usedRings.set(e.queue, [e.used + 2n, e.used + 4n + 8n * BigInt(e.size)]);
       return [{ saw: 'virtq.enabled', queue: e.queue, size: e.size, desc: e.desc, avail: e.avail, used: e.used as Gpa, base: e.base ?? 0 }];
     }
     return none;
@@ -147,15 +167,23 @@ export const observeBasic = (g: BasicGhost, m: Moment<BasicGhost>): readonly Eve
   if (e.saw === 'virtq.submitted') g.mixedOffered ||= e.chain.mixed;
   if (e.saw === 'virtio.status') return statusRead(g, e.value);
   if (e.saw === 'virtio.features') g.offered = e.offered;
-  else if (e.saw === 'virtio.config') e.bytes.forEach((byte, i) => g.config.set(e.at + i, byte));
-  else if (e.saw === 'virtio.generation') g.generation = e.value;
+  else if (e.saw === 'virtio.config') {
+    if (!g.changing) e.bytes.forEach((byte, i) => g.config.set(e.at + i, byte));
+    if (g.unread) g.generation = undefined;
+    g.unread &&= g.changing;
+  } else if (e.saw === 'virtio.generation') g.generation = e.value;
   else if (e.saw === 'settled') {
-    g.quiet = true;
+    if (e.by !== 'bound') {
+      g.quiet = true;
+      g.changing = false;
+      g.told = g.sectors;
+    }
     g.changedLive = false;
   } else if (e.saw === 'interrupt' && e.from === 'config') {
     g.configNotified = true;
-    g.unexplained = g.live && !g.configChanged;
+    g.unexplained = g.live && !g.configChanged && !g.changedLive;
     g.configChanged = false;
+    g.told = g.sectors;
     g.config.clear();
   }
   return none;

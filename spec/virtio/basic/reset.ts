@@ -4,12 +4,12 @@
 import { type Clause, clauseOf } from '../../clause.ts';
 import { virtio } from '../../sources.ts';
 import type { BasicGhost } from './ghost.ts';
-import { hex, inAnyRing } from './status.ts';
+import { givesBack, hex, suppresses } from './status.ts';
 
 const section = 'Basic Facilities of a Virtio Device / Device Reset';
 const clause = clauseOf<BasicGhost>();
-/** After a reset of a device that had been live, and that was not brought to life again by raw accesses. Work in flight may still show until the reset is complete: status read as 0, or a settle. */
-const afterReset = (g: BasicGhost, ordered: boolean): boolean => g.everLive && !g.live && !g.raw && (g.quiet || ordered);
+/** After a completed reset of a device that had been live, and that was not brought to life again by raw accesses. Until status reads 0, or the device is at rest, work in flight may end. */
+const afterReset = (g: BasicGhost): boolean => g.everLive && !g.live && !g.raw && g.quiet;
 
 export const resetClauses: readonly Clause<BasicGhost>[] = [
   clause({
@@ -40,10 +40,11 @@ export const resetClauses: readonly Clause<BasicGhost>[] = [
     needs: ['memory.seen'],
     harm: 'stray-write',
     always: true,
-    when: (m) => afterReset(m.before, m.granted.memory.seen === 'ordered'),
+    when: (m) => afterReset(m.before),
     holds: ({ before, event }) => {
       if (event.saw === 'settled') return event.by !== 'bound' || { unknown: 'only a time bound ran out' };
-      const hit = event.writes.find((w) => inAnyRing(before, w.at, w.bytes.length)) ?? event.writes[0];
+      const writes = event.writes.filter((w) => !suppresses(before, w.at, w.bytes.length));
+      const hit = writes.find((w) => givesBack(before, w.at, w.bytes.length)) ?? writes[0];
       return (
         hit === undefined || {
           expected: 'no write after the reset',
@@ -62,7 +63,7 @@ export const resetClauses: readonly Clause<BasicGhost>[] = [
     on: ['interrupt', 'settled'],
     harm: 'interop',
     always: true,
-    when: (m) => afterReset(m.before, m.granted.memory.seen === 'ordered'),
+    when: (m) => afterReset(m.before),
     holds: ({ event }) => {
       if (event.saw === 'settled') return event.by !== 'bound' || { unknown: 'only a time bound ran out' };
       return { expected: 'silence after the reset', saw: `a ${event.from} notification`, kind: 'notified-after-reset' };

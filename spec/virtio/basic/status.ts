@@ -3,7 +3,7 @@
 
 import { type Clause, clauseOf, type Duty, dutyOf } from '../../clause.ts';
 import { virtio } from '../../sources.ts';
-import { status } from '../features.ts';
+import { has, status } from '../features.ts';
 import type { BasicGhost } from './ghost.ts';
 
 const section = 'Basic Facilities of a Virtio Device / Device Status Field';
@@ -12,14 +12,23 @@ const duty = dutyOf<BasicGhost>();
 const device = (): string => 'device:0';
 export const hex = (n: number | bigint): string => `0x${n.toString(16)}`;
 
-/** Whether the range touches a used ring that is set up. */
-export const inAnyRing = (g: BasicGhost, at: bigint, length: number): boolean => {
+/** Whether the range touches idx or an element of a used ring that is set up. */
+export const givesBack = (g: BasicGhost, at: bigint, length: number): boolean => {
   for (const [start, end] of g.usedRings.values()) if (at < end && at + BigInt(length) > start) return true;
+  return false;
+};
+/** Whether it is no more than flags or avail_event of one, two bytes before and two behind: a device may fill them in as the queue is enabled. */
+export const suppresses = (g: BasicGhost, at: bigint, length: number): boolean => {
+  if (givesBack(g, at, length)) return false;
+  for (const [start, end] of g.usedRings.values()) if (at >= start - 2n && at + BigInt(length) <= end + 2n) return true;
   return false;
 };
 
 /** Bits that the driver sets and nothing but a reset takes away. FEATURES_OK is the device's to refuse. */
-const lasting = status.ACKNOWLEDGE | status.DRIVER | status.DRIVER_OK | status.FAILED;
+const steps = status.ACKNOWLEDGE | status.DRIVER | status.DRIVER_OK | status.FAILED;
+/** The driver may have suspended the device: DRIVER_OK and SUSPEND then give way to one another (Device Suspend). */
+const suspendable = (g: BasicGhost): boolean => has(g.accepted, 'SUSPEND') && (g.written & status.SUSPEND) !== 0;
+const lasting = (g: BasicGhost): number => g.written & (suspendable(g) ? steps & ~status.DRIVER_OK : steps);
 
 export const statusClauses: readonly Clause<BasicGhost>[] = [
   clause({
@@ -32,9 +41,9 @@ export const statusClauses: readonly Clause<BasicGhost>[] = [
     needs: ['virtio.status'],
     harm: 'interop',
     scope: device,
-    when: (m) => !m.before.resetting && (m.before.written & lasting) !== 0,
+    when: (m) => !m.before.resetting && lasting(m.before) !== 0,
     holds: ({ before, event }) => {
-      const expected = before.written & lasting;
+      const expected = lasting(before);
       return (
         (event.value & expected) === expected || {
           expected: `at least ${hex(expected)}`,
@@ -78,6 +87,7 @@ export const statusClauses: readonly Clause<BasicGhost>[] = [
       if ((event.value & status.NEEDS_RESET) === 0) return true;
       if (before.mixedOffered)
         return { unknown: 'a chain of direct and indirect descriptors was offered: virtio.split.indirect.mixed judges it' };
+      if (suspendable(before)) return { unknown: 'a device that fails to suspend or to resume asks for a reset' };
       return { expected: 'DEVICE_NEEDS_RESET clear', saw: `status ${hex(event.value)}`, kind: 'needs-reset' };
     },
   }),
@@ -113,10 +123,10 @@ export const statusClauses: readonly Clause<BasicGhost>[] = [
     when: (m) => !m.before.live && !m.before.everLive && !m.before.raw && m.before.usedRings.size > 0,
     holds: ({ before, event }) => {
       if (event.saw === 'settled') return event.by !== 'bound' || { unknown: 'only a time bound ran out' };
-      const hit = event.writes.find((w) => inAnyRing(before, w.at, w.bytes.length));
+      const hit = event.writes.find((w) => givesBack(before, w.at, w.bytes.length));
       return (
         hit === undefined || {
-          expected: 'used rings untouched before DRIVER_OK',
+          expected: 'idx and elements of used rings untouched before DRIVER_OK',
           saw: `a write at ${hex(hit.at)}`,
           kind: 'used-before-driver-ok',
         }
@@ -146,13 +156,13 @@ export const statusDuties: readonly Duty<BasicGhost>[] = [
     cite: virtio(section, 'status.drv.02'),
     says: 'a driver takes back a status bit only by a reset',
     on: ['virtio.status.write'],
-    keeps: ({ before, event }) =>
-      event.value === 0 ||
-      (before.written & ~event.value & 0xff) === 0 || {
-        expected: `at least ${hex(before.written)}`,
-        saw: `wrote ${hex(event.value)}`,
-        kind: 'bit-cleared',
-      },
+    keeps: ({ before, event }) => {
+      const kept = before.written & (suspendable(before) ? ~(status.DRIVER_OK | status.SUSPEND) : 0xff);
+      return (
+        event.value === 0 ||
+        (kept & ~event.value & 0xff) === 0 || { expected: `at least ${hex(kept)}`, saw: `wrote ${hex(event.value)}`, kind: 'bit-cleared' }
+      );
+    },
     taints: device,
   }),
   duty({

@@ -45,6 +45,8 @@ export interface BlkGhost {
   writeback: 0 | 1 | 'other' | undefined;
   /** Capacities it may have now; more than one between a host.resize and the next settle. Empty: not known. */
   capacities: readonly number[];
+  /** The capacity that the driver was last told of: by its own reads before DRIVER_OK, by a notification, or by rest. */
+  told: number | undefined;
   /** A live device saw its capacity change and has not yet had time to say so. */
   notice: 'none' | 'owed' | 'given';
   /** The program touches registers itself: a line that it did not acknowledge shows no new notification. */
@@ -66,6 +68,7 @@ export const initial = (granted: Granted): BlkGhost => {
     written: new Uint8Array(configSize),
     writeback: undefined,
     capacities: blk === undefined ? [] : [blk.sectors],
+    told: blk?.sectors,
     notice: 'none',
     raw: false,
     disk: newDisk(blk?.disk === 'pattern' ? blk.sectors : 0),

@@ -190,8 +190,9 @@ const readConfig = (g: BlkGhost, at: number, bytes: Uint8Array): void => {
     if (at + i < configSize) g.config[at + i] = b;
   });
   const capacity = at === 0 && bytes.length >= 8 ? valueAt(g.config, 0, 8) : undefined;
-  if (capacity !== undefined && g.capacities.length !== 1)
-    g.capacities = g.capacities.includes(capacity) || g.capacities.length === 0 ? [capacity] : g.capacities;
+  if (capacity === undefined || g.capacities.length === 1) return;
+  // An older size may still be read, and then the newest: only that one is the last.
+  if (g.capacities.length === 0 || capacity === g.capacities.at(-1)) g.capacities = [capacity];
 };
 
 const resize = (g: BlkGhost, sectors: number): void => {
@@ -201,7 +202,9 @@ const resize = (g: BlkGhost, sectors: number): void => {
   g.config.fill(-1, 0, 8);
   truncate(g.disk, sectors);
   for (const f of g.flights.values()) f.resized = true;
-  if (changes && g.live && !g.raw) g.notice = 'owed';
+  // Back to what the driver knows: nothing is left to tell.
+  if (sectors === g.told) g.notice = g.notice === 'owed' ? 'none' : g.notice;
+  else if (changes && g.live && !g.raw) g.notice = 'owed';
 };
 
 /** Rings that move under a live device: what it finds there may be any request. The driver may not do this (VIRTIO 1.4, Device Initialization). */
@@ -232,10 +235,13 @@ export const observe = (g: BlkGhost, m: Moment<BlkGhost>): readonly Event[] => {
     case 'settled':
       if (e.by === 'bound') break;
       g.capacities = g.capacities.slice(-1);
+      g.told = g.capacities.at(-1);
       g.notice = 'none';
       break;
     case 'interrupt':
-      if (e.from === 'config' && g.notice === 'owed') g.notice = 'given';
+      if (e.from !== 'config') break;
+      g.told = g.capacities.at(-1);
+      if (g.notice === 'owed') g.notice = 'given';
       break;
     case 'virtio.features':
       g.offered = e.offered;
@@ -249,6 +255,7 @@ export const observe = (g: BlkGhost, m: Moment<BlkGhost>): readonly Event[] => {
     case 'virtio.live':
       g.features = e.features;
       g.live = true;
+      g.told = g.capacities.at(-1);
       break;
     case 'virtq.submitted':
       submit(g, m as Moment<BlkGhost, EventOf<'virtq.submitted'>>);

@@ -41,12 +41,16 @@ interface Answer {
   readonly permits: (status: number) => boolean;
   readonly expected: string;
 }
-/** Legal in every respect, with buffers that were its own, and a device that may write where it asks. */
+/** A longer chain may be past what a device reasonably takes (Message Framing); with SEG_MAX it has said how much that is. */
+const reasonable = 128;
+const taken = (f: Flight, m: Completed): boolean => f.request.chain.entries <= reasonable || negotiated(m.before, 'SEG_MAX') === true;
+/** Legal in every respect, of a length that any device takes, with buffers that were its own, and a device that may write where it asks. */
 const plain = (f: Flight, m: Completed): boolean =>
   f.legal === true &&
   f.negotiated === true &&
   !f.resized &&
   !f.disturbed &&
+  taken(f, m) &&
   !(changes(f.request.type) && readOnly(m.before, m.granted) !== false);
 /** The types a device must serve: plain reads and writes, and what was negotiated. */
 const must = (f: Flight): boolean =>
@@ -176,7 +180,7 @@ const answers: readonly Answer[] = [
     level: 'must',
     harm: 'self-stuck',
     cite: form,
-    speaks: (f, m) => plain(f, m) && must(f) && !hasBadFlags(f.request) && f.request.reserved === 0,
+    speaks: (f, m) => plain(f, m) && must(f) && ordinary(f) && !hasBadFlags(f.request),
     permits: (s) => s !== S.UNSUPP,
     expected: 'OK',
   },

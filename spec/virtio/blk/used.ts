@@ -74,7 +74,12 @@ export const usedClauses: readonly Clause<BlkGhost>[] = [
     scope: completedScope,
     when: (m) => {
       const flight = fair(m);
-      return flight !== undefined && statusOf(m) === S.OK && (delivers(flight) || flight.request.writableLength === 0);
+      return (
+        flight !== undefined &&
+        m.event.skipped !== true &&
+        statusOf(m) === S.OK &&
+        (delivers(flight) || flight.request.writableLength === 0)
+      );
     },
     holds: (m) => {
       const all = (flightOf(m)?.request.writableLength ?? 0) + 1;

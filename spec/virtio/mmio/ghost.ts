@@ -5,22 +5,27 @@ import type { Moment } from '../../clause.ts';
 import type { Event, EventName } from '../../vocabulary.ts';
 import type { Track } from '../pci/generation.ts';
 import { driverWrote, forget, hostChanged, newTrack, readBytes, readGeneration } from '../pci/generation.ts';
+import { field } from '../blk/layout.ts';
 import { config, nameAt } from './layout.ts';
 
 export interface MmioGhost {
   /** Selectors last written. */
   select: { device: number | undefined; driver: number | undefined; queue: number | undefined };
-  /** DeviceFeatures by window, as first read. */
+  /** DeviceFeatures by window, as first read since the reset: that the offer lasts over one is advice. */
   readonly offered: Map<number, number>;
   /** QueueSizeMax by queue, as last read. */
   readonly sizes: Map<number, number>;
-  /** QueueReady by queue, as last written. */
+  /** QueueReady by queue, as last written; absent where a queue reset may have changed it. */
   readonly ready: Map<number, number>;
+  /** Queues whose own reset was asked for since the device was reset: what QueueReady reads until it is written again is not followed. */
+  readonly renewed: Set<number>;
   reset: 'none' | 'asked' | 'due' | 'done';
   /** Only this trace's own accesses since a reset that was seen through. */
   own: boolean;
   /** Since then no queue was ever ready. */
   idle: boolean;
+  /** Since then no host change came, and no Status but 0 was written: nothing gave the device an event of the configuration. */
+  fresh: boolean;
   /** DRIVER_OK was written, and since then a queue that is not ready was notified and the device not at rest. */
   live: boolean;
   kicked: boolean;
@@ -30,6 +35,8 @@ export interface MmioGhost {
   set: number;
   clear: number;
   readonly generation: Track;
+  /** The host changed the configuration, and none was read since the device was at rest: it may count the change when one is. */
+  unread: boolean;
   /** ConfigGeneration while nothing was done that could change the configuration. */
   steady: number | undefined;
 }
@@ -38,15 +45,18 @@ export const initial = (): MmioGhost => ({
   offered: new Map(),
   sizes: new Map(),
   ready: new Map(),
+  renewed: new Set(),
   reset: 'none',
   own: false,
   idle: false,
+  fresh: false,
   live: false,
   kicked: false,
   quiet: false,
   set: 0,
   clear: 0,
   generation: newTrack(),
+  unread: false,
   steady: undefined,
 });
 
@@ -77,10 +87,13 @@ export const registerOf = (e: { readonly at: number; readonly width: number }): 
 
 const restart = (g: MmioGhost): void => {
   g.select = { device: undefined, driver: undefined, queue: undefined };
+  g.offered.clear();
   g.ready.clear();
+  g.renewed.clear();
   g.set = 0;
   g.clear = 0;
   g.idle = false;
+  g.fresh = false;
   g.live = false;
   g.kicked = false;
   g.steady = undefined;
@@ -108,6 +121,15 @@ const wrote = (g: MmioGhost, at: number, width: number, value: number): void => 
       else g.ready.set(g.select.queue, value >>> 0);
       if (value !== 0) g.idle = false;
       break;
+    case 'QueueReset':
+      if (g.select.queue === undefined) {
+        g.ready.clear();
+        g.reset = 'none';
+      } else {
+        g.ready.delete(g.select.queue);
+        g.renewed.add(g.select.queue);
+      }
+      break;
     case 'QueueNotify':
       g.kicked ||= g.live;
       break;
@@ -119,6 +141,9 @@ const wrote = (g: MmioGhost, at: number, width: number, value: number): void => 
     case 'Status':
       g.steady = undefined;
       g.live = (value & 4) !== 0;
+      // What `writeback` read before FEATURES_OK meant nothing (Block Device, Device Initialization).
+      if (value !== 0) g.generation.bytes.delete(field.writeback[0]);
+      g.fresh = false;
       if (value !== 0) break;
       restart(g);
       g.reset = 'asked';
@@ -128,7 +153,11 @@ const wrote = (g: MmioGhost, at: number, width: number, value: number): void => 
 };
 
 const read = (g: MmioGhost, at: number, width: number, value: number): void => {
-  if (at >= config) readBytes(g.generation, at - config, width, value);
+  if (at >= config) {
+    readBytes(g.generation, at - config, width, value);
+    if (g.unread) g.steady = undefined;
+    g.unread &&= !g.quiet;
+  }
   switch (registerOf({ at, width })) {
     case 'DeviceFeatures':
       if (g.select.device !== undefined && !g.offered.has(g.select.device)) g.offered.set(g.select.device, value);
@@ -145,6 +174,7 @@ const read = (g: MmioGhost, at: number, width: number, value: number): void => {
       g.reset = 'done';
       g.own = true;
       g.idle = true;
+      g.fresh = true;
       break;
     case 'ConfigGeneration':
       readGeneration(g.generation, value);
@@ -165,6 +195,8 @@ export const observe = (g: MmioGhost, m: Moment<MmioGhost>): readonly Event[] =>
     if (e.do === 'mmio.write') wrote(g, e.at, e.width, e.value);
     else if (e.do === 'host.resize') {
       hostChanged(g.generation);
+      g.fresh = false;
+      g.unread = true;
       g.steady = undefined;
     } else if (e.do.startsWith('virtio.') || e.do.startsWith('virtq.')) {
       restart(g);

@@ -74,7 +74,7 @@ const rules: readonly Rule[] = [
     'must',
     'self-stuck',
     table,
-    'QueueReady reads what was last written to it',
+    'QueueReady reads what was last written to it, unless the queue was reset since',
     (g, { virtio: v }) => {
       const { queue } = g.select;
       const value = queue === undefined || queue >= (v?.queues ?? 1) ? undefined : g.ready.get(queue);
@@ -88,7 +88,8 @@ const rules: readonly Rule[] = [
     'stray-write',
     requirements,
     'after reset every QueueReady is 0',
-    (g) => (g.reset === 'done' && g.select.queue !== undefined && !g.ready.has(g.select.queue) ? exactly(0) : undefined),
+    ({ reset, select: { queue }, ready, renewed }) =>
+      reset === 'done' && queue !== undefined && !ready.has(queue) && !renewed.has(queue) ? exactly(0) : undefined,
   ],
   [
     'virtio.mmio.reset.status',
@@ -106,7 +107,7 @@ const rules: readonly Rule[] = [
     'interop',
     requirements,
     'after reset InterruptStatus is 0',
-    (g) => (g.reset === 'done' && g.idle && g.quiet && g.set === 0 ? exactly(0) : undefined),
+    (g) => (g.reset === 'done' && g.idle && g.fresh && g.quiet && g.set === 0 ? exactly(0) : undefined),
   ],
   [
     'virtio.mmio.interrupt.zero',

@@ -32,10 +32,14 @@ export interface PciGhost {
   window: { bar: number | undefined; offset: number | undefined; length: number | undefined };
   /** What the driver last wrote, by register key (see keyOf). */
   readonly written: Map<string, Written>;
+  /** Of these, the vectors written with NO_VECTOR before the device was last at rest. */
+  readonly unmapped: Set<string>;
   /** What read-only registers were seen to hold, by register key. */
   readonly shown: Map<string, number>;
   /** Selectors in force. */
   select: { device: number | undefined; driver: number | undefined; queue: number | undefined };
+  /** queue_select read back as it was written: a device may refuse to select a queue that it does not have. */
+  selected: boolean;
   /** Reset: status 0 was written; then the device had time; then 0 was read. */
   reset: 'none' | 'asked' | 'due' | 'done';
   /** Only this trace's own accesses touched the registers since a reset that was seen through. */
@@ -62,8 +66,10 @@ export const initial = (): PciGhost => ({
   msix: undefined,
   window: { bar: undefined, offset: undefined, length: undefined },
   written: new Map(),
+  unmapped: new Set(),
   shown: new Map(),
   select: { device: undefined, driver: undefined, queue: undefined },
+  selected: false,
   reset: 'none',
   own: false,
   status: undefined,

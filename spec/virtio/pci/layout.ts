@@ -64,6 +64,8 @@ export const common: Readonly<Record<string, readonly [offset: number, width: 1 
   queue_device_hi: [52, 4, 'per-queue'],
 };
 export const fieldAt: ReadonlyMap<number, string> = new Map(Object.entries(common).map(([name, [offset]]) => [offset, name]));
+/** queue_reset, with RING_RESET: behind the unconditional fields, and no rule of its own. */
+export const queueReset = { at: 58, width: 2 } as const;
 /** Bytes up to and including queue_device: the smallest structure that has every unconditional field. */
 export const commonSize = 56;
 

@@ -7,7 +7,7 @@ import { observeFunction, upperHalf } from './function.ts';
 import { driverWrote, forget, hostChanged, readBytes, readGeneration } from './generation.ts';
 import type { Access, PciGhost } from './ghost.ts';
 import { accessOf, after, commonField, keyOf, msixEnabled, msixOf, windowAt } from './ghost.ts';
-import { barCount, common, header, interruptStatusBit } from './layout.ts';
+import { barCount, common, header, interruptStatusBit, noVector, queueReset } from './layout.ts';
 import { forgetVectors, observeVectors } from './messages.ts';
 
 export const observed: readonly EventName[] = [
@@ -54,17 +54,31 @@ const foreign = (g: PciGhost): void => {
   forgetVectors(g.vectors);
 };
 
+/** The selected queue was reset on its own: its registers are no longer as written, those of others are. */
+const forgetQueue = (g: PciGhost): void => {
+  for (const key of g.written.keys()) {
+    const [name = '', through] = key.split(':');
+    if (common[name]?.[2] === 'per-queue' && (g.select.queue === undefined || through === `${g.select.queue}`)) g.written.delete(key);
+  }
+};
+
 const wrote = (g: PciGhost, a: Access): void => {
   if (a.structure === 'device') driverWrote(g.generation);
   if (a.structure !== 'common') return;
   const name = commonField(a);
   if (name === undefined || a.value === undefined) {
-    g.written.clear(); // part of a field, or several: what they hold now nobody says
+    // Part of a field, or several: what they hold now nobody says, nor what of it a device reset left.
+    if (a.offset === queueReset.at && a.width === queueReset.width) forgetQueue(g);
+    else g.written.clear();
+    g.reset = 'none';
     return;
   }
   if (name === 'device_feature_select') g.select.device = a.value;
   else if (name === 'driver_feature_select') g.select.driver = a.value;
-  else if (name === 'queue_select') g.select.queue = a.value;
+  else if (name === 'queue_select') {
+    g.select.queue = a.value;
+    g.selected = false;
+  }
   if (name === 'device_status') {
     g.fn.live = (a.value & 4) !== 0;
     if (a.value === 0) {
@@ -72,6 +86,8 @@ const wrote = (g: PciGhost, a: Access): void => {
       g.fn.ignored.clear();
       g.fn.isrDue = false;
       g.written.clear();
+      // That the offer lasts over a reset is advice: virtio.features.offer-stable.
+      for (const key of g.shown.keys()) if (key.startsWith('device_feature:')) g.shown.delete(key);
       g.select = { device: undefined, driver: undefined, queue: undefined };
       g.reset = 'asked';
       g.owed = 0;
@@ -86,6 +102,7 @@ const wrote = (g: PciGhost, a: Access): void => {
   if (name === 'driver_feature' && g.status !== undefined && (g.status & 8) !== 0) g.written.delete(key);
   else {
     g.written.set(key, { value: a.value, via: a.via });
+    g.unmapped.delete(key);
     g.fn.ignored.delete(key);
   }
 };
@@ -102,6 +119,7 @@ const read = (g: PciGhost, a: Access): void => {
   if (a.structure === 'device') readBytes(g.generation, a.offset, a.width, a.value);
   const name = commonField(a);
   if (name === undefined) return;
+  if (name === 'queue_select') g.selected = a.value === g.select.queue;
   if (name === 'config_generation') readGeneration(g.generation, a.value);
   if (name === 'device_status') {
     g.status = a.value;
@@ -153,6 +171,7 @@ export const observe = (g: PciGhost, m: Moment<PciGhost>): readonly Event[] => {
   }
   if (e.saw === 'settled' && e.by !== 'bound') {
     g.quiet = true;
+    for (const [key, { value }] of g.written) if (value === noVector && key.includes('_msix_vector:')) g.unmapped.add(key);
     if (g.reset === 'asked') g.reset = 'due';
   } else if (e.saw === 'interrupt') {
     // With MSI-X "the ISR status is unused": readings.md.

@@ -141,9 +141,9 @@ export const splitDuties: readonly Duty<SplitGhost>[] = [
     cite: virtio(`${virtqueues} / Available Buffer Notification Suppression`, 'split.availsupp.drv.01'),
     says: 'used flags and idx are initialised before DRIVER_OK',
     on: ['virtio.live'],
-    keeps: ({ before, memory }) => {
+    keeps: ({ before }) => {
       for (const q of before.all)
-        if (memory.u16(q.used) !== 0 || memory.u16(q.used + 2n) !== q.usedIdx)
+        if (q.left.flags !== 0 || q.left.idx !== q.usedIdx)
           return { expected: 'flags 0 and idx at its start', saw: 'something else', kind: 'used-ring' };
       return true;
     },

@@ -39,9 +39,12 @@ export interface Queue {
     readonly availFlags: Hull;
     readonly availIdx: Hull;
     readonly usedEvent: Hull;
+    readonly usedFlags: Hull;
     readonly usedIdx: Hull;
     readonly used: Hull;
   };
+  /** Used flags and idx as the driver left them before DRIVER_OK; undefined outside memory. */
+  left: { readonly flags: number | undefined; readonly idx: number | undefined };
   /** Next free-running index in each ring. */
   availIdx: number;
   usedIdx: number;
@@ -51,7 +54,7 @@ export interface Queue {
   lastOrder: number;
   /** Chains just used, by order, until their virtq.completed has been judged. */
   readonly returned: Map<number, Outstanding>;
-  /** Used slots written since idx last moved. */
+  /** Used slots written and not yet published by idx. */
   readonly slotsWritten: Set<number>;
   /** Described as writable by chains that break a duty: still the device's to write. */
   readonly loose: Segment[];
@@ -68,7 +71,7 @@ export interface Queue {
   /** Used buffers came, and every one of them was suppressed all the time. */
   quietUse: boolean;
   loudUse: boolean;
-  /** Suppression was changed while something was outstanding: what was owed is not known. */
+  /** Suppression was changed while something was outstanding, or used and perhaps not yet told: what was owed is not known. */
   raced: boolean;
   finished: Record<Trait, number>;
 }
@@ -142,6 +145,7 @@ export const wordsOf = (q: Pick<Queue, 'size' | 'avail' | 'used'>): Queue['words
     availFlags: wordAt(avail),
     availIdx: wordAt(avail + 2),
     usedEvent: wordAt(avail + 4 + 2 * q.size),
+    usedFlags: wordAt(used),
     usedIdx: wordAt(used + 2),
     used: { at: used, end: used + usedBytes(q) },
   };

@@ -25,7 +25,7 @@ import {
 
 const none: readonly Event[] = [];
 
-const enable = (g: SplitGhost, e: EventOf<'virtq.enabled'>): void => {
+const enable = (g: SplitGhost, m: Memory, e: EventOf<'virtq.enabled'>): void => {
   const queue: Queue = {
     index: e.queue,
     size: e.size,
@@ -33,6 +33,7 @@ const enable = (g: SplitGhost, e: EventOf<'virtq.enabled'>): void => {
     avail: e.avail,
     used: e.used,
     words: wordsOf(e),
+    left: { flags: m.u16(e.used), idx: m.u16(e.used + 2n) },
     availIdx: e.base,
     usedIdx: e.base,
     submitted: 0,
@@ -143,7 +144,7 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
     switch (e.saw) {
       case 'virtq.enabled':
         g.lost ||= (g.live && g.queues.has(e.queue)) || e.size < 1;
-        enable(g, e);
+        enable(g, m, e);
         return none;
       case 'scope.reset':
         if (e.scope === 'device:0') {
@@ -225,14 +226,25 @@ export const observeSplit = (g: SplitGhost, { event: e, memory: m, granted }: Mo
     if (!news) q.spurious = true;
     return none;
   }
-  if (e.do !== 'memory.write' || !g.live) return none;
+  if (e.do !== 'memory.write') return none;
   const events: Event[] = [];
   const written = hullAt(e.at, e.bytes.length);
+  if (!g.live) {
+    for (const q of g.all)
+      q.left = {
+        flags: meet(written, q.words.usedFlags) ? m.u16(q.used) : q.left.flags,
+        idx: meet(written, q.words.usedIdx) ? m.u16(q.used + 2n) : q.left.idx,
+      };
+    return none;
+  }
   for (const q of g.all) {
-    if (q.outstanding.size > 0) {
-      if (meet(written, q.words.availFlags) || meet(written, q.words.usedEvent)) q.raced = true;
-      reread(g, q, m, e.at, e.bytes.length, written);
-    }
+    // A device looks at flags or used_event after it wrote idx: also while what it used last may still be told.
+    if (
+      (q.outstanding.size > 0 || q.quietUse || (q.owed && !q.notified)) &&
+      (meet(written, q.words.availFlags) || meet(written, q.words.usedEvent))
+    )
+      q.raced = true;
+    if (q.outstanding.size > 0) reread(g, q, m, e.at, e.bytes.length, written);
     if (meet(written, q.words.availIdx)) publish(g, q, m, events);
   }
   return events;

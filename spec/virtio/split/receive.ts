@@ -23,11 +23,13 @@ const owe = (g: SplitGhost, q: Queue, m: Memory, from: number, to: number, order
   } else q.quietUse = true;
 };
 
-const finish = (q: Queue, o: Outstanding, length: number, events: Event[]): void => {
+/** `length` absent: a later used entry stands for the chain. */
+const finish = (q: Queue, o: Outstanding, length: number | undefined, events: Event[]): void => {
   q.outstanding.delete(o.chain.head);
   q.returned.set(o.order, o);
   for (const trait of o.traits) q.finished[trait]++;
-  events.push({ saw: 'virtq.completed', chain: o.chain, length, order: o.order });
+  const skipped = length === undefined ? ({ skipped: true } as const) : {};
+  events.push({ saw: 'virtq.completed', chain: o.chain, length: length ?? 0, order: o.order, ...skipped });
 };
 
 /** Used entries that idx has published. Under IN_ORDER one entry may stand for all chains before it. */
@@ -50,13 +52,14 @@ export const use = (g: SplitGhost, q: Queue, m: Memory, ordered: boolean, events
     if (has(g.features, 'IN_ORDER'))
       for (const earlier of Array.from(q.outstanding.values())) {
         if (earlier.order >= o.order || i + 1 >= count) break;
-        finish(q, earlier, 0, events);
+        finish(q, earlier, undefined, events);
         i++;
       }
     finish(q, o, length, events);
   }
+  // What was written ahead of idx stays written: idx may follow in steps.
+  for (let i = 0; i < count; i++) q.slotsWritten.delete(((from + i) & 0xffff) % q.size);
   q.usedIdx = to;
-  q.slotsWritten.clear();
 };
 
 export const rememberWrite = (q: Queue, at: bigint, length: number): void => {
