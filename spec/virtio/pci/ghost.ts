@@ -38,8 +38,6 @@ export interface PciGhost {
   readonly shown: Map<string, number>;
   /** Selectors in force. */
   select: { device: number | undefined; driver: number | undefined; queue: number | undefined };
-  /** queue_select read back as it was written: a device may refuse to select a queue that it does not have. */
-  selected: boolean;
   /** Reset: status 0 was written; then the device had time; then 0 was read. */
   reset: 'none' | 'asked' | 'due' | 'done';
   /** Only this trace's own accesses touched the registers since a reset that was seen through. */
@@ -69,7 +67,6 @@ export const initial = (): PciGhost => ({
   unmapped: new Set(),
   shown: new Map(),
   select: { device: undefined, driver: undefined, queue: undefined },
-  selected: false,
   reset: 'none',
   own: false,
   status: undefined,

@@ -75,10 +75,7 @@ const wrote = (g: PciGhost, a: Access): void => {
   }
   if (name === 'device_feature_select') g.select.device = a.value;
   else if (name === 'driver_feature_select') g.select.driver = a.value;
-  else if (name === 'queue_select') {
-    g.select.queue = a.value;
-    g.selected = false;
-  }
+  else if (name === 'queue_select') g.select.queue = a.value;
   if (name === 'device_status') {
     g.fn.live = (a.value & 4) !== 0;
     if (a.value === 0) {
@@ -119,7 +116,6 @@ const read = (g: PciGhost, a: Access): void => {
   if (a.structure === 'device') readBytes(g.generation, a.offset, a.width, a.value);
   const name = commonField(a);
   if (name === undefined) return;
-  if (name === 'queue_select') g.selected = a.value === g.select.queue;
   if (name === 'config_generation') readGeneration(g.generation, a.value);
   if (name === 'device_status') {
     g.status = a.value;
