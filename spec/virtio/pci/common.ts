@@ -59,7 +59,12 @@ const rules: readonly Rule[] = [
     harm: 'interop',
     demands: (name, g, via) => {
       if (name !== 'device_feature' || via !== 'bar' || g.select.device === undefined) return undefined;
-      const value = g.select.device > 1 ? 0 : g.shown.get(`device_feature:${g.select.device}`);
+      const value =
+        g.select.device > 1
+          ? 0
+          : g.reread.has(`device_feature:${g.select.device}`)
+            ? g.shown.get(`device_feature:${g.select.device}`)
+            : undefined;
       return value === undefined ? undefined : exactly(value, via);
     },
   },

@@ -36,6 +36,8 @@ export interface PciGhost {
   readonly unmapped: Set<string>;
   /** What read-only registers were seen to hold, by register key. */
   readonly shown: Map<string, number>;
+  /** Windows of the offer read since the reset. */
+  readonly reread: Set<string>;
   /** Selectors in force. */
   select: { device: number | undefined; driver: number | undefined; queue: number | undefined };
   /** Reset: status 0 was written; then the device had time; then 0 was read. */
@@ -66,6 +68,7 @@ export const initial = (): PciGhost => ({
   written: new Map(),
   unmapped: new Set(),
   shown: new Map(),
+  reread: new Set(),
   select: { device: undefined, driver: undefined, queue: undefined },
   reset: 'none',
   own: false,
