@@ -29,6 +29,8 @@ function* probe(d: Driver, queues: typeof d.queues): Play<void> {
 export function* violate(d: Driver, duty: DutyName, n: number): Play<void> {
   const breaks = VIOLATIONS[duty];
   if (d.violated || breaks === undefined) return;
+  // That NEEDS_RESET was clear before tells that it was set with DRIVER_OK, and so with a notification.
+  if (d.seesStatus && d.live) d.out.push({ do: 'virtio.status.read' });
   if (!(yield* breaks(d, n))) {
     if (!d.live && !d.gone) yield* initialise(d, PLAIN);
     return;

@@ -59,7 +59,12 @@ const rules: readonly Rule[] = [
     harm: 'interop',
     demands: (name, g, via) => {
       if (name !== 'device_feature' || via !== 'bar' || g.select.device === undefined) return undefined;
-      const value = g.select.device > 1 ? 0 : g.shown.get(`device_feature:${g.select.device}`);
+      const value =
+        g.select.device > 1
+          ? 0
+          : g.reread.has(`device_feature:${g.select.device}`)
+            ? g.shown.get(`device_feature:${g.select.device}`)
+            : undefined;
       return value === undefined ? undefined : exactly(value, via);
     },
   },
@@ -115,12 +120,11 @@ const rules: readonly Rule[] = [
   {
     id: 'virtio.pci.queue.absent',
     cite: requirements,
-    says: 'queue_size is 0 for a queue the device does not have, where queue_select reads back',
+    says: 'queue_size is 0 for a queue the device does not have',
     harm: 'stray-write',
     demands: (name, g) => {
       const count = queues(g);
-      if (name !== 'queue_size' || count === undefined || !g.selected || g.select.queue === undefined || g.select.queue < count)
-        return undefined;
+      if (name !== 'queue_size' || count === undefined || g.select.queue === undefined || g.select.queue < count) return undefined;
       // Administration queues lie past num_queues.
       return offered(g, window1.ADMIN_VQ) === false ? exactly(0, 'bar') : undefined;
     },

@@ -36,10 +36,10 @@ export interface PciGhost {
   readonly unmapped: Set<string>;
   /** What read-only registers were seen to hold, by register key. */
   readonly shown: Map<string, number>;
+  /** Windows of the offer read since the reset. */
+  readonly reread: Set<string>;
   /** Selectors in force. */
   select: { device: number | undefined; driver: number | undefined; queue: number | undefined };
-  /** queue_select read back as it was written: a device may refuse to select a queue that it does not have. */
-  selected: boolean;
   /** Reset: status 0 was written; then the device had time; then 0 was read. */
   reset: 'none' | 'asked' | 'due' | 'done';
   /** Only this trace's own accesses touched the registers since a reset that was seen through. */
@@ -68,8 +68,8 @@ export const initial = (): PciGhost => ({
   written: new Map(),
   unmapped: new Set(),
   shown: new Map(),
+  reread: new Set(),
   select: { device: undefined, driver: undefined, queue: undefined },
-  selected: false,
   reset: 'none',
   own: false,
   status: undefined,

@@ -75,10 +75,7 @@ const wrote = (g: PciGhost, a: Access): void => {
   }
   if (name === 'device_feature_select') g.select.device = a.value;
   else if (name === 'driver_feature_select') g.select.driver = a.value;
-  else if (name === 'queue_select') {
-    g.select.queue = a.value;
-    g.selected = false;
-  }
+  else if (name === 'queue_select') g.select.queue = a.value;
   if (name === 'device_status') {
     g.fn.live = (a.value & 4) !== 0;
     if (a.value === 0) {
@@ -87,7 +84,7 @@ const wrote = (g: PciGhost, a: Access): void => {
       g.fn.isrDue = false;
       g.written.clear();
       // That the offer lasts over a reset is advice: virtio.features.offer-stable.
-      for (const key of g.shown.keys()) if (key.startsWith('device_feature:')) g.shown.delete(key);
+      g.reread.clear();
       g.select = { device: undefined, driver: undefined, queue: undefined };
       g.reset = 'asked';
       g.owed = 0;
@@ -119,7 +116,6 @@ const read = (g: PciGhost, a: Access): void => {
   if (a.structure === 'device') readBytes(g.generation, a.offset, a.width, a.value);
   const name = commonField(a);
   if (name === undefined) return;
-  if (name === 'queue_select') g.selected = a.value === g.select.queue;
   if (name === 'config_generation') readGeneration(g.generation, a.value);
   if (name === 'device_status') {
     g.status = a.value;
@@ -129,7 +125,12 @@ const read = (g: PciGhost, a: Access): void => {
     }
   }
   const key = keyOf(g, name);
-  if (key === undefined || g.shown.has(key)) return;
+  if (key === undefined) return;
+  if (name === 'device_feature' && !g.reread.has(key)) {
+    g.reread.add(key);
+    g.shown.set(key, a.value);
+  }
+  if (g.shown.has(key)) return;
   // queue_size is the maximum only until the driver chooses, and surely so after a reset that was seen through.
   const maximum = name === 'queue_size' && g.reset === 'done' && !g.written.has(key);
   if (maximum || name === 'device_feature' || name === 'num_queues' || name === 'queue_notify_off') g.shown.set(key, a.value);
