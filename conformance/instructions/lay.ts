@@ -55,6 +55,8 @@ const operandWidth = (o: Operand, size: 2 | 4 | 8, d: Desk): number => {
       return size;
   }
 };
+/** Not canonical with 48 bits, or with 57 either. */
+const beyond = (n: number): bigint => (n % 2 === 0 ? 1n << 47n : 1n << 62n);
 /** What stands in the r/m operand. */
 const rmValue = (d: Desk, form: Form, c: Case): bigint => {
   const value = pick(operands, c.value);
@@ -62,7 +64,7 @@ const rmValue = (d: Desk, form: Form, c: Case): bigint => {
   switch (form.topic) {
     case 'segment':
       return form.mnemonic.startsWith('WR')
-        ? pick([...operands.slice(0, 4), 1n << 47n, BigInt(at.data), ...operands.slice(4)], c.value)
+        ? pick([...operands.slice(0, 4), beyond(c.value2), BigInt(at.data), ...operands.slice(4)], c.value)
         : BigInt(chosenSelector(d, c, plainData(d)));
     case 'probe':
       return BigInt(chosenSelector(d, c, form.mnemonic === 'ARPL' ? at.selectors.userData : plainData(d)));
@@ -184,7 +186,7 @@ const fill = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8, where: bigint, o: O
   } else if (form.mnemonic === 'INVPCID') {
     const late = lateDescriptors[c.value - operands.length];
     putWord(d, where, late ?? pick([0n, 1n, 0x1000n, 0xfffn], c.value), 8);
-    putWord(d, where + 8n, pick([BigInt(at.data), 1n << 47n], c.value2), 8);
+    putWord(d, where + 8n, c.value2 % 2 === 0 ? BigInt(at.data) : beyond(c.value2 >> 1), 8);
   } else {
     putWord(d, where, rmValue(d, form, c), Math.min(width, 8));
     if (width > 8) putWord(d, where + 8n, pick(operands, c.imm), 8);

@@ -33,7 +33,7 @@ const checked = async (name: string, runs: number): Promise<CheckResult> => {
 
 describe('check --report json', () => {
   test.each(['ref', 'fault:VB-011'])('of %s is what the schema says', async (name) => {
-    const report = JSON.parse(jsonReport(await checked(name, 40)));
+    const report = JSON.parse(jsonReport(await checked(name, 200)));
     expect(objections('check', report)).toBeNull();
     expect(report.verdict === 'broken').toBe(name !== 'ref');
     expect(report.findings.length > 0).toBe(name !== 'ref');

@@ -73,14 +73,16 @@ const fits = (f: Fault, s: Shown): readonly Field[] => {
     add('address-type', `AT ${f.type}`, `AT ${s.type}`, s.type === f.type || (s.type === 0 && !s.a.dt));
   if (s.info !== undefined && f.info !== undefined)
     add(f.interrupt ? 'interrupt-index' : 'address', hex(f.info), hex(s.info), infoFits(f, s));
-  // Without PASID the fields are not implemented.
-  if (!s.a.pasid) return list;
+  // Without PASID the fields may not be implemented: they read as 0 then.
+  const bare = !s.a.pasid;
   if (s.pp !== undefined && !f.interrupt)
-    add('pasid', `PP ${f.pasid === undefined ? 0 : 1}`, `PP ${s.pp ? 1 : 0}`, s.pp === (f.pasid !== undefined));
-  if (s.pasid !== undefined && f.pasid !== undefined) add('pasid', hex(f.pasid), hex(s.pasid), s.pasid === f.pasid);
-  if (f.pasid !== undefined && s.execute !== undefined) add('attributes', `EXE ${f.execute}`, `EXE ${s.execute}`, s.execute === f.execute);
+    add('pasid', `PP ${f.pasid === undefined ? 0 : 1}`, `PP ${s.pp ? 1 : 0}`, s.pp === (f.pasid !== undefined) || (bare && !s.pp));
+  if (s.pasid !== undefined && f.pasid !== undefined)
+    add('pasid', hex(f.pasid), hex(s.pasid), s.pasid === f.pasid || (bare && s.pasid === 0));
+  if (f.pasid !== undefined && s.execute !== undefined)
+    add('attributes', `EXE ${f.execute}`, `EXE ${s.execute}`, s.execute === f.execute || (bare && !s.execute));
   if (f.pasid !== undefined && s.privileged !== undefined)
-    add('attributes', `PRIV ${f.privileged}`, `PRIV ${s.privileged}`, s.privileged === f.privileged);
+    add('attributes', `PRIV ${f.privileged}`, `PRIV ${s.privileged}`, s.privileged === f.privileged || (bare && !s.privileged));
   return list;
 };
 const reasonFits = (f: Fault, s: Shown): boolean => s.reason === undefined || f.reasons.includes(s.reason) || f.reasons.includes(any);

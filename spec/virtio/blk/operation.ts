@@ -1,11 +1,10 @@
 // How a block device answers: the status byte, what must be refused, and that nothing else is.
 // VIRTIO 1.4, Block Device, Device Operation (struct virtio_blk_req; device requirements).
 
-import type { Clause, Feature, Judged, Level, Moment } from '../../clause.ts';
+import type { Clause, Feature, Harm, Judged, Level, Moment } from '../../clause.ts';
 import { clauseOf } from '../../clause.ts';
 import type { Citation } from '../../sources.ts';
 import { virtio } from '../../sources.ts';
-import type { Harm } from '../../clause.ts';
 import type { EventOf } from '../../vocabulary.ts';
 import type { BlkGhost, Flight } from './ghost.ts';
 import { hasBadFlags, inside, keyOf, negotiated, queueScope, readOnly } from './ghost.ts';
