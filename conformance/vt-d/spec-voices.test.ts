@@ -2,7 +2,23 @@
 // Beside each stands what is still told.
 
 import { describe, expect, test } from 'vitest';
-import { bench, type Bench, CAP, CONTEXT, ECAP, ECAP_FULL, L1, L2, L3, L4, legacyOn, PASIDS, ROOT, scalableOn } from './spec-bench.ts';
+import {
+  bench,
+  type Bench,
+  CAP,
+  CONTEXT,
+  DIRECTORY,
+  ECAP,
+  ECAP_FULL,
+  L1,
+  L2,
+  L3,
+  L4,
+  legacyOn,
+  PASIDS,
+  ROOT,
+  scalableOn,
+} from './spec-bench.ts';
 
 const QUEUE = 0x8000;
 const STATUS = 0x9000;
@@ -208,4 +224,21 @@ describe('reserved bits', () => {
       expect(b.news()).toEqual([]);
     }
   });
+});
+
+test('a page request may find no room where it is not known how full the queue is', () => {
+  const told = (moved: boolean): readonly string[] => {
+    const b = bench(CAP, ECAP_FULL);
+    scalableOn(b, (d) => d.words(CONTEXT + 0x200, BigInt(DIRECTORY) | 0x1dn));
+    const ask = (): void =>
+      b.see({ do: 'pri.request', requester: 0, at: 0x7000n as never, read: true, write: false, last: true, group: 1 });
+    b.write(0xd0, 0xc000, 8);
+    ask();
+    if (moved) b.write(0xd0, 0xd000, 8);
+    ask();
+    b.see({ saw: 'pri.response', requester: 0, group: 1, code: 0 });
+    return b.news();
+  };
+  expect(told(true)).toEqual([]);
+  expect(told(false)).toContain('vt-d.pri.response');
 });

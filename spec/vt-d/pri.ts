@@ -70,7 +70,11 @@ export const pageRequested = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): reado
     return [];
   }
   const { tail } = g.pageQueue;
-  if (tail === undefined) return [];
+  if (tail === undefined) {
+    // Where it stands is not known, nor whether there is room: the unit answers what does not fit.
+    g.pageQueue.refused = true;
+    return [];
+  }
   const size = 128 << field(queue, 2, 0);
   const head = Number((stored64(g, PQH) & mask(18, 5)) >> 5n);
   const full = (tail + 1) % size === head || g.page.states.every((s) => s.overflow);
