@@ -10,9 +10,10 @@ import { mark } from '../../agents/serial.ts';
 import type { Ran, Runner } from '../agent/batch.ts';
 import { workFolder } from '../agent/process.ts';
 import { agentTarget } from '../agent/target.ts';
+import { activity, lookMs, silence } from './silence.ts';
 
-/** Milliseconds until the first word, firmware included, and between words: a case takes about a millisecond. */
-const patience = { first: 20_000, next: 5_000 } as const;
+/** Milliseconds until the first word, firmware included. */
+const patience = 20_000;
 /** Firmware that talks more than this is not going to boot us. */
 const chatter = 1 << 20;
 const placeholders: readonly (readonly [name: string, width: ElfClass])[] = [
@@ -56,10 +57,20 @@ const listen = (command: string, cwd: string, cases: number, signal: AbortSignal
     const end = (ended: Heard['ended']): void => {
       over ??= ended;
       clearTimeout(timer);
+      clearInterval(looking);
       child.kill('SIGKILL');
     };
     const silent = (): void => end('silent');
-    let timer = setTimeout(silent, patience.first);
+    const timer = setTimeout(silent, patience);
+    const quiet = silence();
+    let words = 0;
+    let known = 0;
+    const looking = setInterval(() => {
+      if (words === known) {
+        if (start >= 0 && child.pid !== undefined && quiet.hangs(activity(child.pid))) silent();
+      } else quiet.heard();
+      known = words;
+    }, lookMs);
     child.stderr.on('data', (b: Buffer) => {
       if (stderr.length < 4096) stderr += b.toString('latin1');
       // QEMU keeps running after this, with the processor stopped.
@@ -68,6 +79,7 @@ const listen = (command: string, cwd: string, cases: number, signal: AbortSignal
     child.stdout.on('data', (b: Buffer) => {
       if (over !== undefined) return;
       bytes = Buffer.concat([bytes, b]);
+      words++;
       if (start < 0) {
         const found = bytes.indexOf(mark);
         if (found < 0) {
@@ -82,14 +94,15 @@ const listen = (command: string, cwd: string, cases: number, signal: AbortSignal
       at = { count: at.count + more.count, end: more.end };
       if (at.count === cases) end('all');
       else if (bytes.indexOf(mark, at.end) >= 0) end('again');
-      else timer = setTimeout(silent, patience.next);
     });
     child.on('error', (error) => {
       clearTimeout(timer);
+      clearInterval(looking);
       reject(error);
     });
     child.on('close', () => {
       clearTimeout(timer);
+      clearInterval(looking);
       signal.removeEventListener('abort', abort);
       resolve({
         results: start < 0 ? Buffer.alloc(0) : bytes.subarray(start, at.end),
