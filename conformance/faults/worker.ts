@@ -17,7 +17,9 @@ const judged = async (id: string): Promise<Reply> => {
   }
 };
 
+// Where nobody is left to hear it, the parent was ended, and so is this.
+const over = (): void => process.exit(0);
 process.on('message', (id: string) => {
-  void judged(id).then((reply) => process.send?.(reply));
+  void judged(id).then((reply) => process.send?.(reply, (error: Error | null) => error !== null && over()));
 });
-process.on('disconnect', () => process.exit(0));
+process.on('disconnect', over);
