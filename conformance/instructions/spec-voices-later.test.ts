@@ -1,0 +1,114 @@
+// Cases in which a reserved or silent text leaves correct processors free, and the spec once knew only one of them.
+// Each shows what is permitted now, and that what nobody permits is still told.
+
+import { describe, expect, test } from 'vitest';
+import type { CpuState } from '../../spec/instructions/vocabulary.ts';
+import * as at from './layout.ts';
+import { completes, delivers, faults } from './spec-answers.ts';
+import { type Setting, tell } from './spec-history.ts';
+
+const p32: Setting = { mode: 'prot32', paging: '32-bit' };
+
+describe('the upper part of a pushed error code', () => {
+  /** MOV DS, AX of a selector past the limit of the GDT; HLT in ring 3. */
+  const told = (setting: Setting, code: string, error: number, upper: bigint): readonly string[] =>
+    tell(setting, code, { rax: BigInt(error) }, (b) => {
+      const due = faults(setting, b, 13, error);
+      const writes = due.writes?.map(
+        ([where, value, size], n, all) => [where, n === all.length - 1 ? value | upper : value, size] as const,
+      );
+      return { ...due, ...(writes === undefined ? {} : { writes }) };
+    }).broken;
+  const high = 0xabcd0000n;
+  test('is reserved beside a selector', () => {
+    for (const setting of [p32, {}]) {
+      expect([told(setting, '8ed8', 0x1f8, high), told(setting, '8ed8', 0x1f8, 0n)]).toEqual([[], []]);
+      expect(told(setting, '8ed8', 0x1f8, 0x200n)).not.toEqual([]);
+    }
+  });
+  test('is 0 past bit 31, as the word is zero-extended', () => {
+    expect(told({}, '8ed8', 0x1f8, 1n << 32n)).toEqual(['instructions.frame.error']);
+  });
+  test('is 0 where the code is null, but perhaps on the oldest processors', () => {
+    const ring3 = { ...p32, level: 3 };
+    expect(told(ring3, 'f4', 0, high)).toEqual([]);
+    expect(told({ ...ring3, features: ['syscall'] }, 'f4', 0, high)).toEqual(['instructions.frame.error']);
+    expect(told({ level: 3 }, 'f4', 0, high)).toEqual(['instructions.frame.error']);
+  });
+});
+
+describe('POP of a segment register with an operand wider than the selector', () => {
+  const barred = at.pages.supervisor;
+  const told = (
+    setting: Setting,
+    code: string,
+    rsp: number,
+    answer: 'pops' | 14 | 17,
+    cr2 = barred,
+    also: Partial<CpuState> = {},
+  ): readonly string[] =>
+    tell(
+      setting,
+      code,
+      { ...also, rsp: BigInt(rsp) },
+      (b) => {
+        if (answer !== 'pops') return faults(setting, b, answer, answer === 14 ? 5 : 0, answer === 14 ? BigInt(cr2) : undefined);
+        const size = setting.mode === 'prot32' ? 4n : 8n;
+        const after = { rsp: b.rsp + size };
+        return completes(setting, { ...b, ...after }, b.rip + BigInt(code.length / 2), { after });
+      },
+      [[barred - 2, '2b00']],
+    ).broken;
+  test.each([
+    ['32 bits', { ...p32, level: 3 }, '1f'],
+    ['64 bits', { level: 3 }, '0fa1'],
+  ] as const)('of %s may read the selector alone', (_, setting, code) => {
+    const fs: Partial<CpuState> = code === '0fa1' ? { fs: { selector: 0x2b, base: 0n, limit: 0xffffffff, access: 0xc0f3 } } : {};
+    expect([told(setting, code, barred - 2, 'pops', 0, fs), told(setting, code, barred - 2, 14, barred, fs)]).toEqual([[], []]);
+    expect(told(setting, code, barred, 'pops', 0, fs)).toContain('instructions.page.rights');
+    expect(told(setting, code, barred - 2, 14, barred + 2, fs)).toContain('instructions.page.cr2');
+    expect(told(setting, code, barred - 8, 14, barred, fs)).not.toEqual([]);
+  });
+});
+
+describe('DR6 where RTM and BLD were clear', () => {
+  /** NOP, single-stepped. */
+  const told = (before: bigint, after: bigint): readonly string[] =>
+    tell({}, '90', { rflags: 0x102n, dr6: before }, (b) =>
+      delivers({}, b, { vector: 1, rip: b.rip + 1n, rflags: b.rflags, after: { dr6: after } }),
+    ).broken;
+  test('may have them set by a debug exception', () => {
+    expect([0xffff4ff0n, 0xfffe47f0n, 0xffff47f0n].map((after) => told(0xfffe07f0n, after))).toEqual([[], [], []]);
+  });
+  test('keeps them where they were set, and BS is due', () => {
+    expect(told(0xffff0ff0n, 0xfffe4ff0n)).toContain('instructions.step.dr6');
+    expect(told(0xffff0ff0n, 0xffff47f0n)).toContain('instructions.step.dr6');
+    expect(told(0xfffe07f0n, 0xffff0ff0n)).not.toEqual([]);
+  });
+});
+
+describe('MOV to CR3 with a reserved bit in a PDPTE that nothing needs', () => {
+  const told = (vendor: 'intel' | 'amd', answer: 'completes' | 13 | 6): readonly string[] => {
+    const setting: Setting = { mode: 'prot32', paging: 'pae', vendor };
+    const cr3 = BigInt(at.data);
+    const table = `01${(at.pageDirectory >> 8).toString(16).padStart(2, '0')}000000000000${'e701000000000000'}${'00'.repeat(16)}`;
+    return tell(
+      setting,
+      '0f22d8',
+      { rax: cr3 },
+      (b) =>
+        answer === 'completes'
+          ? completes(setting, { ...b, cr3 }, b.rip + 3n, { after: { cr3 } })
+          : faults(setting, b, answer, answer === 13 ? 0 : undefined),
+      [[at.data, table]],
+    ).broken;
+  };
+  test('is #GP(0) on Intel’s processors', () => {
+    expect(told('intel', 13)).toEqual([]);
+    expect(told('intel', 'completes')).toContain('instructions.control.pdpte');
+  });
+  test('may wait for the walk on AMD’s, where a guest has nested paging', () => {
+    expect([told('amd', 13), told('amd', 'completes')]).toEqual([[], []]);
+    expect(told('amd', 6)).not.toEqual([]);
+  });
+});
