@@ -112,3 +112,42 @@ describe('MOV to CR3 with a reserved bit in a PDPTE that nothing needs', () => {
     expect(told('amd', 6)).not.toEqual([]);
   });
 });
+
+describe('an interrupt that is pending when STI sets IF, or SS is loaded', () => {
+  type Taken = 'at once' | 'after one more' | 'never';
+  /** The instruction, then INT3 or two NOPs. */
+  const told = (code: string, behind: '' | '9090', taken: Taken, flags = 0n): readonly string[] => {
+    const length = BigInt(code.length / 2);
+    return tell(
+      {},
+      code + behind,
+      { rflags: 2n | flags, rax: BigInt(at.selectors.kernelData) },
+      (b) => {
+        const rflags = code === 'fb' ? b.rflags | 0x200n : b.rflags;
+        if (taken === 'never') return completes({}, { ...b, rflags }, b.rip + length + BigInt(behind.length / 2));
+        const rip = b.rip + length + (taken === 'at once' ? 0n : 1n);
+        return delivers({}, b, { vector: 0x21, rip, rflags });
+      },
+      [],
+      { interrupt: { vector: 0x21, after: 1 } },
+    ).broken;
+  };
+  test.each([
+    ['STI', 'fb', 0n],
+    ['MOV SS', '8ed0', 0x200n],
+  ] as const)('is not taken right after %s', (_, code, flags) => {
+    expect(told(code, '', 'never', flags)).toEqual([]);
+    expect(told(code, '', 'at once', flags)).toEqual(['instructions.interrupt.taken']);
+    expect(told(code, '9090', 'after one more', flags)).toEqual([]);
+    expect(told(code, '9090', 'at once', flags)).toContain('instructions.course.frame');
+    expect(told(code, '9090', 'never', flags)).toContain('instructions.course.ends');
+  });
+  test('is taken at once where IF was set before STI', () => {
+    expect(told('fb', '9090', 'at once', 0x200n)).toEqual([]);
+    expect(told('fb', '9090', 'after one more', 0x200n)).toContain('instructions.frame.rip');
+    expect(told('fb', '', 'never', 0x200n)).toContain('instructions.interrupt.taken');
+  });
+  test('may be taken after the second of two that hold it back', () => {
+    expect([told('fb8ed0', '9090', 'at once'), told('fb8ed0', '9090', 'after one more')]).toEqual([[], []]);
+  });
+});
