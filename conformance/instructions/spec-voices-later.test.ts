@@ -151,3 +151,23 @@ describe('an interrupt that is pending when STI sets IF, or SS is loaded', () =>
     expect([told('fb8ed0', '9090', 'at once'), told('fb8ed0', '9090', 'after one more')]).toEqual([[], []]);
   });
 });
+
+describe('CMPXCHG16B of what is not aligned', () => {
+  const setting: Setting = { features: ['cx8', 'cx16'] };
+  const told = (rbx: number, answer: 'completes' | 13 | 14): readonly string[] =>
+    tell(setting, '480fc70b', { rbx: BigInt(rbx), rax: 0n, rdx: 0n }, (b) => {
+      const cc = BigInt.asUintN(64, -0x3333333333333334n);
+      const after = { rax: cc, rdx: cc, rflags: b.rflags & ~0x40n };
+      if (answer === 'completes') return completes(setting, { ...b, ...after }, b.rip + 4n, { after });
+      return faults(setting, b, answer, answer === 13 ? 0 : 2, answer === 14 ? BigInt(at.pages.absent) : undefined);
+    }).broken;
+  test('is #GP(0)', () => {
+    expect(told(at.data + 8, 13)).toEqual([]);
+    expect(told(at.data + 8, 'completes')).toEqual(['instructions.operand.alignment']);
+    expect([told(at.data, 'completes'), told(at.data, 13)]).toEqual([[], ['instructions.alu.completes']]);
+  });
+  test('or the fault of its page', () => {
+    expect([told(at.pages.absent - 8, 13), told(at.pages.absent - 8, 14)]).toEqual([[], []]);
+    expect(told(at.pages.absent - 8, 'completes')).not.toEqual([]);
+  });
+});
