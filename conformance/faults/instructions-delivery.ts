@@ -37,6 +37,14 @@ export const instructionDeliveryFaults: readonly Fault[] = [
     story: 'an interrupt waits for one instruction more',
   },
   {
+    id: 'insn-interrupt-shadow',
+    origin: 'rule',
+    file: 'processor/run.ts',
+    swap: ['(c.flags & IF) !== 0 && c.shadow === 0) {', '(c.flags & IF) !== 0) {'],
+    killedBy: 'instructions.interrupt.taken',
+    story: 'an interrupt is taken right after STI sets IF and after SS is loaded',
+  },
+  {
     id: 'insn-step-dr6',
     origin: 'rule',
     file: 'processor/run.ts',

@@ -48,6 +48,14 @@ export const instructionSegmentsFaults: readonly Fault[] = [
     story: 'addresses of 49 bits are canonical',
   },
   {
+    id: 'insn-alignment-pair',
+    origin: 'rule',
+    file: 'processor/arithmetic.ts',
+    swap: ['      if (bytes === 16 && (at & 15) !== 0) gp();\n', ''],
+    killedBy: 'instructions.operand.alignment',
+    story: 'CMPXCHG16B takes an operand that is not aligned',
+  },
+  {
     id: 'insn-alignment',
     origin: 'rule',
     file: 'processor/access.ts',

@@ -82,9 +82,12 @@ export const codeBreakpoints = (watch: Watch, s: CpuState): number => {
   if (bits !== 0 && s.shadow === 'mov-ss') undecided('an instruction breakpoint in the shadow of MOV SS');
   return bits;
 };
+/** BLD and RTM, active low: 1 where the processor has neither. A debug exception that is no bus lock and in no transactional region sets RTM, and
+ *  BLD by some texts. SDM volume 3, Debug Status Register (DR6). */
+const ACTIVE_LOW = 0x10800;
 /** DR6 after a debug exception. Of a breakpoint that is not enabled the bit may be set; one that was set may stay or be cleared. */
 export const setStatus = (w: Work, bits: number, enabled: number): void => {
   const before = low(w.s.dr6);
   w.s.dr6 |= BigInt(bits);
-  leave(w, 'dr6', BigInt((0xf & ~enabled) | (before & 0xf & ~bits)));
+  leave(w, 'dr6', BigInt((0xf & ~enabled) | (before & 0xf & ~bits) | (ACTIVE_LOW & ~before)));
 };

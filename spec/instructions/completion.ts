@@ -93,19 +93,29 @@ export const complete = (w: Work, run: CpuStimulus, trapped = false, trouble = 0
     );
   }
   const { interrupt } = run;
-  if (interrupt !== undefined && interrupt.after <= 1) {
-    if (interrupt.after === 0 && (flagsOf(before) & flag.IF) !== 0) undecided('an interrupt before the first instruction');
+  const pending = interrupt !== undefined && interrupt.after <= 1;
+  const held = pending && (flagsOf(s) & flag.IF) !== 0 && s.shadow !== 'none';
+  if (interrupt !== undefined && pending) {
+    if (interrupt.after === 0 && (flagsOf(before) & flag.IF) !== 0 && (w.carried === undefined || before.shadow === 'none'))
+      undecided('an interrupt before the first instruction');
     if (w.repeats) undecided('an interrupt between iterations');
+    // Of several that hold it back in a row the first alone is sure to. SDM volume 2, MOV—Move.
+    if (held && before.shadow !== 'none') undecided('what holds an interrupt back right after what held it back');
     if ((flagsOf(s) & flag.IF) !== 0 && s.shadow === 'none') {
       if (intoStops(w) >= 0) undecided('an interrupt where the run ends');
       const completed = copyOf(s);
       return arrive(w, arrivalOf(interrupt.vector, s.rip, flagsOf(s), { external: true }), told('interrupt.taken', completed));
     }
-    if ((flagsOf(s) & flag.IF) !== 0 && w.system) undecided('an interrupt that waits in the shadow of an instruction');
   }
   if (w.halted) return endingOf(w, told('complete', copyOf(s)), 'halt', 'complete');
   if (run.limit === 1) return endingOf(w, told('complete', copyOf(s)), 'limit', 'complete');
-  return goesOn(w);
+  const ending = goesOn(w);
+  return held && ending !== undefined ? heldBack(ending) : ending;
+};
+/** How the run ends behind an instruction that holds an interrupt back: with the next one's event, whose handler has IF clear. */
+const heldBack = (e: Ending): Ending => {
+  if (e.by !== 'event' || (flagsOf(e.s) & flag.IF) !== 0) undecided('an interrupt where the run ends');
+  return e.rule === 'complete' ? { ...e, rule: 'interrupt.taken' } : e;
 };
 /** MOV SS and POP SS hold back traps and interrupts until after the next instruction; LSS does not. */
 const loadsSs = (w: Work): boolean => {

@@ -7,6 +7,7 @@ import { faultsOf, linearOf, place, readTable, save, writing } from './access.ts
 import { flag, low, ones, bigOf } from './bits.ts';
 import { GD } from './breakpoints.ts';
 import { type Descriptor, isConforming, isNull, isWritable, loaded, lookup, markAccessed, named, rplOf, unusable } from './descriptors.ts';
+import { openOfError } from './error-code.ts';
 import { codeFault, gateFault } from './gate.ts';
 import type { Frame, FrameWord, Word } from './ghost.ts';
 import { switchTask } from './task.ts';
@@ -181,7 +182,7 @@ const deliverTask = (w: Work, e: Occurrence, selector: number, ext: number): Fra
     if (full.length > 0) raise({ vector: 12, error: ext, rule: 'deliver.stack' });
     const places = place(w, linearOf(w, 2, sp, next, 'write'), next, { write: true }, 1);
     const error = e.error === 'any' ? 0n : bigOf(e.error);
-    const free = e.error === 'any' ? ones(next) : 0n;
+    const free = openOfError(w, e.vector, e.error, next);
     if (!w.taskTrap && next === word && places.length === 2) {
       ofStops(w, places[0] as number, next);
       words.push({ name: 'error', at: places[0] as number, value: error, loose: free });
@@ -258,7 +259,7 @@ export const deliver = (w: Work, e: Occurrence): Frame => {
     selectorWord('cs', s.cs.selector),
     pushOf('rip', e.rip & ones(size)),
   );
-  if (e.error !== undefined) pushes.push(e.error === 'any' ? pushOf('error', 0n, ones(size)) : pushOf('error', bigOf(e.error)));
+  if (e.error !== undefined) pushes.push(pushOf('error', e.error === 'any' ? 0n : bigOf(e.error), openOfError(w, e.vector, e.error, size)));
   const saved = e.abort ? pushes.map((p) => (p.name === 'error' ? p : pushOf(p.name, p.value, ones(size)))) : pushes;
   const was = s.rflags;
   const oldSs = s.ss;

@@ -48,7 +48,7 @@ const perhapsAbsent = (w: Work, form: Form): void => {
   const old = has(w, 'sse2') && !has(w, 'cx8');
   if (feature !== undefined && !has(w, feature) && !old) undecided('whether the processor has the instruction');
 };
-/** #UD where CR4.FRED is set, which a host may have done. SDM volume 3, FRED: Instructions That Are Not Recognized. */
+/** #UD where CR4.FRED is set, which a host may have done. SDM volume 3, Flexible Return and Event Delivery (FRED), what becomes of existing instructions. */
 const FRED = 1n << 32n;
 const ofFred: ReadonlySet<string> = new Set(['SWAPGS', 'SYSRET', 'SYSEXIT']);
 const mayHaveFred = (w: Work): boolean => !w.system || (w.s.cr4 & FRED) !== 0n;

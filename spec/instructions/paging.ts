@@ -126,7 +126,7 @@ export const pageOf = (address: number): number => (address <= 0xffff_ffff ? add
 export const translate = (w: Work, linear: bigint, access: Access): number => {
   const found = lookUp(w, linear, access);
   if (typeof found === 'number') return found;
-  // #GP(0) or #SS(0), before any page, where the host has CR4.LASS set. SDM volume 3, Linear-Address-Space Separation.
+  // #GP(0) or #SS(0), before any page, where the host has CR4.LASS set. SDM volume 3, Linear-Address Pre-Processing: Linear-Address-Space Separation.
   if (!w.system && linear >> 63n !== 0n && w.cpu.vendor === 'intel') undecided('the supervisor half of the address space of a host');
   return raiseAll(pageFaults(w, linear, access, found));
 };

@@ -1,9 +1,9 @@
 // The stack as instructions use it: where a word goes, how the pointer moves, by the width of the stack segment.
 // Intel SDM volume 1, Procedure Stack; Address-Size Attribute for Stack.
 
-import { faultsOf, linearOf, place, readAt, save, writing } from './access.ts';
+import { faultsOf, linearOf, place, reading, readAt, save, writing } from './access.ts';
 import { cr0, ones, bigOf, low } from './bits.ts';
-import { cr0Of, type Fault, raiseAll, stackSize, undecided, type Work } from './work.ts';
+import { anew, cr0Of, type Fault, raiseAll, stackSize, undecided, type Work } from './work.ts';
 
 const SS = 2;
 /** Moves the stack pointer, keeping the bits above the stack's width. */
@@ -51,6 +51,26 @@ export const pushSegment = (w: Work, selector: number, size: number): void => {
   push(w, BigInt(selector), 4, ones(4) & ~0xffffn);
 };
 const placeOf = (w: Work, bytes: number): readonly number[] => place(w, linearOf(w, SS, stackAt(w, -4n), bytes, 'write'), bytes, writing);
+/** POP of a segment register with a wider operand: the Operation section copies the whole slot, processors were seen to read its first word. The faults
+ *  of either. SDM volume 2, POP; readings.md. */
+export const popSelector = (w: Work, size: number): number => {
+  if (size === 2) return low(peek(w, 0n, 2));
+  // Apart, so that no accessed flag of a page that the upper part alone lies in is demanded.
+  const apart = anew(w);
+  apart.i = w.i;
+  if (w.watch !== undefined) apart.watch = { ...w.watch };
+  const wide = faultsOf(() => place(apart, linearOf(apart, SS, stackAt(w), size, 'read'), size, reading));
+  let selector = 0;
+  const narrow = faultsOf(() => {
+    selector = low(peek(w, 0n, 2));
+  });
+  if (wide.length === 0 && narrow.length === 0 && apart.watch?.met !== w.watch?.met)
+    undecided('a breakpoint on the upper part of what is popped');
+  const more = wide.filter((a) => !narrow.some((b) => same(a, b)));
+  if (narrow.length > 0) raiseAll([...narrow, ...more]);
+  w.also.push(...more);
+  return selector;
+};
 export const peek = (w: Work, by: bigint, size: number): bigint => readAt(w, SS, stackAt(w, by), size);
 export const pop = (w: Work, size: number): bigint => {
   const value = peek(w, 0n, size);

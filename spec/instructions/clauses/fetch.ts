@@ -46,6 +46,6 @@ export const fetchClauses: readonly Clause<InstructionsGhost>[] = [
   ruleClause({
     rule: 'operand.alignment',
     cite: sdm('Volume 3, Interrupt and Exception Handling, Interrupt 17—Alignment Check Exception (#AC)'),
-    says: 'a misaligned access at CPL 3 with CR0.AM and RFLAGS.AC set is #AC(0)',
+    says: 'a misaligned access at CPL 3 with CR0.AM and RFLAGS.AC set is #AC(0), and CMPXCHG16B of what is not aligned to 16 bytes #GP(0)',
   }),
 ];

@@ -58,7 +58,7 @@ export const frameClauses: readonly Clause<InstructionsGhost>[] = [
   ),
   of(
     'frame.error',
-    'the error code fills its whole word',
+    'the error code is pushed as a whole word, with 0 where it is null and in bits 63:32',
     ['frame.error'],
     (m) => wordOf(m.before.met?.frame, 'error') !== undefined,
     sdm('Volume 3, Interrupt and Exception Handling, Error Code'),

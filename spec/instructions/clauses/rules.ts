@@ -92,7 +92,7 @@ const rules: readonly RuleText[] = [
   {
     rule: 'interrupt.taken',
     cite: sdm('Volume 3, Interrupt and Exception Handling, Masking Maskable Hardware Interrupts'),
-    says: 'a pending interrupt is delivered after the instruction where IF is set and no shadow holds it back',
+    says: 'a pending interrupt is delivered after the instruction where IF is set, and one instruction later where STI or a load of SS holds it back',
   },
   {
     rule: 'deliver.limit',

@@ -1,11 +1,11 @@
 // Addition, subtraction, logic, exchange-and-add, compare-and-exchange and decimal adjustment.
 // Intel SDM volume 2: ADD, ADC, SUB, SBB, CMP, AND, OR, XOR, TEST, INC, DEC, NEG, NOT, XADD, CMPXCHG, CMPXCHG8B/CMPXCHG16B, DAA, DAS, AAA, AAS.
 
-import { linearOf, load, offsetOf, save } from '../access.ts';
+import { faultsOf, load, offsetOf, save } from '../access.ts';
 import { metByWrite } from '../breakpoints.ts';
 import { flag, gpr, ones, type Size, statusFlags } from '../bits.ts';
 import { isMemory, memoryPlace, sizeOf, update, value } from '../operands.ts';
-import { flagsOf, has, leave, low, register, setFlags, setRegister, undecided, type Work } from '../work.ts';
+import { flagsOf, has, leave, low, raise, register, segmentAt, setFlags, setRegister, undecided, type Work } from '../work.ts';
 import { added, logical, signZeroParity, subtracted } from './arithmetic.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
@@ -72,8 +72,10 @@ const compareAndExchangePair: Meaning = (w) => {
   const { s } = w;
   if (half === 8) {
     if (!has(w, 'cx16')) undecided('CMPXCHG16B, which CPUID may not offer');
-    // #GP(0) where it is not aligned: before or after a fault of the page is not said.
-    if ((linearOf(w, w.i.address?.segment ?? 3, offsetOf(w), 16, 'modify') & 15n) !== 0n) undecided('CMPXCHG16B that is not aligned');
+    const n = w.i.address?.segment ?? 3;
+    // #GP(0) where it is not aligned: before or after the faults of the access is not said, and with alignment checking #AC is named too.
+    if (((offsetOf(w) + (n >= 4 ? segmentAt(w, n).base : 0n)) & 15n) !== 0n)
+      raise({ vector: 13, error: 0, rule: 'operand.alignment' }, ...faultsOf(() => memoryPlace(w, 16, 'modify')));
   }
   const places = memoryPlace(w, half * 2, 'modify', 0n, 8);
   const found = load(w, places, half * 2);

@@ -14,14 +14,18 @@ const refuse = (): never => gp('control.reserved');
 const combination = (): never => gp('control.combination');
 /** Writable bits of CR0; the other low ones are ignored, the high half must be 0. */
 const cr0Bits = cr0.PE | cr0.MP | cr0.EM | cr0.TS | cr0.NE | cr0.WP | cr0.AM | cr0.NW | cr0.CD | cr0.PG;
-/** PDPTEs are loaded with CR3, CR0 or CR4: bits 2:1, 8:5 and those above the width are reserved. SDM volume 3, PDPTE Registers. */
+/** PDPTEs are loaded with CR3, CR0 or CR4: bits 2:1, 8:5 and those above the width are reserved. SDM volume 3, PDPTE Registers. A guest with nested
+ *  paging on AMD's processors has them read, and refused, at each walk. AMD APM volume 2, Nested Paging: Legacy PAE Mode. */
 const checkPdptes = (w: Work, base: bigint): void => {
   const at = base & 0xffffffe0n;
   const width = BigInt(w.cpu.physicalBits);
   const kept = w.s.cr0;
   for (let k = 0; k < 4; k++) {
     const entry = readPhysical(w, Number(at) + 8 * k);
-    if ((entry & 1n) !== 0n && (entry & (0x1e6n | (ones(8) & ~((1n << width) - 1n)))) !== 0n) gp('control.pdpte');
+    if ((entry & 1n) === 0n || (entry & (0x1e6n | (ones(8) & ~((1n << width) - 1n)))) === 0n) continue;
+    if (w.cpu.vendor === 'intel') gp('control.pdpte');
+    w.also.push({ vector: 13, error: 0, rule: 'control.pdpte' });
+    break;
   }
   w.s.cr0 = kept;
 };

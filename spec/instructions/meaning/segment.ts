@@ -5,7 +5,7 @@ import { faultsOf, inAnyOrder, load } from '../access.ts';
 import { ones, type Size, type SegmentName, segments } from '../bits.ts';
 import { assignWord, isMemory, memoryPlace, setSelector, value } from '../operands.ts';
 import { loadSegment, withBase } from '../segments.ts';
-import { moveStack, peek, pushSegment } from '../stack.ts';
+import { moveStack, popSelector, pushSegment } from '../stack.ts';
 import { canonicalBase, gp, raise, register, segmentAt, setRegister, undecided } from '../work.ts';
 import type { Meaning, Meanings } from './meaning.ts';
 
@@ -39,7 +39,7 @@ const popped =
   (name: SegmentName): Meaning =>
   (w) => {
     const size = w.i.operandSize;
-    loadSegment(w, name, Number(peek(w, 0n, size) & 0xffffn));
+    loadSegment(w, name, popSelector(w, size));
     moveStack(w, BigInt(size));
     if (name === 'ss') w.s.shadow = 'mov-ss';
   };
