@@ -51,7 +51,7 @@ export const pushSegment = (w: Work, selector: number, size: number): void => {
   push(w, BigInt(selector), 4, ones(4) & ~0xffffn);
 };
 const placeOf = (w: Work, bytes: number): readonly number[] => place(w, linearOf(w, SS, stackAt(w, -4n), bytes, 'write'), bytes, writing);
-/** POP of a segment register with a wider operand: the Operation section copies the whole slot, processors were seen to read its first word. The faults
+/** POP of a segment register with a wider operand: the Operation section copies the whole slot, Bochs and KVM read its first word. The faults
  *  of either. SDM volume 2, POP; readings.md. */
 export const popSelector = (w: Work, size: number): number => {
   if (size === 2) return low(peek(w, 0n, 2));
