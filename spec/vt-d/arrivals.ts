@@ -7,6 +7,7 @@ import { stored32 } from './ghost.ts';
 import { FECTL, IECTL, PECTL } from './layout.ts';
 import type { Message, Seen, Sent } from './messages.ts';
 import { agrees, decode, tell } from './messages.ts';
+import { unfold } from './owed.ts';
 import type { VtdCheck } from './vocabulary.ts';
 
 type Told = EventOf<'vtd.message'>;
@@ -21,18 +22,16 @@ const own = [
   ['page', PECTL],
 ] as const;
 type Own = (typeof own)[number][0];
+/** Whether a message of it may have been sent, and whether one surely was. */
 const owes = (g: VtdGhost, name: Own): { readonly some: boolean; readonly all: boolean; readonly known: boolean } => {
-  if (name === 'fault') {
-    return {
-      some: g.faults.some((s) => s.sent > 0),
-      all: g.faults.every((s) => s.sent > 0 && !s.late),
-      known: g.faultsUnknown === undefined,
-    };
-  }
-  const { states } = name === 'completion' ? g.completion : g.page;
-  const known = name === 'page' ? g.pageQueue.tail !== undefined : g.completionUnknown === undefined && g.queue.unknown === undefined;
-  const done = states.filter((s) => !s.late);
-  return { some: states.some((s) => s.sent > 0), all: done.length > 0 && done.every((s) => s.sent > 0), known };
+  const states = name === 'fault' ? g.faults : name === 'completion' ? g.completion.states : g.page.states;
+  const known =
+    name === 'fault'
+      ? g.faultsUnknown === undefined
+      : name === 'page'
+        ? g.pageQueue.tail !== undefined
+        : g.completionUnknown === undefined && g.queue.unknown === undefined;
+  return { some: states.some((s) => s.sent), all: states.every((s) => s.sent), known };
 };
 const told = (s: Sent, seen: Told['seen'], verdict: Pick<Told, 'matched' | 'got'> & { rule?: string }): Told => ({
   saw: 'vtd.message',
@@ -102,6 +101,7 @@ const owedRule: Readonly<Record<Own, string>> = { fault: 'fault.event-sent', com
 
 export const weigh = (g: VtdGhost): readonly Event[] => {
   if (g.arrivals.length === 0) return [];
+  unfold(g);
   const events = g.arrivals.flatMap((s) => one(g, s));
   g.arrivals = [];
   return events;

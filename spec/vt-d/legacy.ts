@@ -20,6 +20,9 @@ const supported = (u: Unit, aw: number): boolean => aw < 5 && ((u.a.sagaw >> aw)
 /** The widest second-stage table the unit walks: what pass-through wants named. */
 const widest = (u: Unit): number => (bit(BigInt(u.a.sagaw), 3) ? 3 : bit(BigInt(u.a.sagaw), 2) ? 2 : 1);
 
+/** Translation types that the unit has. */
+const typed = (u: Unit, tt: number): boolean => [true, u.a.dt, u.a.pt, false][tt] === true;
+
 /** What a present, well-formed context entry makes of the request. */
 const translate = (
   u: Unit,
@@ -40,7 +43,7 @@ const translate = (
   if (killer === undefined) shares(u, r, domain, `${lo & ~3n}/${aw}`, iotlbSince(u.caches, domain, -1n, false).time);
   const refuse = (...reasons: number[]): void => block(r, reasons, fpd, reasons.includes(0x03) ? faulty : killer);
   const plain = q.kind === 'untranslated';
-  if (tt === 3 || (tt === 1 && !a.dt) || (tt === 2 && !a.pt)) {
+  if (!typed(u, tt)) {
     refuse(0x03);
     if (!plain) refuse(0x0d);
     return;
@@ -102,12 +105,13 @@ export const legacy = (u: Unit, q: Request, root: { readonly value: bigint; read
   const ours = contextSince(u.caches, q.sourceId, undefined);
   const rootKiller = killed(root.until, ours, u.caches.iotlb.all);
   // A fault on the way from a former root pointer would have to be cached.
-  const rootFault = root.until === Infinity || mayLast(u) ? rootKiller : 'not-cached';
-  if (q.pasid !== undefined || q.kind === 'page') {
+  const rootFault = root.until === Infinity || mayLast(u, root.until) ? rootKiller : 'not-cached';
+  // Refused whatever its entries say; whether they are looked at first, and one that is wrong reported, is not said.
+  const alien = q.pasid !== undefined || q.kind === 'page';
+  if (alien) {
     block(r, [q.kind === 'page' ? 0x32 : 0x31], false, rootFault);
     // A unit without PASID does not support such a request: whether it tells of it is its own.
     if (q.kind !== 'page' && !u.a.pasid) block(r, [any], false, rootFault);
-    return;
   }
   if (interruptRange(q.at)) {
     block(r, [any], false, undefined);
@@ -137,7 +141,9 @@ export const legacy = (u: Unit, q: Request, root: { readonly value: bigint; read
         if (!bit(lo, 0)) block(r, q.at >= 1n << BigInt(u.a.mgaw) ? [0x02, 0x04] : [0x02], bit(lo, 1), faulty);
         else {
           const reserved = reservedContext(u, c.words);
-          if (reserved !== 'yes') translate(u, q, c.words, above ?? killed(c.until, since, combined), faulty, r);
+          if (reserved !== 'yes' && !alien) translate(u, q, c.words, above ?? killed(c.until, since, combined), faulty, r);
+          if (alien && !supported(u, field(hi, 2, 0))) block(r, [0x03], bit(lo, 1), faulty);
+          if (alien && !typed(u, field(lo, 3, 2))) block(r, [0x03, 0x0d], bit(lo, 1), faulty);
           if (reserved === 'no') continue;
           // Whether FPD suppresses this one is told both ways.
           block(r, [0x0b], bit(lo, 1), faulty);

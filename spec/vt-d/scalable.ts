@@ -24,7 +24,7 @@ const earlier = (a: Since, b: Since): Since => (b.time < a.time ? b : a);
 const byPasid = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[], fpd: boolean, r: Result): void => {
   const { a } = u;
   // What is refused on the way is cached in caching mode only; then the PASID cache may hold it too.
-  const above = dead(path, mayLast(u) ? earlier(u.caches.pasid.all, u.caches.iotlb.all) : u.caches.iotlb.all);
+  const above = dead(path, u.a.cachingMode || u.a.rwbf ? earlier(u.caches.pasid.all, u.caches.iotlb.all) : u.caches.iotlb.all);
   const [lo = 0n, hi = 0n] = c;
   const rid = q.pasid === undefined;
   const pasid = q.pasid ?? (a.rps ? field(hi, 19, 0) : 0);
@@ -111,7 +111,7 @@ export const scalable = (u: Unit, q: Request, root: { readonly value: bigint; re
   // What combines a context entry with others: first- and second-stage entries of any domain it named.
   const combined = u.caches.iotlb.all;
   const rootKiller = killed(root.until, since, combined);
-  const rootFault = root.until === Infinity || mayLast(u) ? rootKiller : 'not-cached';
+  const rootFault = root.until === Infinity || mayLast(u, root.until) ? rootKiller : 'not-cached';
   if (interruptRange(q.at) && q.pasid === undefined && q.kind === 'untranslated') {
     block(r, [any], false, undefined);
     return;
