@@ -141,6 +141,21 @@ describe('a message', () => {
   });
 });
 
+test('a message on its way is what was programmed when it left', () => {
+  const told = (unmask: boolean, rest: boolean): readonly string[] => {
+    const b = faulting(unmask);
+    if (rest) b.settle();
+    b.news();
+    b.write(FECTL, masked);
+    b.write(FECTL + 4, 0x42);
+    b.write(FECTL, 0);
+    return polled(b, FECTL, 'message', 'rest');
+  };
+  expect(told(true, false)).toEqual([]);
+  expect(told(false, false)).not.toEqual([]);
+  expect(told(true, true)).not.toEqual([]);
+});
+
 describe('a page request', () => {
   const asked = (): Bench => {
     const b = bench(CAP, ECAP_FULL);

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest';
 import type { Bench } from './spec-bench.ts';
-import { bench, CAP, CONTEXT, ECAP_FULL, L1, legacyOn, PASIDS, ROOT, scalableOn, TABLE } from './spec-bench.ts';
+import { bench, CAP, CONTEXT, DIRECTORY, ECAP_FULL, L1, legacyOn, PASIDS, ROOT, scalableOn, TABLE } from './spec-bench.ts';
 
 const QUEUE = 0xe000;
 const submit = (b: Bench, ...descriptors: readonly (bigint | readonly [bigint, bigint])[]): void => {
@@ -175,6 +175,46 @@ describe('of several reasons', () => {
     expect(told(2n, absent)).not.toEqual([]);
     expect(told(2n, (b) => b.words(CONTEXT + 0x100, 0n, 0n))).toEqual([]);
     expect(told(3n, (b) => b.words(CONTEXT + 0x100, 1n, 0x107n))).toEqual([]);
+  });
+  test('any is reported for a request that its context or PASID-table entry refuses in several ways', () => {
+    const told = (reason: bigint, context: bigint, entry: bigint, more: object): readonly string[] => {
+      const b = bench(CAP, ECAP_FULL);
+      scalableOn(b, (d) => {
+        d.words(CONTEXT + 0x200, BigInt(DIRECTORY) | context);
+        d.words(PASIDS + 5 * 64, entry, 1n, BigInt(TABLE));
+      });
+      b.see({ do: 'dma.write', requester: 0, at: 0x1000n as never, bytes: Uint8Array.of(1, 2, 3, 4), pasid: 5, ...more });
+      b.see({ saw: 'dma.done', requester: 0, outcome: 'blocked' });
+      const translated = 'translated' in more;
+      return recorded(b, reason | (5n << 8n) | (translated ? 2n << 28n : 0n), 'privileged' in more ? 0xa0000010n : 0x80000010n);
+    };
+    const asked = { translated: true };
+    expect([told(0x44n, 1n, 0x41n, asked), told(0x45n, 1n, 0x41n, asked)]).toEqual([[], []]);
+    expect([told(0x42n, 0x21n, 0x41n, {}), told(0x45n, 0x21n, 0x41n, {})]).toEqual([[], []]);
+    expect(told(0x45n, 9n, 0x41n, asked)).not.toEqual([]);
+    expect(told(0x45n, 0x29n, 0x41n, {})).not.toEqual([]);
+    const supervisor = { privileged: true };
+    expect([told(0x5an, 9n, 0xc41n, supervisor), told(0x5dn, 9n, 0xc41n, supervisor)]).toEqual([[], []]);
+    expect(told(0x5an, 9n, 0x41n, supervisor)).not.toEqual([]);
+  });
+  test('any is reported for a malformed entry that lacks a right too, and for an address past every other', () => {
+    const reads = (reason: bigint, entry: bigint): readonly string[] => {
+      const b = bench(CAP, ECAP_FULL);
+      scalableOn(b, (d) => d.words(TABLE + 0x3008, entry));
+      b.dmaWrite(0x1000, 'blocked');
+      return recorded(b, reason);
+    };
+    const bad = 1n << 51n;
+    expect([reads(0x72n, 0x10005n | bad), reads(0x85n, 0x10005n | bad), reads(0x85n, 0x10005n)]).toEqual([[], [], []]);
+    expect(reads(0x85n, 0x10007n | bad)).not.toEqual([]);
+    const far = (reason: bigint, at: bigint): readonly string[] => {
+      const b = bench();
+      legacyOn(b, (d) => d.words(ROOT, 0n));
+      b.dmaWrite(at, 'blocked');
+      return recorded(b, reason);
+    };
+    expect([far(1n, 1n << 50n), far(4n, 1n << 50n)]).toEqual([[], []]);
+    expect(far(4n, 0x1000n)).not.toEqual([]);
   });
   test('either is reported for an interrupt request with reserved data and an index past the table', () => {
     const told = (reason: bigint, handle: bigint): readonly string[] => {

@@ -16,7 +16,7 @@ import { newFunctions } from './functions.ts';
 import type { Queue } from './queue-state.ts';
 import { newQueue } from './queue-state.ts';
 import type { Pending } from './request.ts';
-import type { Seen, Sent } from './messages.ts';
+import type { Message, Seen, Sent } from './messages.ts';
 import type { Asking } from './translation.ts';
 import type { PageQueue } from './page-queue.ts';
 import { newPageQueue } from './page-queue.ts';
@@ -117,6 +117,8 @@ export interface VtdGhost {
   arrivals: Seen[];
   /** Whether all interrupts since the last settle were somebody's. */
   asked: 'all' | 'unsure';
+  /** What the unit's own events were programmed to send before, since the unit was at rest. */
+  readonly programmed: Map<number, Message[]>;
   /** Own events whose message arrived since the last settle. */
   readonly ownArrived: Set<'fault' | 'completion' | 'page'>;
   /** Alignment of the protected regions, found by writing ones to their base. */
@@ -189,6 +191,7 @@ export const initial = (granted: Granted): VtdGhost => {
     sent: [],
     arrivals: [],
     asked: 'all',
+    programmed: new Map(),
     ownArrived: new Set(),
     alignment: new Map(),
     pmenRested: true,

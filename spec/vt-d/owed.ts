@@ -33,4 +33,5 @@ export const recount = (g: VtdGhost): void => {
   g.faults = faultsRecounted(g.faults);
   recounted(g.completion);
   recounted(g.page);
+  g.programmed.clear();
 };

@@ -3,6 +3,7 @@
 
 import type { Memory } from '../clause.ts';
 import type { Event } from '../vocabulary.ts';
+import { reprogrammed } from './arrivals.ts';
 import { commandWritten, contextCommandWritten, iotlbCommandWritten } from './command.ts';
 import { recordCleared, statusCleared } from './faults.ts';
 import type { VtdGhost } from './ghost.ts';
@@ -46,6 +47,7 @@ const dword = (g: VtdGhost, memory: Memory, at: number, value: number): void => 
 };
 export const registerWritten = (g: VtdGhost, memory: Memory, e: Write): readonly Event[] => {
   accessed(g, e.at, e.width);
+  reprogrammed(g, e.at, e.width);
   // Room is made, or overflow cleared, before the unit found the queue full, or after: what it makes of later requests is not known.
   if ((e.at === PQH || e.at === PRS) && g.page.states.some((s) => s.owes.overflow > 0)) g.pageQueue.tail = undefined;
   for (let i = 0; i < e.width; i += 4) {
