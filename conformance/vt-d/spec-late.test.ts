@@ -156,6 +156,37 @@ test('a message on its way is what was programmed when it left', () => {
   expect(told(true, true)).not.toEqual([]);
 });
 
+describe('an interrupt request', () => {
+  const sent = (entry: bigint): Bench => {
+    const b = bench();
+    legacyOn(b, (d) => (entry === 0n ? undefined : d.words(0xc000, entry)));
+    b.write(0xb8, 0xc000n, 8);
+    b.command(0x81000000, 0xc1000000);
+    b.command(0x82000000, 0xc3000000);
+    b.see({ do: 'msi.send', requester: 0, address: 0xfee00010n, data: 0 });
+    return b;
+  };
+  const arrived = (b: Bench, ...seen: readonly 'message'[]): readonly string[] => polled(b, FSTS, ...seen, 'rest', 0);
+  test('may be remapped by what its entry became before the unit was at rest', () => {
+    for (const was of [0n, 0x420001n]) {
+      const told = (at: number, rest: boolean): readonly string[] => {
+        const b = sent(was);
+        if (rest) b.settle();
+        b.words(at, 0x410001n);
+        return arrived(b, 'message');
+      };
+      expect(told(0xc000, false)).toEqual([]);
+      expect(told(0xc010, false)).not.toEqual([]);
+      expect(told(0xc000, true)).not.toEqual([]);
+    }
+  });
+  test('may come after its remapping was switched off', () => {
+    const b = sent(0n);
+    b.command(0x80000000, 0xc1000000);
+    expect(arrived(b, 'message')).toEqual([]);
+  });
+});
+
 describe('a page request', () => {
   const asked = (): Bench => {
     const b = bench(CAP, ECAP_FULL);

@@ -54,6 +54,15 @@ const told = (s: Sent, seen: Told['seen'], verdict: Pick<Told, 'matched' | 'got'
       .join(', or ') || `blocked with ${s.reasons.map((r) => `0x${r.toString(16)}`).join(' or ')}`,
   ...verdict,
 });
+/** Software changes what a request on its way may be remapped by: all of it, or the bytes of one entry. It may be processed before or after. */
+export const overtaken = (g: VtdGhost, at?: bigint, length = 0): void => {
+  for (const s of g.sent) {
+    const hit = at === undefined || (s.entry !== undefined && at < s.entry + 16n && s.entry < at + BigInt(length));
+    if (s.arrived || !hit) continue;
+    s.unknown ??= 'whether an interrupt request came before a change';
+    g.faultsUnknown ??= s.unknown;
+  }
+};
 const one = (g: VtdGhost, s: Seen): readonly Event[] => {
   const got = tell(s);
   for (const sent of g.sent) {

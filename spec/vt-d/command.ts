@@ -33,6 +33,9 @@ export const offered = (g: VtdGhost): number => {
 };
 /** What a write of GCMD_REG asks for: bits that change, and bits asked for once. */
 export const requested = (g: VtdGhost, value: number): number => ((((value ^ g.gsts) & persistent) | (value & once)) & offered(g)) >>> 0;
+/** A command after which interrupt requests are remapped otherwise. */
+export const changesInterrupts = (g: VtdGhost, value: number): boolean =>
+  (requested(g, value) & ((1 << IRES) | (1 << IRTPS) | (1 << CFIS))) !== 0;
 const single = (bits: number): boolean => bits !== 0 && (bits & (bits - 1)) === 0;
 
 /** Former pointers are kept, the latest first; `lost`: when the last one was replaced that there was no room for. */

@@ -25,7 +25,9 @@ export interface Sent {
   readonly must: boolean;
   readonly rules: readonly string[];
   /** The state is not known well enough to judge. */
-  readonly unknown: string | undefined;
+  unknown: string | undefined;
+  /** Where its table entry stands. */
+  readonly entry?: bigint;
   arrived: boolean;
 }
 /** An interrupt request in the clear. Bits 63:40 of the address extend the destination where x2APIC is on. */

@@ -4,7 +4,7 @@
 import type { Moment } from '../clause.ts';
 import type { Event, EventName } from '../vocabulary.ts';
 import { ended } from './access.ts';
-import { settledMessages, weigh } from './arrivals.ts';
+import { overtaken, settledMessages, weigh } from './arrivals.ts';
 import { gotInvalidation, gotResponse } from './ats.ts';
 import { expectWrites, memoryChanged, overwrote, settledMemory } from './changes.ts';
 import { commandRested, statusRead } from './command.ts';
@@ -135,6 +135,7 @@ const stimulus = (g: VtdGhost, m: Moment<VtdGhost>): readonly Event[] => {
     case 'memory.write':
       changed(g.tables, m.memory, e.at, e.bytes.length, g.time);
       overwrote(g, e.at, e.bytes.length);
+      overtaken(g, e.at, e.bytes.length);
       return [];
     case 'vtd.write':
       return registerWritten(g, m.memory, e);

@@ -261,6 +261,7 @@ export const interruptRequest = (g: VtdGhost, memory: Memory, q: InterruptReques
     must: o.unknown === undefined && refusals.length === 0 && (permitted.length > 0 || notice !== undefined),
     rules: [...new Set(kinds)],
     unknown: o.unknown,
+    ...(o.index === undefined ? {} : { entry: ((g.interruptTables[0]?.value ?? 0n) & mask(g.a.haw - 1, 12)) + BigInt(o.index * 16) }),
     arrived: false,
   };
   const fault: Fault | undefined =

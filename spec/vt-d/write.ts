@@ -3,8 +3,8 @@
 
 import type { Memory } from '../clause.ts';
 import type { Event } from '../vocabulary.ts';
-import { reprogrammed } from './arrivals.ts';
-import { commandWritten, contextCommandWritten, iotlbCommandWritten } from './command.ts';
+import { overtaken, reprogrammed } from './arrivals.ts';
+import { changesInterrupts, commandWritten, contextCommandWritten, iotlbCommandWritten } from './command.ts';
 import { recordCleared, statusCleared } from './faults.ts';
 import type { VtdGhost } from './ghost.ts';
 import { CCMD, FSTS, GCMD, ICS, IQT, PMEN, PQA, PQH, PRS } from './layout.ts';
@@ -21,6 +21,7 @@ const ICC = 1n << 63n;
 const dword = (g: VtdGhost, memory: Memory, at: number, value: number): void => {
   switch (at) {
     case GCMD:
+      if (changesInterrupts(g, value)) overtaken(g);
       commandWritten(g, memory, value);
       break;
     case FSTS:
