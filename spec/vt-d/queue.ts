@@ -154,13 +154,18 @@ export const tailWritten = (g: VtdGhost, memory: Memory): void => {
 export const resume = (g: VtdGhost, memory: Memory): void => {
   const { queue: q } = g;
   if (q.error === undefined) return;
-  // A unit that had not met the error yet stops at it still; one whose tail is wrong stops again, or makes of it what it can, or waits for another.
-  if (g.faults.some((s) => s.errors.includes('iqe'))) q.unknown ??= 'whether an error came before it was cleared';
-  else if (wrongTail(q)) q.unknown ??= 'a queue that goes on with a tail that is wrong';
+  // One whose tail is wrong stops again, or makes of it what it can, or waits for another.
+  if (wrongTail(q)) q.unknown ??= 'a queue that goes on with a tail that is wrong';
+  // The error may come only now: where what stood there is still wrong, all the same.
+  const late = g.faults.some((s) => s.errors.includes('iqe'));
+  if (late) g.faults = g.faults.map((s) => ({ ...s, errors: s.errors.filter((e) => e !== 'iqe') }));
   q.error = undefined;
   q.errorRule = undefined;
   q.rested = false;
   run(g, memory);
+  if (!late || q.error !== undefined) return;
+  q.unknown ??= 'whether an error came before it was cleared';
+  g.faultsUnknown ??= q.unknown;
 };
 /** The status of wait `number` was seen: everything before it is complete. */
 export const statusSeen = (g: VtdGhost, number: number): void => {
