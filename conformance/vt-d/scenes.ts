@@ -76,6 +76,7 @@ const put = (sw: Software, at: number, ...values: readonly bigint[]): void => {
 /** Every record, FSTS_REG, then all of it cleared. */
 export const tell = (sw: Software): void => {
   const { facts } = sw;
+  sw.out.push({ do: 'settle' });
   read(sw, REG.FSTS, 4);
   for (let i = 0; i < Math.min(8, facts.faultRecords); i++) {
     read(sw, facts.faultAt + 16 * i, 8);

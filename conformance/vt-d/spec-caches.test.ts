@@ -208,6 +208,7 @@ test('faults: overflow, collapse, index, FPD', () => {
   legacyOn(c);
   c.dmaWrite(0x2000, 'blocked');
   c.dmaWrite(0x2000, 'blocked', undefined, 1);
+  c.settle();
   c.read(0x34, 2);
   expect(c.news()).toEqual(['vt-d.fault.overflow']);
   const d = bench();
@@ -225,6 +226,7 @@ test('faults: overflow, collapse, index, FPD', () => {
   const f = bench();
   legacyOn(f);
   f.dmaWrite(0x2000, 'blocked');
+  f.settle();
   f.read(FRCD + 8, 0, 8);
   expect(f.news()).toEqual(['vt-d.fault.recorded']);
 });

@@ -1,9 +1,9 @@
 // The VT-d spec on the invalidation queue: it invalidates like the registers, waits tell that it did, errors stop it until they are cleared.
 // Each history is told as a good unit answers, and then as one that does not.
 
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Bench } from './spec-bench.ts';
-import { bench, CAP, ECAP, L1, legacyOn } from './spec-bench.ts';
+import { bench, CAP, ECAP, ECAP_FULL, L1, legacyOn } from './spec-bench.ts';
 
 const QUEUE = 0x8000;
 const STATUS = 0x9000;
@@ -152,6 +152,77 @@ test('a wide queue of a unit without scalable mode is not judged', () => {
     b.read(0x80, head, 8);
     expect(b.findings).toEqual([]);
   }
+});
+describe('a tail that is wrong', () => {
+  /** Past the end of the queue; in the middle of a wide descriptor. */
+  const wrong = (wide: boolean): Bench => {
+    const b = bench(CAP, wide ? ECAP_FULL : ECAP);
+    b.write(0x20, wide ? 0x1400 : 0x1000, 8);
+    b.command(0x40000000, 0x40000000);
+    b.write(0x90, QUEUE | (wide ? 0x800 : 0), 8);
+    b.command(0x04000000, 0x44000000);
+    for (let i = 0; i < 4; i++) b.words(QUEUE + 32 * i, 0x12n, 0n, 0n, 0n);
+    b.write(0x88, wide ? 0x50 : 0x2000, 8);
+    b.settle();
+    return b;
+  };
+  test('stops the queue', () => {
+    for (const wide of [false, true]) {
+      const b = wrong(wide);
+      b.read(0x34, 0);
+      expect(b.news()).toEqual(['vt-d.queue.error']);
+    }
+  });
+  test('may stop it again, or be made the best of, once IQE was cleared', () => {
+    for (const wide of [false, true])
+      for (const [status, head] of [
+        [0x10, 0],
+        [0, 0],
+        [0, 0x40],
+      ] as const) {
+        const b = wrong(wide);
+        b.read(0x34, 0x10);
+        b.write(0x34, 0x10);
+        b.settle();
+        b.read(0x34, status);
+        b.read(0x80, head, 8);
+        expect(b.news()).toEqual([]);
+      }
+  });
+  test('that was mended before is forgotten', () => {
+    for (const wide of [false, true]) {
+      const b = wrong(wide);
+      b.read(0x34, 0x10);
+      b.write(0x88, 0x60, 8);
+      b.words(QUEUE, 0x12n, 0n, 0x12n, 0n);
+      if (!wide) for (let i = 1; i < 3; i++) b.words(QUEUE + 32 * i, 0x12n, 0n, 0x12n, 0n);
+      else b.words(QUEUE, 0x12n, 0n, 0n, 0n);
+      b.write(0x34, 0x10);
+      b.settle();
+      b.read(0x34, 0);
+      b.read(0x80, 0x60, 8);
+      expect(b.news()).toEqual([]);
+      b.read(0x34, 0x10);
+      b.read(0x80, 0x40, 8);
+      expect(b.news()).toEqual(['vt-d.queue.error', 'vt-d.queue.head']);
+    }
+  });
+  test('has nothing to do with an error that came too late to be cleared', () => {
+    const told = (mended: boolean, status: number): readonly string[] => {
+      slot = 0;
+      const b = bench();
+      legacyOn(b);
+      qi(b);
+      submit(b, [0n, 0n]);
+      if (mended) b.words(QUEUE, 0x12n, 0n);
+      b.write(0x34, 0x10);
+      b.settle();
+      b.read(0x34, status);
+      return b.news();
+    };
+    expect([told(true, 0), told(true, 0x10), told(false, 0x10)]).toEqual([[], [], []]);
+    expect(told(false, 0)).toEqual(['vt-d.queue.error']);
+  });
 });
 test('a completion event waits for its mask', () => {
   slot = 0;

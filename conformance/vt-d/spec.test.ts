@@ -24,6 +24,7 @@ test('a good unit in legacy mode breaks nothing', () => {
   b.read(0x34, 0);
   b.dmaRead(0x2000, 'completed');
   b.dmaRead(0x3000, 'blocked');
+  b.settle();
   b.read(FRCD + 8, record(0x06, 0x10, true), 8);
   b.settle();
   expect(b.findings).toEqual([]);

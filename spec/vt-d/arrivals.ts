@@ -7,6 +7,7 @@ import { stored32 } from './ghost.ts';
 import { FECTL, IECTL, PECTL } from './layout.ts';
 import type { Message, Seen, Sent } from './messages.ts';
 import { agrees, decode, tell } from './messages.ts';
+import { unfold } from './owed.ts';
 import type { VtdCheck } from './vocabulary.ts';
 
 type Told = EventOf<'vtd.message'>;
@@ -21,18 +22,22 @@ const own = [
   ['page', PECTL],
 ] as const;
 type Own = (typeof own)[number][0];
+/** An unmasked event is programmed anew, or masked: what is on its way has left as it was. */
+export const reprogrammed = (g: VtdGhost, at: number, width: number): void => {
+  for (const [, control] of own)
+    if (at < control + 16 && at + width > control && (stored32(g, control) & 0x80000000) === 0)
+      g.programmed.set(control, [...(g.programmed.get(control) ?? []), eventMessage(g, control)]);
+};
+/** Whether a message of it may have been sent, and whether one surely was. */
 const owes = (g: VtdGhost, name: Own): { readonly some: boolean; readonly all: boolean; readonly known: boolean } => {
-  if (name === 'fault') {
-    return {
-      some: g.faults.some((s) => s.sent > 0),
-      all: g.faults.every((s) => s.sent > 0 && !s.late),
-      known: g.faultsUnknown === undefined,
-    };
-  }
-  const { states } = name === 'completion' ? g.completion : g.page;
-  const known = name === 'page' ? g.pageQueue.tail !== undefined : g.completionUnknown === undefined && g.queue.unknown === undefined;
-  const done = states.filter((s) => !s.late);
-  return { some: states.some((s) => s.sent > 0), all: done.length > 0 && done.every((s) => s.sent > 0), known };
+  const states = name === 'fault' ? g.faults : name === 'completion' ? g.completion.states : g.page.states;
+  const known =
+    name === 'fault'
+      ? g.faultsUnknown === undefined
+      : name === 'page'
+        ? g.pageQueue.tail !== undefined
+        : g.completionUnknown === undefined && g.queue.unknown === undefined;
+  return { some: states.some((s) => s.sent), all: states.every((s) => s.sent), known };
 };
 const told = (s: Sent, seen: Told['seen'], verdict: Pick<Told, 'matched' | 'got'> & { rule?: string }): Told => ({
   saw: 'vtd.message',
@@ -49,6 +54,15 @@ const told = (s: Sent, seen: Told['seen'], verdict: Pick<Told, 'matched' | 'got'
       .join(', or ') || `blocked with ${s.reasons.map((r) => `0x${r.toString(16)}`).join(' or ')}`,
   ...verdict,
 });
+/** Software changes what a request on its way may be remapped by: all of it, or the bytes of one entry. It may be processed before or after. */
+export const overtaken = (g: VtdGhost, at?: bigint, length = 0): void => {
+  for (const s of g.sent) {
+    const hit = at === undefined || (s.entry !== undefined && at < s.entry + 16n && s.entry < at + BigInt(length));
+    if (s.arrived || !hit) continue;
+    s.unknown ??= 'whether an interrupt request came before a change';
+    g.faultsUnknown ??= s.unknown;
+  }
+};
 const one = (g: VtdGhost, s: Seen): readonly Event[] => {
   const got = tell(s);
   for (const sent of g.sent) {
@@ -63,14 +77,14 @@ const one = (g: VtdGhost, s: Seen): readonly Event[] => {
     const o = owes(g, name);
     if (!o.known) uncertain = true;
     else if (o.some) {
-      const m = eventMessage(g, control);
+      const programmed = [eventMessage(g, control), ...(g.programmed.get(control) ?? [])];
       // A unit that keeps only the vector of the data sends fixed, edge-triggered messages.
       const fits = (loose: Partial<Message>): boolean =>
-        agrees({ ...m, ...loose }, s) || agrees({ ...m, level: false, ...loose, delivery: 0 }, s);
+        programmed.some((m) => agrees({ ...m, ...loose }, s) || agrees({ ...m, level: false, ...loose, delivery: 0 }, s));
       if (s.event === undefined && !fits({ level: undefined, redirectionHint: undefined })) continue;
       g.ownArrived.add(name);
       const ok = fits({ redirectionHint: undefined });
-      return [{ saw: 'vtd.status', checks: [{ rule: `vt-d.${ruleOf[name]}`, ok, expected: tell(m), got }] }];
+      return [{ saw: 'vtd.status', checks: [{ rule: `vt-d.${ruleOf[name]}`, ok, expected: programmed.map(tell).join(', or '), got }] }];
     }
   }
   g.asked = 'unsure';
@@ -102,6 +116,7 @@ const owedRule: Readonly<Record<Own, string>> = { fault: 'fault.event-sent', com
 
 export const weigh = (g: VtdGhost): readonly Event[] => {
   if (g.arrivals.length === 0) return [];
+  unfold(g);
   const events = g.arrivals.flatMap((s) => one(g, s));
   g.arrivals = [];
   return events;

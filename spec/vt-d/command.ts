@@ -9,7 +9,9 @@ import { indexReset } from './faults.ts';
 import type { Pointer, VtdGhost } from './ghost.ts';
 import { CFIS, IRES, IRTPS, QIES, RTPS, TES, status, stored64 } from './ghost.ts';
 import { CCMD, IRTA, RTADDR, bit, field, mask } from './layout.ts';
+import { unfold } from './owed.ts';
 import { complete, derivedOf, enable } from './queue.ts';
+import { flushed } from './tables.ts';
 import type { VtdCheck } from './vocabulary.ts';
 
 const EAFLS = 28;
@@ -31,6 +33,9 @@ export const offered = (g: VtdGhost): number => {
 };
 /** What a write of GCMD_REG asks for: bits that change, and bits asked for once. */
 export const requested = (g: VtdGhost, value: number): number => ((((value ^ g.gsts) & persistent) | (value & once)) & offered(g)) >>> 0;
+/** A command after which interrupt requests are remapped otherwise. */
+export const changesInterrupts = (g: VtdGhost, value: number): boolean =>
+  (requested(g, value) & ((1 << IRES) | (1 << IRTPS) | (1 << CFIS))) !== 0;
 const single = (bits: number): boolean => bits !== 0 && (bits & (bits - 1)) === 0;
 
 /** Former pointers are kept, the latest first; `lost`: when the last one was replaced that there was no room for. */
@@ -50,7 +55,7 @@ export const commandWritten = (g: VtdGhost, memory: Memory, value: number): void
   if (!single(bits)) return;
   const n = 31 - Math.clz32(bits);
   const set = (value & bits) !== 0;
-  g.command = { bit: n, set, settled: false };
+  g.command = { bit: n, set, time: g.time, settled: false };
   if (n === RTPS) {
     const { kept, lost } = replaced(g.roots, stored64(g, RTADDR), g.time, status(g, RTPS), 8);
     g.roots = kept;
@@ -74,10 +79,17 @@ export const commandWritten = (g: VtdGhost, memory: Memory, value: number): void
 /** The command takes effect. */
 const effect = (g: VtdGhost): readonly Event[] => {
   const { command: c } = g;
-  if (c === undefined || c.settled || c.bit === WBFS) return [];
+  if (c === undefined || c.settled) return [];
+  if (c.bit === WBFS) {
+    flushed(g.tables, c.time);
+    return [];
+  }
   const bits = (1 << c.bit) >>> 0;
   g.gsts = (c.set ? g.gsts | bits : g.gsts & ~bits) >>> 0;
-  if ((c.bit === TES || c.bit === IRES) && !c.set && !status(g, TES)) g.faults = indexReset(g.faults, !status(g, IRES));
+  if ((c.bit === TES || c.bit === IRES) && !c.set && !status(g, TES)) {
+    unfold(g);
+    g.faults = indexReset(g.faults, !status(g, IRES));
+  }
   const tables: Readonly<Record<number, Extract<Event, { readonly saw: 'vtd.table' }>['what']>> = {
     [TES]: 'translation',
     [RTPS]: 'root',
@@ -155,6 +167,7 @@ export const commandRested = (g: VtdGhost): readonly Event[] => {
     if (c === undefined || c.settled) continue;
     c.settled = true;
     if (what === undefined || !c.legacy) continue;
+    flushed(g.tables, c.time);
     complete(g, what, c.time);
     events.push(derivedOf(what.what, 'register'));
   }
@@ -229,6 +242,7 @@ export const invalidationRead = (
   if (context) g.contextCommand = undefined;
   else g.iotlbCommand = undefined;
   if (what === undefined || c.settled || actual === 0 || !may.includes(actual)) return { checks, events: [] };
+  flushed(g.tables, c.time);
   complete(g, what, c.time);
   return { checks, events: [derivedOf(what.what, 'register')] };
 };

@@ -1,4 +1,5 @@
 // The fault-recording registers and the fault event: every state still possible after faults that may be collapsed or not.
+// A unit records in its own time: until it is at rest each state tells what has not been recorded yet in it.
 // VT-d 4.1, Primary Fault Logging; Fault Status Register; Fault Event Control Register.
 
 /** One fault as it would stand in a record. Several reasons: any of them. */
@@ -16,6 +17,13 @@ export interface Fault {
   /** Address type, bits 125:124; undefined where it says nothing. */
   readonly type: number | undefined;
 }
+/** A fault that was met; `sure`: it is reported. */
+interface Met {
+  readonly fault: Fault;
+  readonly sure: boolean;
+}
+/** Errors that the queue reports. */
+type QueueError = 'iqe' | 'ice' | 'ite';
 export interface FaultState {
   readonly records: readonly (Fault | undefined)[];
   readonly next: number;
@@ -24,9 +32,13 @@ export interface FaultState {
   readonly iqe: boolean;
   readonly ice: boolean;
   readonly ite: boolean;
+  /** A message is held pending: by the mask, or for as long as the unit likes. */
   readonly ip: boolean;
-  readonly sent: number;
-  readonly late: boolean;
+  /** A message was sent since the last settle. */
+  readonly sent: boolean;
+  /** What has not been recorded yet in it, although it will: faults in their order, and errors of the queue. */
+  readonly faults: readonly Met[];
+  readonly errors: readonly QueueError[];
 }
 export const firstFaults = (records: number): FaultState[] => [
   {
@@ -38,14 +50,15 @@ export const firstFaults = (records: number): FaultState[] => [
     ice: false,
     ite: false,
     ip: false,
-    sent: 0,
-    late: false,
+    sent: false,
+    faults: [],
+    errors: [],
   },
 ];
 export const pending = (s: FaultState): boolean => s.records.some((r) => r !== undefined);
 const busy = (s: FaultState): boolean => s.pfo || s.iqe || s.ice || s.ite || pending(s);
-const raise = (before: FaultState, after: FaultState, masked: boolean): FaultState =>
-  busy(before) ? after : { ...after, ip: masked, sent: masked ? after.sent : after.sent + 1 };
+/** The unit holds a message for it, unless an event was pending already. */
+const raise = (before: FaultState, after: FaultState): FaultState => (busy(before) ? after : { ...after, ip: true });
 
 const equal = (a: FaultState, b: FaultState): boolean =>
   a.next === b.next &&
@@ -56,7 +69,10 @@ const equal = (a: FaultState, b: FaultState): boolean =>
   a.ite === b.ite &&
   a.ip === b.ip &&
   a.sent === b.sent &&
-  a.late === b.late &&
+  a.faults.length === b.faults.length &&
+  a.errors.length === b.errors.length &&
+  a.faults.every((f, i) => f === b.faults[i]) &&
+  a.errors.every((e, i) => e === b.errors[i]) &&
   a.records.every((r, i) => r === b.records[i]);
 export const distinct = (states: readonly FaultState[]): FaultState[] => {
   const list: FaultState[] = [];
@@ -64,22 +80,46 @@ export const distinct = (states: readonly FaultState[]): FaultState[] => {
   return list;
 };
 /** What one fault makes of one state. */
-const record = (s: FaultState, f: Fault, masked: boolean): readonly FaultState[] => {
+const record = (s: FaultState, f: Fault): readonly FaultState[] => {
   if (s.pfo) return [s];
   // Several faults of one requester may be told as one.
   const collapsed = s.records.some((r) => r !== undefined && r.sourceId === f.sourceId) ? [s] : [];
   if (s.records[s.next] !== undefined) return [...collapsed, { ...s, pfo: true }];
   const records = s.records.slice();
   records[s.next] = f;
-  const after = { ...s, records, next: (s.next + 1) % s.records.length, fri: pending(s) ? s.fri : s.next };
-  return [...collapsed, raise(s, after, masked)];
+  return [...collapsed, raise(s, { ...s, records, next: (s.next + 1) % s.records.length, fri: pending(s) ? s.fri : s.next })];
 };
-/** A request was blocked. `sure`: it was, and is reported. */
-export const faulted = (states: readonly FaultState[], f: Fault, masked: boolean, sure: boolean): FaultState[] =>
-  distinct([...states.flatMap((s) => record(s, f, masked)), ...(sure ? [] : states)]);
+/** What may happen next of itself. */
+const steps = (s: FaultState, masked: boolean): readonly FaultState[] => {
+  const list: FaultState[] = s.ip && !masked ? [{ ...s, ip: false, sent: true }] : [];
+  const [met, ...faults] = s.faults;
+  if (met !== undefined) {
+    const t = { ...s, faults };
+    list.push(...record(t, met.fault), ...(met.sure ? [] : [t]));
+  }
+  const [error, ...errors] = s.errors;
+  if (error !== undefined) list.push(raise(s, { ...s, errors, [error]: true }));
+  return list;
+};
+/** States that are followed at once. */
+const statesKept = 96;
+/** Each state, and all that may have come of it by now; undefined: too many. */
+export const unfolded = (states: readonly FaultState[], masked: boolean): FaultState[] | undefined => {
+  const list = [...states];
+  for (const s of list) {
+    for (const t of steps(s, masked)) if (!list.some((u) => equal(t, u))) list.push(t);
+    if (list.length > statesKept) return undefined;
+  }
+  return list;
+};
+/** A request was blocked. It is recorded at once or later. */
+export const faulted = (states: readonly FaultState[], fault: Fault, sure: boolean): FaultState[] => {
+  const met = { fault, sure };
+  return states.map((s) => ({ ...s, faults: [...s.faults, met] }));
+};
 /** The invalidation queue met an error, at once or later. */
-export const queueFailed = (states: readonly FaultState[], what: 'iqe' | 'ice' | 'ite', masked: boolean): FaultState[] =>
-  distinct([...states.map((s) => raise(s, { ...s, [what]: true }, masked)), ...states.map((s) => ({ ...s, late: true }))]);
+export const queueFailed = (states: readonly FaultState[], what: QueueError): FaultState[] =>
+  states.map((s) => ({ ...s, errors: [...s.errors, what] }));
 const settle = (s: FaultState): FaultState => (busy(s) ? s : { ...s, ip: false });
 /** Ones written to F of record `i`. */
 export const recordCleared = (states: readonly FaultState[], i: number): FaultState[] =>
@@ -104,13 +144,11 @@ export const statusCleared = (states: readonly FaultState[], bits: number): Faul
       }),
     ),
   );
-export const unmasked = (states: readonly FaultState[]): FaultState[] =>
-  distinct(states.map((s) => (s.ip ? { ...s, ip: false, sent: s.sent + 1 } : s)));
 /** Both remappings are off: the next fault goes to record 0. Where only translation went off, either. */
 export const indexReset = (states: readonly FaultState[], sure: boolean): FaultState[] =>
   distinct([...states.map((s) => ({ ...s, next: 0 })), ...(sure ? [] : states)]);
-/** Everything that can happen has. */
-export const rested = (states: readonly FaultState[]): FaultState[] => {
-  const done = states.filter((s) => !s.late);
-  return distinct((done.length > 0 ? done : states).map((s) => ({ ...s, late: false, sent: 0 })));
-};
+/** Everything that can happen has; undefined: too many states. */
+export const rested = (states: readonly FaultState[], masked: boolean): FaultState[] | undefined =>
+  unfolded(states, masked)?.filter((s) => s.faults.length === 0 && s.errors.length === 0 && (masked || !s.ip));
+/** Messages are counted anew. */
+export const recounted = (states: readonly FaultState[]): FaultState[] => distinct(states.map((s) => ({ ...s, sent: false })));

@@ -102,16 +102,8 @@ export const firstStage = (u: Unit, w: FirstStage, r: Result, blocked: Blocked):
           }
           mayLeaf ||= leaf;
           const bad = reserved(u, w, e, level, leaf);
-          if (bad !== 'no') blocked([0x72], where.killer ?? killedFault(u, v, since));
-          if (bad === 'yes') continue;
-          // One that is malformed is not used; of one that may be a table or a page nobody knows which flags it gets.
-          if (alive === undefined) {
-            used = true;
-            isLeaf ||= leaf;
-            inner ||= !leaf;
-            accessed ||= bit(e, 5);
-            dirty ||= bit(e, 6);
-          }
+          const faulty = where.killer ?? killedFault(u, v, since);
+          if (bad !== 'no') blocked([0x72], faulty);
           const address = e & mask(51, 12) & (w.through === undefined ? mask(u.a.haw - 1, 12) : mask(51, 12));
           const state: State = {
             base: address,
@@ -123,6 +115,18 @@ export const firstStage = (u: Unit, w: FirstStage, r: Result, blocked: Blocked):
             killer: alive,
           };
           const refused = denials(w, state, leaf);
+          if (bad === 'yes') {
+            for (const reasons of refused) blocked(reasons, faulty);
+            continue;
+          }
+          // One that is malformed is not used; of one that may be a table or a page nobody knows which flags it gets.
+          if (alive === undefined) {
+            used = true;
+            isLeaf ||= leaf;
+            inner ||= !leaf;
+            accessed ||= bit(e, 5);
+            dirty ||= bit(e, 6);
+          }
           for (const reasons of refused) blocked(reasons, alive);
           const now: State = refused.length === 0 ? state : { ...state, denied: true };
           if (!leaf) {

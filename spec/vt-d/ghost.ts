@@ -16,7 +16,7 @@ import { newFunctions } from './functions.ts';
 import type { Queue } from './queue-state.ts';
 import { newQueue } from './queue-state.ts';
 import type { Pending } from './request.ts';
-import type { Seen, Sent } from './messages.ts';
+import type { Message, Seen, Sent } from './messages.ts';
 import type { Asking } from './translation.ts';
 import type { PageQueue } from './page-queue.ts';
 import { newPageQueue } from './page-queue.ts';
@@ -69,7 +69,7 @@ export interface VtdGhost {
   /** GSTS_REG as known. */
   gsts: number;
   /** A command whose completion was not seen yet: the bit of GSTS_REG it changes, and its new value. */
-  command: { readonly bit: number; readonly set: boolean; settled: boolean } | undefined;
+  command: { readonly bit: number; readonly set: boolean; readonly time: number; settled: boolean } | undefined;
   /** Register-based invalidations that were not seen complete. */
   contextCommand: { readonly value: bigint; readonly time: number; readonly legacy: boolean; settled: boolean } | undefined;
   iotlbCommand:
@@ -88,6 +88,8 @@ export interface VtdGhost {
   faults: FaultState[];
   /** Why the fault records are not known. */
   faultsUnknown: string | undefined;
+  /** Nothing that may end in a fault was asked for since the unit was at rest. */
+  quiet: boolean;
   /** The last fault that FPD kept from being recorded. */
   suppressed: { readonly sourceId: number; readonly reasons: readonly number[] } | undefined;
   readonly queue: Queue;
@@ -115,6 +117,8 @@ export interface VtdGhost {
   arrivals: Seen[];
   /** Whether all interrupts since the last settle were somebody's. */
   asked: 'all' | 'unsure';
+  /** What the unit's own events were programmed to send before, since the unit was at rest. */
+  readonly programmed: Map<number, Message[]>;
   /** Own events whose message arrived since the last settle. */
   readonly ownArrived: Set<'fault' | 'completion' | 'page'>;
   /** Alignment of the protected regions, found by writing ones to their base. */
@@ -160,7 +164,7 @@ export const initial = (granted: Granted): VtdGhost => {
     contextCommand: undefined,
     iotlbCommand: undefined,
     iva: 0n,
-    tables: newTables(),
+    tables: newTables(a.rwbf),
     caches: newCaches(),
     domains: new Map(),
     roots: [{ value: 0n, until: Infinity }],
@@ -168,6 +172,7 @@ export const initial = (granted: Granted): VtdGhost => {
     interruptTablesLost: -1,
     faults: firstFaults(a.records),
     faultsUnknown: undefined,
+    quiet: true,
     suppressed: undefined,
     queue: newQueue(),
     completion: newLine(),
@@ -186,6 +191,7 @@ export const initial = (granted: Granted): VtdGhost => {
     sent: [],
     arrivals: [],
     asked: 'all',
+    programmed: new Map(),
     ownArrived: new Set(),
     alignment: new Map(),
     pmenRested: true,

@@ -20,6 +20,12 @@ const supported = (u: Unit, aw: number): boolean => aw < 5 && ((u.a.sagaw >> aw)
 /** The widest second-stage table the unit walks: what pass-through wants named. */
 const widest = (u: Unit): number => (bit(BigInt(u.a.sagaw), 3) ? 3 : bit(BigInt(u.a.sagaw), 2) ? 2 : 1);
 
+/** Translation types that the unit has. */
+const typed = (u: Unit, tt: number): boolean => [true, u.a.dt, u.a.pt, false][tt] === true;
+
+/** Past every address: reported before whatever else is wrong, or after. */
+const far = (u: Unit, q: Request): readonly number[] => (q.kind !== 'translated' && q.at >= 1n << BigInt(u.a.mgaw) ? [0x04] : []);
+
 /** What a present, well-formed context entry makes of the request. */
 const translate = (
   u: Unit,
@@ -39,19 +45,20 @@ const translate = (
   if (killer === undefined) meets(r, [lo, hi]);
   if (killer === undefined) shares(u, r, domain, `${lo & ~3n}/${aw}`, iotlbSince(u.caches, domain, -1n, false).time);
   const refuse = (...reasons: number[]): void => block(r, reasons, fpd, reasons.includes(0x03) ? faulty : killer);
+  const invalid = (): void => refuse(0x03, ...far(u, q));
   const plain = q.kind === 'untranslated';
-  if (tt === 3 || (tt === 1 && !a.dt) || (tt === 2 && !a.pt)) {
-    refuse(0x03);
-    if (!plain) refuse(0x0d);
+  if (!typed(u, tt)) {
+    invalid();
+    if (!plain) refuse(0x0d, ...far(u, q));
     return;
   }
   if (!plain && tt !== 1) {
-    refuse(0x0d);
-    if (!supported(u, aw)) refuse(0x03);
+    refuse(0x0d, ...far(u, q));
+    if (!supported(u, aw)) invalid();
     return;
   }
   if (q.kind === 'translated') {
-    if (!supported(u, aw)) refuse(0x03);
+    if (!supported(u, aw)) invalid();
     put(r, { kind: 'reach', at: q.at, size: 4096n, read: true, write: true, domain, ...(killer === undefined ? {} : { killer }) });
     return;
   }
@@ -63,7 +70,7 @@ const translate = (
     return;
   }
   if (!supported(u, aw)) {
-    refuse(0x03);
+    invalid();
     return;
   }
   if (q.at >= 1n << BigInt(Math.min(a.mgaw, 30 + 9 * aw))) {
@@ -102,12 +109,13 @@ export const legacy = (u: Unit, q: Request, root: { readonly value: bigint; read
   const ours = contextSince(u.caches, q.sourceId, undefined);
   const rootKiller = killed(root.until, ours, u.caches.iotlb.all);
   // A fault on the way from a former root pointer would have to be cached.
-  const rootFault = root.until === Infinity || mayLast(u) ? rootKiller : 'not-cached';
-  if (q.pasid !== undefined || q.kind === 'page') {
+  const rootFault = root.until === Infinity || mayLast(u, root.until) ? rootKiller : 'not-cached';
+  // Refused whatever its entries say; whether they are looked at first, and one that is wrong reported, is not said.
+  const alien = q.pasid !== undefined || q.kind === 'page';
+  if (alien) {
     block(r, [q.kind === 'page' ? 0x32 : 0x31], false, rootFault);
     // A unit without PASID does not support such a request: whether it tells of it is its own.
     if (q.kind !== 'page' && !u.a.pasid) block(r, [any], false, rootFault);
-    return;
   }
   if (interruptRange(q.at)) {
     block(r, [any], false, undefined);
@@ -115,14 +123,14 @@ export const legacy = (u: Unit, q: Request, root: { readonly value: bigint; read
   }
   const table = root.value & mask(u.a.haw - 1, 12);
   const roots = look(u, r, table + BigInt(q.sourceId >> 8) * 16n, 2);
-  if (roots === undefined) block(r, [0x08], false, rootFault);
+  if (roots === undefined) block(r, [0x08, ...far(u, q)], false, rootFault);
   for (const v of roots ?? []) {
     const fault = rootFault ?? killedFault(u, v, ours);
-    if (!bit(v.words[0] as bigint, 0)) block(r, [0x01], false, fault);
-    else if (reservedRoot(u, v.words)) block(r, [0x0a], false, fault);
+    if (!bit(v.words[0] as bigint, 0)) block(r, [0x01, ...far(u, q)], false, fault);
+    else if (reservedRoot(u, v.words)) block(r, [0x0a, ...far(u, q)], false, fault);
     else {
       const contexts = look(u, r, ((v.words[0] as bigint) & mask(u.a.haw - 1, 12)) + BigInt(q.sourceId & 0xff) * 16n, 2);
-      if (contexts === undefined) block(r, [0x09], false, rootKiller ?? killed(v.until, ours));
+      if (contexts === undefined) block(r, [0x09, ...far(u, q)], false, rootKiller ?? killed(v.until, ours));
       for (const c of contexts ?? []) {
         const [lo = 0n, hi = 0n] = c.words;
         const domain = field(hi, 23, 8);
@@ -134,13 +142,15 @@ export const legacy = (u: Unit, q: Request, root: { readonly value: bigint; read
         const ofNone = contextSince(u.caches, q.sourceId, 0);
         const faulty = above ?? killedFault(u, c, bit(lo, 0) && since.time < ofNone.time ? since : ofNone);
         // Of several things that are wrong any may be reported.
-        if (!bit(lo, 0)) block(r, q.at >= 1n << BigInt(u.a.mgaw) ? [0x02, 0x04] : [0x02], bit(lo, 1), faulty);
+        if (!bit(lo, 0)) block(r, [0x02, ...far(u, q)], bit(lo, 1), faulty);
         else {
           const reserved = reservedContext(u, c.words);
-          if (reserved !== 'yes') translate(u, q, c.words, above ?? killed(c.until, since, combined), faulty, r);
+          if (reserved !== 'yes' && !alien) translate(u, q, c.words, above ?? killed(c.until, since, combined), faulty, r);
+          if (alien && !supported(u, field(hi, 2, 0))) block(r, [0x03], bit(lo, 1), faulty);
+          if (alien && !typed(u, field(lo, 3, 2))) block(r, [0x03, 0x0d], bit(lo, 1), faulty);
           if (reserved === 'no') continue;
           // Whether FPD suppresses this one is told both ways.
-          block(r, [0x0b], bit(lo, 1), faulty);
+          block(r, [0x0b, ...far(u, q)], bit(lo, 1), faulty);
           if (bit(lo, 1)) block(r, [0x0b], false, faulty);
           if (field(lo, 3, 2) === 3 || !supported(u, field(hi, 2, 0))) block(r, [0x03], bit(lo, 1), faulty);
         }

@@ -1,58 +1,84 @@
 // One event of the unit (completion, page request): status bit, IM, IP, and the message it owes; all states still possible.
+// A unit gets round to what it is asked for in its own time: until it is at rest each state tells what has not happened yet in it.
 // VT-d 4.1, Remapping Hardware Event Interrupt; Invalidation Event Control Register; Page Request Event Control Register.
 
-/** One possible state. `late`: has not happened yet in it, although it will. */
 export interface LineState {
   /** IWC or PPR. */
   readonly status: boolean;
   /** PRO. */
   readonly overflow: boolean;
+  /** A message is held pending: by the mask, or for as long as the unit likes. */
   readonly ip: boolean;
-  /** Messages sent since the last settle. */
-  readonly sent: number;
-  readonly late: boolean;
+  /** A message was sent since the last settle. */
+  readonly sent: boolean;
+  /** Conditions that will arise yet: this many, or that many and more. */
+  readonly owes: { readonly status: number; readonly overflow: number };
 }
 export interface Line {
-  states: LineState[];
+  states: readonly LineState[];
 }
-export const newLine = (): Line => ({ states: [{ status: false, overflow: false, ip: false, sent: 0, late: false }] });
-const keep = (l: Line, states: readonly LineState[]): void => {
+const nothing = { status: 0, overflow: 0 };
+export const newLine = (): Line => ({ states: [{ status: false, overflow: false, ip: false, sent: false, owes: nothing }] });
+type Condition = 'status' | 'overflow';
+const conditions = ['status', 'overflow'] as const;
+/** Conditions counted one by one. */
+const counted = 4;
+
+const equal = (s: LineState, t: LineState): boolean =>
+  s.status === t.status &&
+  s.overflow === t.overflow &&
+  s.ip === t.ip &&
+  s.sent === t.sent &&
+  s.owes.status === t.owes.status &&
+  s.owes.overflow === t.owes.overflow;
+const distinct = (states: readonly LineState[]): readonly LineState[] => {
   const list: LineState[] = [];
-  for (const s of states)
-    if (!list.some((t) => t.status === s.status && t.overflow === s.overflow && t.ip === s.ip && t.sent === s.sent && t.late === s.late))
-      list.push(s);
-  l.states = list;
+  for (const s of states) if (!list.some((t) => equal(s, t))) list.push(s);
+  return list;
+};
+/** It will happen, at once or later. */
+export const arises = (l: Line, what: Condition): void => {
+  l.states = distinct(l.states.map((s) => ({ ...s, owes: { ...s.owes, [what]: Math.min(counted, s.owes[what] + 1) } })));
 };
 /** A condition arises: an event, unless one was pending already. */
-const raise = (s: LineState, masked: boolean, set: { readonly status?: true; readonly overflow?: true }): LineState => {
-  if (s.status || s.overflow) return { ...s, ...set };
-  return { ...s, ...set, ip: masked, sent: masked ? s.sent : s.sent + 1 };
+const raise = (s: LineState, what: Condition, left: number): LineState => ({
+  ...s,
+  [what]: true,
+  ip: s.ip || !(s.status || s.overflow),
+  owes: { ...s.owes, [what]: left },
+});
+/** What may happen next of itself. */
+const steps = (s: LineState, masked: boolean): readonly LineState[] => {
+  const list: LineState[] = s.ip && !masked ? [{ ...s, ip: false, sent: true }] : [];
+  for (const what of conditions) {
+    const n = s.owes[what];
+    if (n > 0) list.push(raise(s, what, n - 1));
+    if (n === counted) list.push(raise(s, what, n));
+  }
+  return list;
 };
-/** It happens at once or later. */
-export const arises = (l: Line, masked: boolean, set: { readonly status?: true; readonly overflow?: true }, sure: boolean): void => {
-  const now = l.states.map((s) => raise(s, masked, set));
-  keep(l, sure ? now : [...now, ...l.states.map((s) => ({ ...s, late: true }))]);
+/** Each state, and all that may have come of it by now. */
+export const unfolded = (states: readonly LineState[], masked: boolean): readonly LineState[] => {
+  const list = [...states];
+  for (const s of list) for (const t of steps(s, masked)) if (!list.some((u) => equal(t, u))) list.push(t);
+  return list;
 };
-export const maskWritten = (l: Line, masked: boolean): void =>
-  keep(
-    l,
-    l.states.map((s) => (!masked && s.ip ? { ...s, ip: false, sent: s.sent + 1 } : s)),
-  );
-/** Ones were written to status bits. */
-export const serviced = (l: Line, status: boolean, overflow: boolean): void =>
-  keep(
-    l,
+/** Everything that can happen has. */
+export const rested = (l: Line, masked: boolean): void => {
+  const done = unfolded(l.states, masked).filter((s) => s.owes.status === 0 && s.owes.overflow === 0 && (masked || !s.ip));
+  l.states = distinct(done);
+};
+/** Messages are counted anew. */
+export const recounted = (l: Line): void => {
+  l.states = distinct(l.states.map((s) => ({ ...s, sent: false })));
+};
+/** Ones were written to status bits. Servicing all of them clears IP. */
+export const serviced = (l: Line, status: boolean, overflow: boolean): void => {
+  l.states = distinct(
     l.states.map((s) => {
       const t = { ...s, status: s.status && !status, overflow: s.overflow && !overflow };
       return t.status || t.overflow ? t : { ...t, ip: false };
     }),
-  );
-/** Everything that can happen has. */
-export const rested = (l: Line): void => {
-  const done = l.states.filter((s) => !s.late);
-  keep(
-    l,
-    (done.length > 0 ? done : l.states).map((s) => ({ ...s, late: false, sent: 0 })),
   );
 };
 /** Keeps the states that agree with what was seen; all of them if none does. */

@@ -25,7 +25,9 @@ export interface Sent {
   readonly must: boolean;
   readonly rules: readonly string[];
   /** The state is not known well enough to judge. */
-  readonly unknown: string | undefined;
+  unknown: string | undefined;
+  /** Where its table entry stands. */
+  readonly entry?: bigint;
   arrived: boolean;
 }
 /** An interrupt request in the clear. Bits 63:40 of the address extend the destination where x2APIC is on. */
@@ -37,12 +39,15 @@ export const decode = (address: bigint, data: number): Message => ({
   level: ((data >>> 15) & 1) === 1,
   redirectionHint: ((address >> 3n) & 1n) === 1n,
 });
+/** SMI, NMI, INIT and ExtINT have no vector, and the first three are edges whatever was programmed (SDM volume 3, Message Data Register Format). */
+const vectorless = (delivery: number): boolean => delivery === 2 || delivery === 4 || delivery === 5 || delivery === 7;
+const edge = (delivery: number): boolean => vectorless(delivery) && delivery !== 7;
 export const agrees = (m: Message, s: Seen): boolean =>
-  m.vector === s.vector &&
+  (m.vector === s.vector || (s.vector === 0 && vectorless(m.delivery))) &&
   m.delivery === s.delivery &&
   m.destination >>> 0 === s.destination >>> 0 &&
   m.logical === s.logical &&
-  (m.level === undefined || m.level === s.level) &&
+  (m.level === undefined || m.level === s.level || (!s.level && edge(m.delivery))) &&
   (m.redirectionHint === undefined || m.redirectionHint === s.redirectionHint);
 export const tell = (m: Message): string =>
   `vector 0x${m.vector.toString(16)}, delivery mode ${m.delivery}, destination 0x${(m.destination >>> 0).toString(16)} ${m.logical ? 'logical' : 'physical'}${m.level === true ? ', level' : ''}`;

@@ -4,21 +4,23 @@
 import type { Moment } from '../clause.ts';
 import type { Event, EventName } from '../vocabulary.ts';
 import { ended } from './access.ts';
-import { settledMessages, weigh } from './arrivals.ts';
+import { overtaken, settledMessages, weigh } from './arrivals.ts';
 import { gotInvalidation, gotResponse } from './ats.ts';
 import { expectWrites, memoryChanged, overwrote, settledMemory } from './changes.ts';
 import { commandRested, statusRead } from './command.ts';
-import { faulted, rested as faultsRested } from './faults.ts';
+import { faulted } from './faults.ts';
 import type { Fault } from './faults.ts';
 import { configRead, configWritten, functionReset } from './functions.ts';
 import type { VtdGhost } from './ghost.ts';
 import { restart } from './ghost.ts';
-import { FECTL, FSTS, GSTS, ICS, IECTL, PECTL, PHMBASE, PLMBASE, PRS } from './layout.ts';
-import { narrow, rested } from './line.ts';
+import { FECTL, FSTS, GSTS, ICS, IECTL, PECTL, PHMBASE, PLMBASE, PQT, PRS } from './layout.ts';
+import { narrow } from './line.ts';
 import { unknownMessage } from './messages.ts';
 import { interruptRange } from './outcome.ts';
+import { accessed, paid, recount } from './owed.ts';
+import { behindBy } from './page-queue.ts';
 import { pageRequested, settledDevices } from './pri.ts';
-import { masked, restedQueue } from './queue.ts';
+import { restedQueue } from './queue.ts';
 import { narrowByRecord, narrowByStatus, recordRead } from './records.ts';
 import { readChecks } from './registers.ts';
 import { interruptRequest } from './remap.ts';
@@ -53,8 +55,6 @@ export const observed: readonly EventName[] = [
   'function.config',
   'function.reset',
 ];
-/** States of the fault records that are followed at once. */
-const statesKept = 24;
 /** A fault was met: recorded, collapsed, lost or suppressed. */
 export const met = (
   g: VtdGhost,
@@ -63,8 +63,7 @@ export const met = (
 ): void => {
   if (f.suppressed.length > 0 && f.fault === undefined) g.suppressed = { sourceId, reasons: f.suppressed };
   if (f.fault === undefined || g.faultsUnknown !== undefined) return;
-  g.faults = faulted(g.faults, f.fault, masked(g, FECTL), f.sure);
-  if (g.faults.length > statesKept) g.faultsUnknown = 'which of many faults were recorded';
+  g.faults = faulted(g.faults, f.fault, f.sure);
 };
 
 /** The request under way is over. */
@@ -86,6 +85,7 @@ const conclude = (
 };
 const read = (g: VtdGhost, e: Extract<VtdObservation, { readonly saw: 'vtd.register' }>): readonly Event[] => {
   const events: Event[] = [];
+  accessed(g, e.at, e.width);
   const { checks, events: more } = readChecks(g, e);
   if (checks.length > 0) events.push({ saw: 'vtd.status', checks });
   const record = recordRead(g, e);
@@ -108,6 +108,7 @@ const read = (g: VtdGhost, e: Extract<VtdObservation, { readonly saw: 'vtd.regis
       if (left.length > 0) g.faults = left;
     } else if (at === ICS) narrow(g.completion, (s) => s.status === ((value & 1) === 1));
     else if (at === IECTL) narrow(g.completion, (s) => s.ip === ip);
+    else if (at === PQT) g.pageQueue.behind = behindBy(g, value) ?? g.pageQueue.behind;
     else if (at === PRS) narrow(g.page, (s) => s.status === ((value & 1) === 1) && s.overflow === ((value & 2) === 2));
     else if (at === PECTL) narrow(g.page, (s) => s.ip === ip);
   }
@@ -116,23 +117,25 @@ const read = (g: VtdGhost, e: Extract<VtdObservation, { readonly saw: 'vtd.regis
 /** The unit is at rest. */
 const settled = (g: VtdGhost, m: Moment<VtdGhost>): readonly Event[] => {
   const events: Event[] = [...weigh(g), ...commandRested(g)];
+  paid(g);
   if (m.granted.offers.includes('vt-d.interrupt')) events.push(...settledMessages(g));
   else g.sent = [];
   if (m.granted.memory.seen !== 'unseen') events.push(...settledMemory(g, m.memory));
   events.push(...settledDevices(g, m), ...restedQueue(g));
-  g.faults = faultsRested(g.faults);
-  rested(g.completion);
-  rested(g.page);
+  recount(g);
   g.pmenRested = true;
+  g.quiet = true;
   return events;
 };
 const stimulus = (g: VtdGhost, m: Moment<VtdGhost>): readonly Event[] => {
   const e = m.event;
   if (!('do' in e)) return [];
+  if (/^(dma|msi|ats|pri)\./.test(e.do)) g.quiet = false;
   switch (e.do) {
     case 'memory.write':
       changed(g.tables, m.memory, e.at, e.bytes.length, g.time);
       overwrote(g, e.at, e.bytes.length);
+      overtaken(g, e.at, e.bytes.length);
       return [];
     case 'vtd.write':
       return registerWritten(g, m.memory, e);

@@ -118,11 +118,11 @@ const tooEarly = (combined: Since, since: Since): boolean => combined.time < sin
 /** An entry is gone once invalidated in its own cache, and then in the one that combines it with others if there is one. */
 export const killed = (until: number, since: Since, combined?: Since): Kind | undefined =>
   until > since.time || (combined !== undefined && tooEarly(combined, since)) ? undefined : since.kind;
-/** What faults is read from memory each time, unless caching mode lets it be cached, or what replaced it may still stand in a write buffer, which an
- *  invalidation flushes (CAP_REG, CM; RWBF). */
-export const mayLast = (u: Pick<Unit, 'a'>): boolean => u.a.cachingMode || u.a.rwbf;
+/** What faults is read from memory each time, unless caching mode lets it be cached, or what replaced it may still stand in a write buffer. That is
+ *  flushed by WBF and by invalidations (CAP_REG, CM; RWBF; GCMD_REG, WBF; IOTLB_REG, IVT). */
+export const mayLast = (u: Pick<Unit, 'a' | 'tables'>, until: number): boolean => u.a.cachingMode || (u.a.rwbf && until > u.tables.flushed);
 export const killedFault = (u: Unit, v: Version, since: Since): Kind | undefined =>
-  v.until === Infinity ? undefined : mayLast(u) ? killed(v.until, since) : 'not-cached';
+  v.until === Infinity ? undefined : mayLast(u, v.until) ? killed(v.until, since) : 'not-cached';
 const same = (a: Outcome, b: Outcome): boolean =>
   a.kind === 'reach'
     ? b.kind === 'reach' && a.at === b.at && a.size === b.size && a.read === b.read && a.write === b.write && a.killer === b.killer

@@ -1,13 +1,27 @@
 // The page request queue: what each request of a device makes of it, and when it is full.
 // VT-d 4.1, Page Request Queue; Page Request Descriptor.
 
+import type { VtdGhost } from './ghost.ts';
+import { stored64 } from './ghost.ts';
+import { field, PQA } from './layout.ts';
+
 /** Where the next descriptor goes; undefined: not known. */
 export interface PageQueue {
   tail: number | undefined;
+  /** Requests that need not stand in the queue yet. */
+  behind: number;
   /** A request was answered by the unit itself: a response nobody asked for may come. */
   refused: boolean;
 }
-export const newPageQueue = (): PageQueue => ({ tail: 0, refused: false });
+export const newPageQueue = (): PageQueue => ({ tail: 0, behind: 0, refused: false });
+
+/** By how many requests a tail that was read is behind; undefined: it is not where it may be. */
+export const behindBy = (g: VtdGhost, value: number): number | undefined => {
+  const { tail = 0, behind } = g.pageQueue;
+  const size = 128 << field(stored64(g, PQA), 2, 0);
+  const n = (tail - ((value & 0x7ffe0) >> 5) + size) % size;
+  return (value & 0x7ffe0) >> 5 < size && n <= behind ? n : undefined;
+};
 
 export interface PageRequest {
   readonly sourceId: number;

@@ -60,6 +60,11 @@ export const wrong = (u: Unit, w: readonly bigint[]): { readonly reasons: readon
   return { reasons, unclear };
 };
 
+/** Attributes of the request that the entry does not enable. */
+export const attributes = (q: Request, privileged: boolean, [, , q2 = 0n]: readonly bigint[]): readonly number[] => [
+  ...(q.execute && !bit(q2, 1) ? [0x5c] : []),
+  ...(privileged && q.pasid !== undefined && !bit(q2, 0) ? [0x5d] : []),
+];
 interface Found {
   readonly q: Request;
   readonly pasid: number;
@@ -114,9 +119,9 @@ export const translate = (u: Unit, f: Found, r: Result): void => {
     shares(u, r, pgtt === 1 ? domain + 0x10000 * (f.pasid + 1) : domain, table, iotlbSince(u.caches, domain, -1n, false).time);
   }
   const blocked = (reasons: readonly number[], k: Kind | undefined): void => block(r, reasons, fpd, k);
-  if (q.execute && !bit(q2, 1)) blocked([0x5c], killer);
-  if (f.privileged && q.pasid !== undefined && !bit(q2, 0)) blocked([0x5d], killer);
-  if ((q.execute && !bit(q2, 1)) || (f.privileged && q.pasid !== undefined && !bit(q2, 0))) return;
+  const denied = attributes(q, f.privileged, words);
+  blocked(denied, killer);
+  if (denied.length > 0) return;
   if (q.execute && pgtt !== 1) {
     r.unknown ??= 'execute permission outside first-stage translation';
     return;

@@ -5,20 +5,18 @@ import type { Moment } from '../clause.ts';
 import type { Event } from '../vocabulary.ts';
 import type { Fault } from './faults.ts';
 import { faulted } from './faults.ts';
-import { FECTL, field, mask, PECTL, PQA, PQH } from './layout.ts';
+import { field, mask, PQA, PQH } from './layout.ts';
 import type { Block } from './outcome.ts';
 import { absent, masters } from './functions.ts';
 import type { VtdGhost } from './ghost.ts';
 import { stored64 } from './ghost.ts';
 import { arises } from './line.ts';
 import { pageDescriptor } from './page-queue.ts';
-import { masked } from './queue.ts';
 import { translating, unitOf } from './request.ts';
 import type { VtdCheck, VtdStimulus } from './vocabulary.ts';
 import { walk } from './walk.ts';
 
 type Asked = Extract<VtdStimulus, { readonly do: 'pri.request' }>;
-const statesKept = 24;
 /** A refused page request: whether it is recorded is not judged, but if it is, the record tells why. Its address type has no meaning. */
 const refusedPage = (g: VtdGhost, sourceId: number, e: Asked, o: Block): void => {
   if (g.faultsUnknown !== undefined || o.fpd) return;
@@ -33,8 +31,7 @@ const refusedPage = (g: VtdGhost, sourceId: number, e: Asked, o: Block): void =>
     privileged: e.privileged === true,
     type: undefined,
   };
-  g.faults = faulted(g.faults, fault, masked(g, FECTL), false);
-  if (g.faults.length > statesKept) g.faultsUnknown = 'which of many faults were recorded';
+  g.faults = faulted(g.faults, fault, false);
 };
 export const pageRequested = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): readonly Event[] => {
   const requester = g.machine.requesters[e.requester];
@@ -77,9 +74,9 @@ export const pageRequested = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): reado
   }
   const size = 128 << field(queue, 2, 0);
   const head = Number((stored64(g, PQH) & mask(18, 5)) >> 5n);
-  const full = (tail + 1) % size === head || g.page.states.every((s) => s.overflow);
+  const full = (tail + 1) % size === head || g.page.states.every((s) => s.overflow || s.owes.overflow > 0);
   if (full) {
-    arises(g.page, masked(g, PECTL), { overflow: true }, true);
+    arises(g.page, 'overflow');
     g.pageQueue.refused = true;
     return [];
   }
@@ -96,7 +93,8 @@ export const pageRequested = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): reado
   });
   g.expected.push({ at: (queue & mask(g.a.haw - 1, 12)) + BigInt(tail * 32), bytes, by: 'page-request', seen: false, time: g.time });
   g.pageQueue.tail = (tail + 1) % size;
-  arises(g.page, masked(g, PECTL), { status: true }, true);
+  g.pageQueue.behind++;
+  arises(g.page, 'status');
   return [];
 };
 /** At rest: devices have got what they were owed; page requests stand in the queue. */
@@ -123,5 +121,6 @@ export const settledDevices = (g: VtdGhost, m: Moment<VtdGhost>): readonly Event
   d.invalidations = [];
   d.responses = [];
   g.pageQueue.refused = false;
+  g.pageQueue.behind = 0;
   return checks.length === 0 ? [] : [{ saw: 'vtd.status', checks }];
 };

@@ -12,8 +12,9 @@ import { queueFailed } from './faults.ts';
 import { absent } from './functions.ts';
 import type { Pointer, VtdGhost } from './ghost.ts';
 import { IRTPS, status, stored32, stored64 } from './ghost.ts';
-import { FECTL, IECTL, IQA, IQT, bit, field, mask } from './layout.ts';
+import { IQA, IQT, bit, field, mask } from './layout.ts';
 import { arises } from './line.ts';
+import type { Queue } from './queue-state.ts';
 
 export const masked = (g: VtdGhost, control: number): boolean => (stored32(g, control) & 0x80000000) !== 0;
 export const derivedOf = (what: Invalidation['what'], by: 'register' | 'queue'): Event => ({
@@ -36,7 +37,7 @@ export const complete = (g: VtdGhost, what: Invalidation, time: number): void =>
 };
 
 const stop = (g: VtdGhost, what: 'iqe' | 'ite'): void => {
-  if (g.faultsUnknown === undefined) g.faults = queueFailed(g.faults, what, masked(g, FECTL));
+  if (g.faultsUnknown === undefined) g.faults = queueFailed(g.faults, what);
 };
 /** Carries out one descriptor; false: the queue stops here. */
 const carryOut = (g: VtdGhost, d: Descriptor): boolean => {
@@ -78,17 +79,20 @@ const carryOut = (g: VtdGhost, d: Descriptor): boolean => {
       }
       if (d.interrupt) {
         if (both) g.completionUnknown = 'a wait with status and interrupt at once';
-        else arises(g.completion, masked(g, IECTL), { status: true }, false);
+        else arises(g.completion, 'status');
       }
       return true;
     }
   }
 };
+/** Past the end, or, where descriptors are wide, in the middle of one. */
+const wrongTail = (q: Queue): boolean => q.tail >= q.size || q.tail % 1 !== 0;
 /** Else a unit may stop at any descriptor (IQERCD_REG, IQEI 7). */
 const offersMode = (g: VtdGhost): boolean => [true, g.a.smts, false, g.a.adms][field(g.roots[0]?.value ?? 0n, 11, 10)] === true;
 /** Fetches from head to tail. */
 export const run = (g: VtdGhost, memory: Memory): void => {
   const { queue: q } = g;
+  g.quiet = false;
   if (q.enabled && q.unknown !== undefined) g.faultsUnknown ??= q.unknown;
   if (!q.enabled || q.unknown !== undefined || q.error !== undefined) return;
   if (q.head !== q.tail) q.rested = false;
@@ -96,8 +100,8 @@ export const run = (g: VtdGhost, memory: Memory): void => {
     carryOut(g, { is: 'unclear', why: 'a queue under a table translation mode that the unit does not have' });
     return;
   }
-  if (q.tail >= q.size) {
-    carryOut(g, { is: 'error', rule: 'vt-d.queue.tail', codes: [0, 1] });
+  if (wrongTail(q)) {
+    carryOut(g, { is: 'error', rule: 'vt-d.queue.tail', codes: [0, ...(q.tail >= q.size ? [1] : []), ...(q.tail % 1 === 0 ? [] : [6])] });
     return;
   }
   while (q.head !== q.tail) {
@@ -143,22 +147,25 @@ export const enable = (g: VtdGhost, memory: Memory): void => {
 };
 export const tailWritten = (g: VtdGhost, memory: Memory): void => {
   const { queue: q } = g;
-  const offset = Number(stored64(g, IQT) & mask(18, 4));
-  if (q.width === 32 && (offset & 16) !== 0) {
-    if (q.enabled && q.error === undefined && q.unknown === undefined) carryOut(g, { is: 'error', rule: 'vt-d.queue.tail', codes: [0, 6] });
-    return;
-  }
-  q.tail = offset / q.width;
+  q.tail = Number(stored64(g, IQT) & mask(18, 4)) / q.width;
   run(g, memory);
 };
 /** Software cleared IQE: fetching goes on where it stopped. */
 export const resume = (g: VtdGhost, memory: Memory): void => {
   const { queue: q } = g;
   if (q.error === undefined) return;
+  // One whose tail is wrong stops again, or makes of it what it can, or waits for another.
+  if (wrongTail(q)) q.unknown ??= 'a queue that goes on with a tail that is wrong';
+  // The error may come only now: where what stood there is still wrong, all the same.
+  const late = g.faults.some((s) => s.errors.includes('iqe'));
+  if (late) g.faults = g.faults.map((s) => ({ ...s, errors: s.errors.filter((e) => e !== 'iqe') }));
   q.error = undefined;
   q.errorRule = undefined;
   q.rested = false;
   run(g, memory);
+  if (!late || q.error !== undefined) return;
+  q.unknown ??= 'whether an error came before it was cleared';
+  g.faultsUnknown ??= q.unknown;
 };
 /** The status of wait `number` was seen: everything before it is complete. */
 export const statusSeen = (g: VtdGhost, number: number): void => {

@@ -134,7 +134,7 @@ export const narrowByRecord = (g: VtdGhost, e: Read): void => {
   const s = shown(g, e);
   if (s !== undefined && g.faultsUnknown === undefined) keep(g, (t) => agreesRecord(t, s));
 };
-/** FSTS_REG was read. All clear: the records are known again, whatever was not known before. */
+/** FSTS_REG was read. All clear, with nothing under way that may still be recorded: the records are known again, whatever was not known before. */
 export const narrowByStatus = (g: VtdGhost, value: number): void => {
   if (g.faultsUnknown === undefined)
     keep(
@@ -146,7 +146,7 @@ export const narrowByStatus = (g: VtdGhost, value: number): void => {
         s.ite === ((value & 0x40) !== 0) &&
         (!pending(s) || s.fri === ((value >>> 8) & 0xff)),
     );
-  if (g.faultsUnknown === undefined || (value & 0xff) !== 0) return;
+  if (g.faultsUnknown === undefined || (value & 0xff) !== 0 || !g.quiet) return;
   const first = g.faults[0] as FaultState;
   const empty = {
     ...first,
@@ -156,8 +156,9 @@ export const narrowByStatus = (g: VtdGhost, value: number): void => {
     ice: false,
     ite: false,
     ip: false,
-    sent: 0,
-    late: false,
+    sent: false,
+    faults: [],
+    errors: [],
   };
   g.faults = empty.records.map((_, next) => ({ ...empty, next, fri: 0 }));
   g.faultsUnknown = undefined;

@@ -3,6 +3,7 @@
 
 import { invalidationRead, statusChecks } from './command.ts';
 import { pending } from './faults.ts';
+import { behindBy } from './page-queue.ts';
 import type { Cell, VtdGhost } from './ghost.ts';
 import { CCMD, FECTL, FSTS, GCMD, GSTS, ICS, IECTL, IQERCD, IQH, PECTL, PMEN, PQT, PRS, VER } from './layout.ts';
 import type { Line } from './line.ts';
@@ -144,8 +145,10 @@ const dword = (g: VtdGhost, at: number, value: number, list: VtdCheck[]): void =
         list.push(check('vt-d.pmr.status', (value & 1) === cell.value >>> 31, `PRS ${cell.value >>> 31}`, hex(value)));
       break;
     case PQT:
-      if (g.a.prs && g.pageQueue.tail !== undefined)
-        list.push(check('vt-d.pri.tail', (value & 0x7ffe0) === g.pageQueue.tail * 32, `PQT ${hex(g.pageQueue.tail * 32)}`, hex(value)));
+      if (g.a.prs && g.pageQueue.tail !== undefined) {
+        const behind = behindBy(g, value);
+        list.push(check('vt-d.pri.tail', behind !== undefined, `PQT ${hex(g.pageQueue.tail * 32)}`, hex(value)));
+      }
       break;
     case PRS:
       if (g.a.prs && g.pageQueue.tail !== undefined) lineChecks(g.page, 'vt-d.pri.pending', value, list, true);

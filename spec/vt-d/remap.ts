@@ -142,7 +142,7 @@ const entry = (
 ): void => {
   const since = interruptSince(g.caches, index);
   const alive = pointer ?? (until > since.time ? undefined : since.kind);
-  const faulty = pointer ?? (until === Infinity ? undefined : mayLast(g) ? alive : 'not-cached');
+  const faulty = pointer ?? (until === Infinity ? undefined : mayLast(g, until) ? alive : 'not-cached');
   const fpd = bit(lo, 1);
   const refuse = (reason: number, rule: Kind | undefined): void => {
     o.refusals.push({ reason, fpd, rule });
@@ -179,8 +179,13 @@ const lookUp = (g: VtdGhost, memory: Memory, q: InterruptRequest, o: Outcomes): 
   const shv = bit(q.address, 3);
   const handle = field(q.address, 19, 5) | (field(q.address, 2, 2) << 15);
   const high = q.data >>> 16 !== 0;
-  if (shv && high) o.refusals.push({ reason: 0x20, fpd: false, rule: undefined });
-  if (shv && high) return;
+  if (shv && high) {
+    o.refusals.push({ reason: 0x20, fpd: false, rule: undefined });
+    // Which of the two is looked at first is not said.
+    if (handle + (q.data & 0xffff) >= 2 << field(g.interruptTables[0]?.value ?? 0n, 3, 0))
+      o.refusals.push({ reason: 0x21, fpd: false, rule: undefined });
+    return;
+  }
   // Without a subhandle the data is not part of the request; a unit that checks it all the same is let be.
   if (high) o.refusals.push({ reason: 0x20, fpd: false, rule: undefined });
   const index = handle + (shv ? q.data & 0xffff : 0);
@@ -256,6 +261,7 @@ export const interruptRequest = (g: VtdGhost, memory: Memory, q: InterruptReques
     must: o.unknown === undefined && refusals.length === 0 && (permitted.length > 0 || notice !== undefined),
     rules: [...new Set(kinds)],
     unknown: o.unknown,
+    ...(o.index === undefined ? {} : { entry: ((g.interruptTables[0]?.value ?? 0n) & mask(g.a.haw - 1, 12)) + BigInt(o.index * 16) }),
     arrived: false,
   };
   const fault: Fault | undefined =

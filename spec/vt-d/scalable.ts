@@ -6,7 +6,7 @@ import { contextSince, iotlbSince, pasidSince, piotlbSince } from './caches.ts';
 import { bit, field, mask } from './layout.ts';
 import type { Request, Result, Unit } from './outcome.ts';
 import { any, block, interruptRange, killed, killedFault, look, mayLast } from './outcome.ts';
-import { reach, translate, wrong } from './pasid-entry.ts';
+import { attributes, reach, translate, wrong } from './pasid-entry.ts';
 
 /** Entries passed on the way, each with the invalidations of its own cache. */
 type Step = readonly [until: number, since: Since];
@@ -24,7 +24,7 @@ const earlier = (a: Since, b: Since): Since => (b.time < a.time ? b : a);
 const byPasid = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[], fpd: boolean, r: Result): void => {
   const { a } = u;
   // What is refused on the way is cached in caching mode only; then the PASID cache may hold it too.
-  const above = dead(path, mayLast(u) ? earlier(u.caches.pasid.all, u.caches.iotlb.all) : u.caches.iotlb.all);
+  const above = dead(path, u.a.cachingMode || u.a.rwbf ? earlier(u.caches.pasid.all, u.caches.iotlb.all) : u.caches.iotlb.all);
   const [lo = 0n, hi = 0n] = c;
   const rid = q.pasid === undefined;
   const pasid = q.pasid ?? (a.rps ? field(hi, 19, 0) : 0);
@@ -63,7 +63,7 @@ const byPasid = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[
           continue;
         }
         const { reasons, unclear } = wrong(u, p.words);
-        block(r, reasons, silentHere, pFaulty);
+        if (reasons.length > 0) block(r, [...reasons, ...attributes(q, privileged, p.words)], silentHere, pFaulty);
         if (unclear) block(r, [0x5a, 0x5b], silentHere, pFaulty);
         if (reasons.length > 0) continue;
         translate(u, { q, pasid, privileged, words: p.words, killer, fpd: silentHere }, r);
@@ -72,6 +72,16 @@ const byPasid = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[
   }
 };
 
+/** What a present context entry does not let through, whatever else is wrong: no order is named. */
+const refusals = (u: Unit, q: Request, lo: bigint, hi: bigint): readonly number[] => {
+  const list: number[] = [];
+  if ((q.kind === 'translation' || q.kind === 'translated') && !bit(lo, 2)) list.push(0x44);
+  if (q.kind === 'page' && !bit(lo, 4)) list.push(0x47);
+  if (q.pasid !== undefined && !bit(lo, 3)) list.push(0x45);
+  const pasid = q.pasid ?? (u.a.rps ? field(hi, 19, 0) : 0);
+  if (list.length > 0 && pasid >= 2 ** (field(lo, 11, 9) + 13)) list.push(q.pasid === undefined ? 0x48 : 0x46);
+  return list;
+};
 const context = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[], faulty: Kind | undefined, r: Result): void => {
   const above = dead(path, u.caches.iotlb.all);
   const { a } = u;
@@ -81,22 +91,21 @@ const context = (u: Unit, q: Request, c: readonly bigint[], path: readonly Step[
     block(r, [0x41], fpd, faulty);
     return;
   }
+  const refused = refusals(u, q, lo, hi);
   if ((lo & (mask(8, 5) | mask(63, a.haw))) !== 0n || (hi & mask(63, 21)) !== 0n || x2 !== 0n || x3 !== 0n) {
-    block(r, [0x42], fpd, faulty);
+    block(r, [0x42, ...refused], fpd, faulty);
     return;
   }
   // What a capability does not offer is an invalid setting or a reserved bit, by edition: refused either way.
   if ((bit(lo, 2) && !a.dt) || (bit(lo, 3) && !a.pasid) || (bit(lo, 4) && !a.prs)) {
-    block(r, [0x42, 0x43], fpd, faulty);
+    block(r, [0x42, 0x43, ...refused], fpd, faulty);
     return;
   }
   if (bit(hi, 20)) {
     block(r, [0x42, 0x43], fpd, faulty);
     r.unknown ??= 'privilege of requests without PASID';
   }
-  if (q.kind !== 'untranslated' && q.kind !== 'page' && !bit(lo, 2)) block(r, [0x44], fpd, above);
-  else if (q.kind === 'page' && !bit(lo, 4)) block(r, [0x47], fpd, above);
-  else if (q.pasid !== undefined && !bit(lo, 3)) block(r, [0x45], fpd, above);
+  if (refused.length > 0) block(r, refused, fpd, above);
   else if (q.kind === 'page' || q.kind === 'translated') {
     // Whether the PASID of a request that needs no PASID-table entry is held against the directory's size is not said.
     const pasid = q.pasid ?? (q.kind === 'translated' && a.rps ? field(hi, 19, 0) : 0);
@@ -111,7 +120,7 @@ export const scalable = (u: Unit, q: Request, root: { readonly value: bigint; re
   // What combines a context entry with others: first- and second-stage entries of any domain it named.
   const combined = u.caches.iotlb.all;
   const rootKiller = killed(root.until, since, combined);
-  const rootFault = root.until === Infinity || mayLast(u) ? rootKiller : 'not-cached';
+  const rootFault = root.until === Infinity || mayLast(u, root.until) ? rootKiller : 'not-cached';
   if (interruptRange(q.at) && q.pasid === undefined && q.kind === 'untranslated') {
     block(r, [any], false, undefined);
     return;

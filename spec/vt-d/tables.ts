@@ -18,6 +18,9 @@ export interface Tables {
   cut: number;
   /** Memory was small enough to follow all of it from the first write on. */
   primed: boolean;
+  /** Writes may wait in a buffer (CAP_REG, RWBF); all before this time have left it. */
+  readonly buffered: boolean;
+  flushed: number;
 }
 interface Old {
   readonly value: bigint;
@@ -32,7 +35,19 @@ interface Page {
   /** Some walk has read it. */
   walked: boolean;
 }
-export const newTables = (): Tables => ({ pages: new Map(), unsure: new Set(), floor: -1, cut: -1, primed: false });
+export const newTables = (buffered: boolean): Tables => ({
+  pages: new Map(),
+  unsure: new Set(),
+  floor: -1,
+  cut: -1,
+  primed: false,
+  buffered,
+  flushed: -1,
+});
+/** A flush that was asked for at `time` is done. */
+export const flushed = (t: Tables, time: number): void => {
+  t.flushed = Math.max(t.flushed, time);
+};
 
 const wordsPerPage = 512;
 /** Former values kept of one word. */
@@ -96,7 +111,8 @@ export const versions = (t: Tables, memory: Memory, at: bigint, count: number): 
 
 /** Memory at `at` changed at event `time`; it holds the new bytes already, so that of the very first write no former value is known. */
 export const changed = (t: Tables, memory: Memory, at: bigint, length: number, time: number): void => {
-  if (!t.primed) prime(t, memory);
+  const first = !t.primed;
+  if (first) prime(t, memory);
   if (t.pages.size === 0 || length === 0) return;
   const end = at + BigInt(length);
   for (let number = Number(at >> 12n); number <= Number((end - 1n) >> 12n); number++) {
@@ -107,10 +123,11 @@ export const changed = (t: Tables, memory: Memory, at: bigint, length: number, t
     const to = end >= base + 4096n ? wordsPerPage - 1 : Number((end - 1n - base) >> 3n);
     for (let i = from; i <= to; i++) {
       const value = memory.u64(base + BigInt(i * 8));
-      const before = page.words[i] as bigint;
+      // What the very first write replaced was not seen: nothing, as memory starts.
+      const before = first && t.buffered ? 0n : (page.words[i] as bigint);
       if (value === undefined || value === before) continue;
-      // Nothing fetches what is empty before it is asked for.
-      if (!page.walked && before === 0n) {
+      // Nothing fetches what is empty before it is asked for; but what replaces it may be on its way yet.
+      if (!page.walked && before === 0n && !t.buffered) {
         page.words[i] = value;
         continue;
       }

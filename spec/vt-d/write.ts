@@ -3,11 +3,13 @@
 
 import type { Memory } from '../clause.ts';
 import type { Event } from '../vocabulary.ts';
-import { commandWritten, contextCommandWritten, iotlbCommandWritten } from './command.ts';
-import { recordCleared, statusCleared, unmasked } from './faults.ts';
+import { overtaken, reprogrammed } from './arrivals.ts';
+import { changesInterrupts, commandWritten, contextCommandWritten, iotlbCommandWritten } from './command.ts';
+import { recordCleared, statusCleared } from './faults.ts';
 import type { VtdGhost } from './ghost.ts';
-import { CCMD, FECTL, FSTS, GCMD, ICS, IECTL, IQT, PECTL, PMEN, PQA, PRS } from './layout.ts';
-import { maskWritten, serviced } from './line.ts';
+import { CCMD, FSTS, GCMD, ICS, IQT, PMEN, PQA, PQH, PRS } from './layout.ts';
+import { serviced } from './line.ts';
+import { accessed } from './owed.ts';
 import { resume, tailWritten } from './queue.ts';
 
 interface Write {
@@ -19,20 +21,14 @@ const ICC = 1n << 63n;
 const dword = (g: VtdGhost, memory: Memory, at: number, value: number): void => {
   switch (at) {
     case GCMD:
+      if (changesInterrupts(g, value)) overtaken(g);
       commandWritten(g, memory, value);
       break;
     case FSTS:
       g.faults = statusCleared(g.faults, value);
       if ((value & 0x10) !== 0) resume(g, memory);
-      break;
-    case FECTL:
-      if (value >>> 31 === 0) g.faults = unmasked(g.faults);
-      break;
-    case IECTL:
-      maskWritten(g.completion, value >>> 31 === 1);
-      break;
-    case PECTL:
-      maskWritten(g.page, value >>> 31 === 1);
+      // What follows a time-out is not known.
+      if ((value & 0x40) !== 0 && g.queue.timeout !== undefined) g.faultsUnknown ??= g.queue.unknown;
       break;
     case ICS:
       if ((value & 1) === 1) serviced(g.completion, true, false);
@@ -51,6 +47,10 @@ const dword = (g: VtdGhost, memory: Memory, at: number, value: number): void => 
   }
 };
 export const registerWritten = (g: VtdGhost, memory: Memory, e: Write): readonly Event[] => {
+  accessed(g, e.at, e.width);
+  reprogrammed(g, e.at, e.width);
+  // Room is made, or overflow cleared, before the unit found the queue full, or after: what it makes of later requests is not known.
+  if ((e.at === PQH || e.at === PRS) && g.page.states.some((s) => s.owes.overflow > 0)) g.pageQueue.tail = undefined;
   for (let i = 0; i < e.width; i += 4) {
     const value = Number((e.value >> BigInt(i * 8)) & 0xffffffffn);
     const cell = g.cells.get(e.at + i);
