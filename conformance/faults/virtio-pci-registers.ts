@@ -184,4 +184,28 @@ export const virtioPciRegistersFaults: readonly Fault[] = [
     killedBy: 'virtio.pci.generation.changed',
     story: '256 changes bring the generation back to where the driver read it',
   },
+  {
+    id: 'pci-enable-shared',
+    origin: 'rule',
+    file: 'virtio/pci-common.ts',
+    swap: ['return queue.enabled ? 1 : 0;', 'return common.device.queues.some((q) => q.enabled) ? 1 : 0;'],
+    killedBy: 'virtio.pci.reset.enable',
+    story: 'queue_enable is one for all queues',
+  },
+  {
+    id: 'pci-size-shared',
+    origin: 'rule',
+    file: 'virtio/pci-common.ts',
+    swap: ['      return queue.size;', '      return common.device.queues[0]?.size ?? 0;'],
+    killedBy: 'virtio.pci.reset.size',
+    story: 'queue_size is one for all queues',
+  },
+  {
+    id: 'pci-vector-shared',
+    origin: 'rule',
+    file: 'virtio/pci-common.ts',
+    swap: ['return common.queueVectors[queue.index] ??', 'return common.queueVectors[0] ??'],
+    killedBy: 'virtio.pci.reset.vectors',
+    story: 'queue_msix_vector is one for all queues',
+  },
 ];

@@ -164,8 +164,11 @@ const small: Arbitrary<BlkChoice> = fc.oneof(
   fc.record({ op: fc.constant('writeback' as const), value: fc.constantFrom(0, 1) }, plain),
   fc.record({ op: fc.constant('resize' as const), by: edged([1, -1, 8, -8, 0, 64], -64, 256) }, plain),
 );
-/** The end of the disk: every device has to find it, and has many ways to miss it. */
-const OFTEN: readonly DutyName[] = Array.from({ length: 6 }, () => ['virtio.blk.capacity.in', 'virtio.blk.capacity.out']).flat();
+/** The end of the disk: every device has to find it, and has many ways to miss it. An answer that the text states is one to ask for. */
+const OFTEN: readonly DutyName[] = [
+  ...Array.from({ length: 6 }, () => ['virtio.blk.capacity.in', 'virtio.blk.capacity.out']).flat(),
+  ...Array.from({ length: 4 }, () => 'virtio.blk.discard.unmap'),
+];
 const violate: Arbitrary<BlkChoice> = fc.record(
   { op: fc.constant('violate' as const), duty: fc.constantFrom(...DUTIES, ...OFTEN), n: fc.nat(23) },
   plain,

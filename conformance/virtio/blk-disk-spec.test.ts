@@ -32,6 +32,38 @@ describe('the disk as a set', () => {
     b.read(3, filled(0));
     expect(b.findings).toEqual([]);
   });
+  test.each([
+    ['old for ever', [pattern(5), pattern(5)], []],
+    ['new late', [pattern(5), filled(1), filled(1)], []],
+    ['in parts', [Uint8Array.from([...filled(1, 9), ...pattern(5).subarray(9)]), filled(1)], []],
+    ['new, then old again', [filled(1), pattern(5)], ['virtio.blk.out.data']],
+    ['another', [pattern(5), filled(2)], ['virtio.blk.out.data']],
+  ] as const)('a write that a reset took lands at any time or never: %s', (_, seen, findings) => {
+    const b = bench(all);
+    b.submit(0, 1, 5, filled(1));
+    b.feed({ saw: 'scope.reset', scope: 'device:0' }, { saw: 'virtio.negotiated', features: all });
+    for (const data of seen) b.read(5, data);
+    expect(b.findings).toEqual(findings);
+    // A later write that is complete ends it.
+    b.submit(1, 1, 5, filled(3));
+    b.complete(1, 0, undefined, 1);
+    b.read(5, filled(3));
+    expect(b.findings).toEqual(findings);
+    b.read(5, filled(1));
+    expect(b.findings.slice(findings.length)).toEqual(['virtio.blk.out.data']);
+  });
+  test('a chain that nobody can read, and a reset took, lands at any time until the sector is written', () => {
+    const b = bench(all);
+    b.feed({ saw: 'virtq.malformed', queue: 0, head: 3, why: 'loop', writable: [] });
+    b.feed({ saw: 'scope.reset', scope: 'device:0' }, { saw: 'virtio.negotiated', features: all });
+    b.read(3, pattern(3));
+    b.read(3, filled(9));
+    expect(b.findings).toEqual([]);
+    b.submit(0, 1, 3, filled(1));
+    b.complete(0, 0, undefined, 1);
+    b.read(3, filled(9));
+    expect(b.findings).toEqual(['virtio.blk.out.data']);
+  });
   test('a write replaces what was there, once it is complete', () => {
     const b = bench(all);
     b.submit(0, 1, 5, filled(1));

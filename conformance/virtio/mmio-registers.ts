@@ -5,10 +5,10 @@ import type { Stimulus } from '../../spec/vocabulary.ts';
 import { accept, F, T } from './bits.ts';
 import { header } from './blk-requests.ts';
 import { flush, has } from './driver.ts';
-import type { Play } from './driver.ts';
+import type { Driver, Play } from './driver.ts';
 import { post } from './frame.ts';
 import { queueState, R, read, write } from './mmio-player.ts';
-import { layOut, publish } from './queue.ts';
+import { layOut, publish, type Queue } from './queue.ts';
 import { ask, type Raw, stageTo } from './raw.ts';
 import { placeRings } from './rings.ts';
 
@@ -31,6 +31,15 @@ const atRest = (r: Raw): readonly Stimulus[] => [
   ...queueState(r, 2),
 ];
 const address = (at: number, value: number): readonly Stimulus[] => [write(at, value), write(at + 4, 0)];
+
+const acknowledged = (bits: number): readonly Stimulus[] => [write(R.InterruptACK, bits), read(R.InterruptStatus)];
+/** A read of sector 0 made available, where there is room, and a notification, and a look at what became of it. */
+function* kickOne(d: Driver, q: Queue, look: readonly Stimulus[]): Play<void> {
+  if (post(d, q, { readable: header(T.IN, 0, 0), writable: 513 }, { cuts: [], every: 0, table: 'direct', place: 'row' }, d.out))
+    publish(q, d.out);
+  d.out.push(write(R.QueueNotify, 0), settled, ...look);
+  yield* flush(d);
+}
 
 export function* registers(r: Raw, c: MmioRegisters): Play<void> {
   const { d } = r;
@@ -59,23 +68,32 @@ export function* registers(r: Raw, c: MmioRegisters): Play<void> {
     ...address(R.QueueDeviceLow, rings.used),
     ...(c.ready ? [write(R.QueueReady, 1)] : []),
     read(R.QueueReady),
+    ...queueState(r, 1),
+    write(R.QueueSel, 0),
     write(R.Status, 15),
     read(R.Status),
     settled,
     read(R.InterruptStatus),
   );
+  // Told to this player's answers too, so that used descriptors are free again.
+  d.queues = [q];
   const look = [read(R.InterruptStatus), read(R.InterruptStatus)];
   const acknowledge = c.acknowledge ? [write(R.InterruptACK, 3), read(R.InterruptStatus)] : [];
-  if (post(d, q, { readable: header(T.IN, 0, 0), writable: 513 }, { cuts: [], every: 0, table: 'direct', place: 'row' }, d.out))
-    publish(q, d.out);
-  d.out.push(write(R.QueueNotify, 0), settled, ...look, ...acknowledge);
-  const sectors = d.granted.virtio?.blk.sectors;
-  if (sectors !== undefined && d.granted.offers.includes('host.resize')) {
+  yield* kickOne(d, q, [...look, ...acknowledge]);
+  const sectors = d.granted.offers.includes('host.resize') ? d.granted.virtio?.blk.sectors : undefined;
+  if (sectors !== undefined) {
     const config = [read(R.Config), read(R.Config + 4), read(R.ConfigGeneration)];
     d.out.push(...config, { do: 'host.resize', sectors: Math.max(1, sectors + c.by) }, settled, ...look, ...acknowledge, ...config);
   }
-  // A queue is stopped by writing 0, which must read back before its memory is used for something else.
-  d.out.push(write(R.QueueSel, 0), write(R.QueueReady, 0), read(R.QueueReady), settled, ...atRest(r));
+  // Both events may stand by now: each is acknowledged on its own, and the other one stays, or joins the one that stands.
+  if (!c.acknowledge) d.out.push(...acknowledged(1));
+  if (!c.acknowledge && sectors !== undefined) d.out.push({ do: 'host.resize', sectors }, settled, ...look);
+  yield* kickOne(d, q, look);
+  d.out.push(...(c.acknowledge ? [] : [...acknowledged(2), ...acknowledged(1)]));
+  // A queue is stopped by writing 0, which must read back before its memory is used for something else; then nobody looks for its buffers.
+  d.out.push(write(R.QueueSel, 0), write(R.QueueReady, 0), read(R.QueueReady), settled);
+  yield* kickOne(d, q, []);
+  d.out.push(...atRest(r));
   yield* flush(d);
   yield* stageTo(r, 'reset', 0);
 }

@@ -71,7 +71,10 @@ export function* pciLife(p: Pci, { get, set, isr, through }: Access): Play<void>
           ...get(p, 'queue_msix_vector'),
         ]
       : [];
+  // What is done to one queue shows in no other.
+  const other = queues > 1 ? state(1) : [];
   const setUp: readonly Stimulus[] = [
+    ...other,
     ...state(0),
     ...vectors,
     ...set(p, 'queue_size', 4),
@@ -93,6 +96,7 @@ export function* pciLife(p: Pci, { get, set, isr, through }: Access): Play<void>
     ...get(p, ...ADDRESSES, 'queue_select'),
     ...set(p, 'queue_enable', 1),
     ...get(p, 'queue_enable'),
+    ...other,
     ...state(queues),
     ...state(0),
   ];

@@ -2,7 +2,7 @@
 // VIRTIO 1.4, The Virtqueue Used Ring; Used Buffer Notification Suppression.
 
 import { expect, test } from 'vitest';
-import { AVAIL, EVENT_IDX, IN_ORDER, le, plain, ringBench, type RingBench, USED, USED_EVENT } from './ring-bench.ts';
+import { AVAIL, EVENT_IDX, IN_ORDER, le, plain, ringBench, type RingBench, statusAt, USED, USED_EVENT } from './ring-bench.ts';
 
 const live = (features?: bigint, offered?: bigint): RingBench => {
   const b = ringBench(offered);
@@ -39,6 +39,17 @@ test('a slot that was published counts as unwritten when the ring comes round to
     b.interrupt();
   }
   expect(b.findings).toContain('virtio.split.used.elem-before-idx');
+});
+test.each([
+  [0, []],
+  [1, ['virtio.split.used.len-written']],
+] as const)('a refused read, of which the last byte was written, claims %i', (length, findings) => {
+  const b = live();
+  b.submit(0);
+  b.changed([statusAt(0), [1]]);
+  b.changed([USED + 4, [...le(0, 4), ...le(length, 4)]]);
+  b.changed(b.index(1));
+  expect(b.findings.filter((f) => f.startsWith('virtio.split'))).toEqual(findings);
 });
 /** Request 0 is used and not told. */
 const used = (b: RingBench): void => {

@@ -10,6 +10,7 @@ import { goneOf } from './connection.ts';
 import { type GuestMemory, guestMemory } from './guest-memory.ts';
 import { type Bells, type Link, openLink, type Ring } from './link.ts';
 import { configIn, configSizeMax, getConfig, setConfig } from './messages.ts';
+import { readAhead } from './read-ahead.ts';
 import { type Settling, settle } from './settle.ts';
 import { still } from './stillness.ts';
 
@@ -32,12 +33,6 @@ export interface FrontEnd {
   readonly close: () => void;
 }
 
-/** A field of configuration space. */
-interface Field {
-  readonly at: number;
-  readonly width: number;
-}
-const overlap = (a: Field, b: Field): boolean => a.at < b.at + b.width && b.at < a.at + a.width;
 const DRIVER_OK = 4;
 /** VIRTIO 1.4, Block Device, Device configuration layout: the writeback field, the only one a driver writes. */
 const writeback = { at: 32, size: 33 };
@@ -58,9 +53,6 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   let busy = false; // something was kicked and nothing has settled since
   const unproved = new Set<number>(); // kicked, and not yet seen to have used all that was available: a ring error or a lost request may hide behind it
   let original: number | undefined; // the writeback field, once a program may have changed it
-  // Configuration since whose reading nothing was said to the back end, and the fields that were taken of it: each once.
-  let ahead: { readonly bytes: Buffer; readonly taken: Field[] } | undefined;
-  let usual = 0; // bytes of it that programs read
   const rings = new Map<number, Ring>();
   const started = new Map<number, Bells>();
 
@@ -73,7 +65,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     link?.close();
     link = undefined;
     live = false;
-    ahead = undefined;
+    ahead.forget();
     started.clear();
   };
   const connected = (): Link => {
@@ -86,7 +78,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   };
   const start = function* (which: ReadonlyMap<number, Ring>): Waits<void> {
     const to = connected();
-    ahead = undefined;
+    ahead.forget();
     yield* to.stop(
       [...which.keys()].filter((queue) => started.has(queue)),
       0,
@@ -100,7 +92,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   /** What a reset does to the writeback field: no message of vhost-user resets configuration, so that the front end writes what it read first. */
   const restore = function* (): Waits<void> {
     if (original === undefined) return;
-    ahead = undefined;
+    ahead.forget();
     if ((yield* config(writeback.size))?.[writeback.at] !== original) {
       connected().connection.post([setConfig(writeback.at, Uint8Array.of(original))]);
       yield* connected().connection.roundTrip();
@@ -116,9 +108,9 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     // PROTOCOL_F_RESET_DEVICE: a reset that has to cure is a new connection.
     const cure = unproved.size > 0;
     unproved.clear();
-    const bytes = yield* connected().stop([...started.keys()], original === undefined ? usual : 0);
+    const bytes = yield* connected().stop([...started.keys()], original === undefined ? ahead.usual() : 0);
     started.clear();
-    if (bytes !== undefined) ahead = { bytes, taken: [] };
+    if (bytes !== undefined) ahead.give(bytes);
     if (cure) drop();
     connected();
     yield* restore();
@@ -128,32 +120,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
     if (!to.config || size > configSizeMax) return undefined;
     return configIn(yield* to.connection.ask('GET_CONFIG', getConfig(size)), size);
   };
-  /**
-   * The bytes of a read, up to its last one. Reads in a row, of fields that have nothing in common, are one message: it brings
-   * everything up to the last byte, and each message costs the back end some 20 µs. A field that is read again is asked for again.
-   */
-  const configFor = function* (stimuli: readonly Stimulus[], which: number): Waits<Buffer | undefined> {
-    const s = stimuli[which];
-    if (s?.do !== 'virtio.config.read') return undefined;
-    if (ahead !== undefined && s.at + s.width <= ahead.bytes.length && !ahead.taken.some((o) => overlap(o, s))) {
-      ahead.taken.push(s);
-      return ahead.bytes;
-    }
-    ahead = undefined;
-    const together: Field[] = [s];
-    let size = s.at + s.width;
-    for (let i = which + 1; ; i++) {
-      const next = stimuli[i];
-      if (next?.do !== 'virtio.config.read' || next.at + next.width > configSizeMax || together.some((o) => overlap(o, next))) break;
-      together.push(next);
-      size = Math.max(size, next.at + next.width);
-    }
-    const bytes = yield* config(size);
-    if (bytes === undefined) return size === s.at + s.width ? undefined : yield* config(s.at + s.width);
-    usual = Math.max(usual, size);
-    ahead = { bytes, taken: [s] };
-    return bytes;
-  };
+  const ahead = readAhead(config);
   /** True once the process is seen dead; false once it is seen asleep, or was busy for a whole second. */
   const ended = (): boolean => {
     if (pid === 0) return false;
@@ -197,7 +164,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
   const usedUp = (ring: Ring, wish: Settle): boolean =>
     wish.until?.some(({ at, value }) => at === ring.used + indexAt && value === held().word(ring.avail + indexAt)) === true;
   const settled = function* (wish: Settle): Waits<Answer> {
-    ahead = undefined;
+    ahead.forget();
     const called = new Set<number>();
     let by: Settled['by'] | 'ended';
     try {
@@ -228,7 +195,7 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
         const bell = started.get(s.queue);
         if (bell === undefined) return nothing;
         busy = true;
-        ahead = undefined;
+        ahead.forget();
         unproved.add(s.queue);
         bell.kick.signal();
         return nothing;
@@ -249,13 +216,13 @@ export const frontEnd = (libc: Libc, backEnd: BackEnd): FrontEnd => {
         return nothing;
       case 'virtio.config.read': {
         if (link === undefined) return { unsupported: closed };
-        const bytes = (yield* configFor(stimuli, which))?.subarray(s.at, s.at + s.width);
+        const bytes = (yield* ahead.read(stimuli, which))?.subarray(s.at, s.at + s.width);
         if (bytes === undefined) return { unsupported: 'the back end has no configuration there' };
         return { saw: [{ saw: 'virtio.config', at: s.at, bytes: new Uint8Array(bytes) }] };
       }
       case 'virtio.config.write':
         if (link === undefined) return nothing;
-        ahead = undefined;
+        ahead.forget();
         original ??= (yield* config(writeback.size))?.[writeback.at];
         link.connection.post([setConfig(s.at, s.bytes)]);
         yield* link.connection.roundTrip();

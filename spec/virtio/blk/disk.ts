@@ -11,6 +11,8 @@ export interface Content {
   readonly first: number;
   /** Tick at which it can no longer land: Infinity while its request is in flight. */
   done: number;
+  /** A reset took its request: it lands at any time or never, until a later write is complete. No text says when (Device Reset). */
+  abandoned?: true;
 }
 interface Held {
   readonly content: Content;
@@ -29,7 +31,7 @@ export interface Disk {
   /** Sectors below this hold the pattern unless said otherwise. */
   patterned: number;
   /** Chains that nobody can read: each may have changed any sector until it is done. */
-  readonly wild: { done: number; readonly queue: number }[];
+  readonly wild: { done: number; readonly queue: number; abandoned?: true }[];
   /** Reads in flight: while there are any, replaced contents are kept. */
   reads: number;
 }
@@ -145,10 +147,13 @@ export const firstForeign = (bytes: Uint8Array, contents: readonly Uint8Array[])
   return -1;
 };
 
-/** A read returned these bytes while nothing could change the sector: that is what it holds. */
+/** A read returned these bytes while no request in flight could change the sector: that is what it holds, until something abandoned lands. */
 export const learn = (disk: Disk, sector: number, bytes: Uint8Array, submitted: number): void => {
   const s = change(disk, sector);
+  if (disk.wild.some((w) => w.abandoned && w.done >= s.cleared)) return;
+  const abandoned = s.held.filter((h) => h.content.abandoned);
   const origin = s.held.length === 1 && s.held[0]?.content.origin !== 'doubtful' ? (s.held[0]?.content.origin ?? 'seen') : 'seen';
-  s.held = [{ content: { origin, bytes, first: sector, done: s.held.reduce((t, h) => Math.max(t, h.content.done), -1) }, gone: Infinity }];
+  const done = s.held.reduce((t, h) => Math.max(t, h.content.done), -1);
+  s.held = [{ content: { origin, bytes, first: sector, done }, gone: Infinity }, ...abandoned];
   s.cleared = Math.max(s.cleared, submitted);
 };

@@ -169,13 +169,11 @@ const reset = (g: BlkGhost, scope: Scope): void => {
   const within = (queue: number): boolean => queueScope(queue) === scope || scope === 'device:0' || scope === 'machine';
   for (const [key, f] of g.flights) {
     if (!within(f.request.chain.queue)) continue;
-    for (const e of f.effects) e.content.done = g.tick;
+    for (const e of f.effects) Object.assign(e.content, { done: g.tick, abandoned: true });
     if (f.request.type === T.IN) g.disk.reads--;
-    // How it was answered will never be seen.
-    if (undefinedType(f.request)) g.disk.wild.push({ done: g.tick, queue: f.request.chain.queue });
     g.flights.delete(key);
   }
-  for (const w of g.disk.wild) if (within(w.queue)) w.done = Math.min(w.done, g.tick);
+  for (const w of g.disk.wild) if (w.done === Infinity && within(w.queue)) Object.assign(w, { done: g.tick, abandoned: true });
   if (scope.includes('/')) return;
   g.features = undefined;
   g.live = false;

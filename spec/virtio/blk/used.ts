@@ -49,7 +49,7 @@ export const usedClauses: readonly Clause<BlkGhost>[] = [
     harm: 'wrong-data',
     scope: completedScope,
     blind: 'data overwritten with the same bytes looks unwritten: only claims of 16 bytes or more, none of which changed, count',
-    // A length of 1 may count the status byte alone; whether it may, with data before it, the text leaves open.
+    // Shorter claims are judged by virtio.split.used.len-written, where order is seen.
     when: (m) => {
       const flight = fair(m);
       return flight !== undefined && statusOf(m) !== S.OK && flight.request.writableLength >= telling;

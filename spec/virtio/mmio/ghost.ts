@@ -6,7 +6,8 @@ import type { Event, EventName } from '../../vocabulary.ts';
 import type { Track } from '../pci/generation.ts';
 import { driverWrote, forget, hostChanged, newTrack, readBytes, readGeneration } from '../pci/generation.ts';
 import { field } from '../blk/layout.ts';
-import { config, nameAt } from './layout.ts';
+import { config, nameAt, used } from './layout.ts';
+import { acknowledged, driverStored, forgetRings, newRings, owing, type Rings, rested, ringWritten, targetStored } from './rings.ts';
 
 export interface MmioGhost {
   /** Selectors last written. */
@@ -24,11 +25,14 @@ export interface MmioGhost {
   own: boolean;
   /** Since then no queue was ever ready. */
   idle: boolean;
+  /** Queues that were stopped: QueueReady was read back as 0, and the device was at rest since. */
+  readonly stopped: Map<number, 'read' | 'rested'>;
   /** Since then no host change came, and no Status but 0 was written: nothing gave the device an event of the configuration. */
   fresh: boolean;
   /** DRIVER_OK was written, and since then a queue that is not ready was notified and the device not at rest. */
   live: boolean;
   kicked: boolean;
+  readonly rings: Rings;
   /** Nothing can have happened since the device was seen at rest but reads and acknowledgements. */
   quiet: boolean;
   /** InterruptStatus bits that must be set now, and those that must be clear now. */
@@ -49,9 +53,11 @@ export const initial = (): MmioGhost => ({
   reset: 'none',
   own: false,
   idle: false,
+  stopped: new Map(),
   fresh: false,
   live: false,
   kicked: false,
+  rings: newRings(),
   quiet: false,
   set: 0,
   clear: 0,
@@ -68,6 +74,7 @@ export const observed: readonly EventName[] = [
   'settle',
   'settled',
   'memory.write',
+  'memory.changed',
   'host.resize',
   'virtio.status.write',
   'virtio.status.read',
@@ -85,11 +92,19 @@ export const observed: readonly EventName[] = [
 export const registerOf = (e: { readonly at: number; readonly width: number }): string | undefined =>
   e.width === 4 ? nameAt.get(e.at) : undefined;
 
+/** No queue is ready, and what was under way when the last one was stopped has ended. */
+export const noneReady = (g: MmioGhost): boolean =>
+  g.own &&
+  (g.idle ||
+    (g.ready.size > 0 && g.renewed.size === 0 && [...g.ready].every(([queue, value]) => value === 0 && g.stopped.get(queue) === 'rested')));
+
 const restart = (g: MmioGhost): void => {
   g.select = { device: undefined, driver: undefined, queue: undefined };
   g.offered.clear();
   g.ready.clear();
   g.renewed.clear();
+  g.stopped.clear();
+  forgetRings(g.rings);
   g.set = 0;
   g.clear = 0;
   g.idle = false;
@@ -106,6 +121,7 @@ const wrote = (g: MmioGhost, at: number, width: number, value: number): void => 
     g.steady = undefined;
     return;
   }
+  ringWritten(g.rings, registerOf({ at, width }) ?? '', g.select, value);
   switch (registerOf({ at, width })) {
     case 'DeviceFeaturesSel':
       g.select.device = value >>> 0;
@@ -117,6 +133,7 @@ const wrote = (g: MmioGhost, at: number, width: number, value: number): void => 
       g.select.queue = value >>> 0;
       break;
     case 'QueueReady':
+      g.stopped.delete(g.select.queue ?? -1);
       if (g.select.queue === undefined) g.ready.clear();
       else g.ready.set(g.select.queue, value >>> 0);
       if (value !== 0) g.idle = false;
@@ -134,6 +151,7 @@ const wrote = (g: MmioGhost, at: number, width: number, value: number): void => 
       g.kicked ||= g.live;
       break;
     case 'InterruptACK':
+      if ((value & used) !== 0) acknowledged(g.rings);
       g.set &= ~value;
       // Acknowledged at rest: nothing sets it again without another stimulus.
       if (g.quiet) g.clear |= value & 3;
@@ -165,6 +183,9 @@ const read = (g: MmioGhost, at: number, width: number, value: number): void => {
     case 'QueueSizeMax':
       if (g.select.queue !== undefined) g.sizes.set(g.select.queue, value);
       break;
+    case 'QueueReady':
+      if (g.select.queue !== undefined && value === 0 && g.ready.get(g.select.queue) === 0) g.stopped.set(g.select.queue, 'read');
+      break;
     case 'InterruptStatus':
       // An adapter that collects interrupts acknowledges them unseen: only the trace's own accesses count.
       if (g.own) g.set |= value & 3;
@@ -193,6 +214,7 @@ export const observe = (g: MmioGhost, m: Moment<MmioGhost>): readonly Event[] =>
       g.clear = 0;
     }
     if (e.do === 'mmio.write') wrote(g, e.at, e.width, e.value);
+    else if (e.do === 'memory.write') driverStored(g.rings, g.ready, e.at, e.bytes.length);
     else if (e.do === 'host.resize') {
       hostChanged(g.generation);
       g.fresh = false;
@@ -206,7 +228,11 @@ export const observe = (g: MmioGhost, m: Moment<MmioGhost>): readonly Event[] =>
     return [];
   }
   if (e.saw === 'mmio') read(g, e.at, e.width, e.value);
-  else if (e.saw === 'settled' && e.by !== 'bound') {
+  else if (e.saw === 'memory.changed') {
+    if (g.own) targetStored(g.rings, g.ready, e.writes);
+  } else if (e.saw === 'settled' && e.by !== 'bound') {
+    rested(g.rings, owing(g.rings, m.memory));
+    for (const queue of g.stopped.keys()) g.stopped.set(queue, 'rested');
     g.quiet = true;
     g.kicked = false;
     if (g.reset === 'asked') g.reset = 'due';

@@ -7,7 +7,7 @@ import type { Citation } from '../../sources.ts';
 import { virtio } from '../../sources.ts';
 import type { Granted } from '../../units.ts';
 import type { MmioGhost } from './ghost.ts';
-import { registerOf } from './ghost.ts';
+import { noneReady, registerOf } from './ghost.ts';
 import { blockDevice, changed, magic, used, version } from './layout.ts';
 
 const requirements: Citation = virtio('Virtio Transport Options / Virtio Over MMIO / MMIO Device Register Layout', 'device requirements');
@@ -128,6 +128,15 @@ const rules: readonly Rule[] = [
     (g) => (g.set === 0 ? undefined : { permits: (v) => (v & g.set) === g.set, expected: `bits ${hex(g.set)}` }),
   ],
   [
+    'virtio.mmio.interrupt.queue',
+    'InterruptStatus',
+    'must',
+    'self-stuck',
+    table,
+    'bit 0 of InterruptStatus stands once a used buffer notification was owed',
+    (g) => (g.own && g.rings.due ? { permits: (v) => (v & used) !== 0, expected: 'bit 0' } : undefined),
+  ],
+  [
     'virtio.mmio.interrupt.acknowledged',
     'InterruptStatus',
     'must',
@@ -184,13 +193,13 @@ export const registerClauses: readonly Clause<MmioGhost>[] = [
     cite: requirements,
     level: 'must',
     binds: 'device',
-    says: 'while QueueReady is 0 nothing is written to memory',
+    says: 'while QueueReady of every queue is 0, from the start or once stopped, nothing is written to memory',
     on: ['memory.changed', 'settled'],
     needs: ['virtio.mmio', 'memory.seen'],
     harm: 'stray-write',
     scope: () => 'device:0',
     blind: 'reads of the queue',
-    when: ({ before: g, event: e }) => g.own && g.idle && (e.saw === 'memory.changed' || (e.by !== 'bound' && g.kicked)),
+    when: ({ before: g, event: e }) => noneReady(g) && (e.saw === 'memory.changed' || (e.by !== 'bound' && g.kicked)),
     holds: ({ event: e }) =>
       e.saw === 'settled' || e.writes.length === 0 || { kind: 'write', expected: 'no write', saw: `${e.writes.length} places written` },
   }),

@@ -208,7 +208,7 @@ const rules: readonly Rule[] = [
     harm: 'interop',
     demands: (name, g, via) => {
       if (via !== 'window') return undefined;
-      const shown = name === 'queue_size' ? undefined : g.shown.get(keyOf(g, name) ?? '');
+      const shown = name === 'queue_size' || (name === 'queue_notify_off' && !exists(g)) ? undefined : g.shown.get(keyOf(g, name) ?? '');
       return fromWrite(g, name) ?? (shown === undefined ? undefined : exactly(shown, via));
     },
   },

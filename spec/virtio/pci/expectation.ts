@@ -5,7 +5,7 @@ import type { Moment } from '../../clause.ts';
 import type { EventOf } from '../../vocabulary.ts';
 import type { Access, PciGhost, Via } from './ghost.ts';
 import { accessOf, commonField, keyOf, msixEnabled, msixOf, queues } from './ghost.ts';
-import { noVector } from './layout.ts';
+import { featuresOk, noVector, window0 } from './layout.ts';
 
 export type Read = Moment<PciGhost, EventOf<'pci.bar' | 'pci.config'>>;
 const unsigned = (n: number): number => n >>> 0;
@@ -19,10 +19,14 @@ export const readOf = (m: Read): { readonly name: string; readonly value: number
 };
 export const addresses: readonly string[] = ['desc', 'driver', 'device'].flatMap((x) => [`queue_${x}_lo`, `queue_${x}_hi`]);
 export const vectors: readonly string[] = ['config_msix_vector', 'queue_msix_vector'];
-/** The selected queue is one the device has. */
+/** The selected queue is one the device has. Once features are settled a second one is there with MQ alone (Block Device, Virtqueues). */
 export const exists = (g: PciGhost): boolean => {
   const count = queues(g);
-  return count !== undefined && g.select.queue !== undefined && g.select.queue < count;
+  const { queue } = g.select;
+  if (count === undefined || queue === undefined || queue >= count) return false;
+  const accepted = g.written.get('driver_feature:0')?.value;
+  const unsettled = g.status !== undefined && (g.status & featuresOk) === 0;
+  return queue === 0 || unsettled || (accepted !== undefined && (accepted & window0.MQ) !== 0);
 };
 export const vectorCount = (g: PciGhost): number | undefined => {
   const table = msixOf(g.space)?.table;

@@ -25,6 +25,12 @@ export interface FunctionTrack {
   intxSeen: boolean;
   /** Without MSI-X, a queue owed a notification and the ISR was not read since. */
   isrDue: boolean;
+  /** Since the device was last at rest the ISR was read, or MSI-X switched behind a notification: whether the bit of what was used still stands nobody knows. */
+  isrRaced: boolean;
+  /** A queue was notified since then. */
+  notified: boolean;
+  /** The driver changed avail flags since then: what was owed is not known. */
+  flagsRaced: boolean;
   /** INTx was enabled with an ISR bit set: an interrupt is due, and did it come. */
   intxDue: boolean;
   intxCame: boolean;
@@ -46,6 +52,9 @@ export const newFunction = (): FunctionTrack => ({
   kicked: false,
   intxSeen: false,
   isrDue: false,
+  isrRaced: false,
+  notified: false,
+  flagsRaced: false,
   intxDue: false,
   intxCame: false,
   used: new Set(),
@@ -70,12 +79,20 @@ const address = (g: PciGhost, queue: number, part: 'driver' | 'device'): bigint 
   const [low, high] = (['lo', 'hi'] as const).map((half) => g.written.get(`queue_${part}_${half}:${queue}`)?.value);
   return low === undefined || high === undefined ? undefined : BigInt(low >>> 0) | (BigInt(high >>> 0) << 32n);
 };
+/** Enabled queues of which a store touches the two bytes at this distance from the start of a part. */
+const enabledAt = (g: PciGhost, part: 'driver' | 'device', from: bigint, at: bigint, length: number): readonly number[] =>
+  [...g.written].flatMap(([key, { value }]) => {
+    if (value !== 1 || !key.startsWith('queue_enable:')) return [];
+    const queue = Number(key.slice('queue_enable:'.length));
+    const start = address(g, queue, part);
+    return start !== undefined && at < start + from + 2n && at + BigInt(length) > start + from ? [queue] : [];
+  });
 const EVENT_IDX = 2 ** 29;
 /** Queues that the device used buffers of since the last settle, and owed a notification: EVENT_IDX declined, avail flags 0. */
 export const notified = (m: Moment<PciGhost>): readonly number[] => {
   const { before: g } = m;
   const features = g.written.get('driver_feature:0')?.value;
-  if (!g.own || g.fn.used.size === 0 || features === undefined || (features & EVENT_IDX) !== 0) return [];
+  if (!g.own || g.fn.used.size === 0 || g.fn.flagsRaced || features === undefined || (features & EVENT_IDX) !== 0) return [];
   return [...g.fn.used].filter((queue) => {
     const avail = address(g, queue, 'driver');
     return avail !== undefined && m.memory.known(avail, 2) && m.memory.u16(avail) === 0;
@@ -119,11 +136,15 @@ const wroteNowhere = (g: PciGhost, bar: number, at: number, width: number, value
 const did = (g: PciGhost, m: Moment<PciGhost>, e: Extract<Event, { do: string }>): void => {
   const f = g.fn;
   switch (e.do) {
+    case 'memory.write':
+      f.flagsRaced ||= g.own && enabledAt(g, 'driver', 0n, e.at, e.bytes.length).length > 0;
+      return;
     case 'pci.config.write':
       return wroteConfig(g, e.at, e.width, e.value);
     case 'pci.bar.write': {
       wroteNowhere(g, e.bar, e.at, e.width, e.value);
       const a = structureAt(g, e.bar, e.at, e.width, e.value);
+      f.notified ||= a?.structure === 'notify';
       if (a?.structure === 'notify' && f.master === 'off' && g.written.get(`queue_enable:${e.value & 0xffff}`)?.value === 1 && f.live)
         f.kicked = true;
       return;
@@ -146,13 +167,7 @@ export const observeFunction = (g: PciGhost, m: Moment<PciGhost>): void => {
   const f = g.fn;
   if ('do' in e) return did(g, m, e);
   if (e.saw === 'memory.changed') {
-    if (!g.own) return;
-    for (const [key, { value }] of g.written) {
-      if (value !== 1 || !key.startsWith('queue_enable:')) continue;
-      const queue = Number(key.slice('queue_enable:'.length));
-      const used = address(g, queue, 'device');
-      if (used !== undefined && e.writes.some((w) => w.at < used + 4n && w.at + BigInt(w.bytes.length) > used + 2n)) f.used.add(queue);
-    }
+    if (g.own) for (const w of e.writes) for (const queue of enabledAt(g, 'device', 2n, w.at, w.bytes.length)) f.used.add(queue);
   } else if (e.saw === 'interrupt') {
     if (msixEnabled(g) !== false) return;
     f.intxSeen = true;
@@ -161,7 +176,8 @@ export const observeFunction = (g: PciGhost, m: Moment<PciGhost>): void => {
     const bar = wholeBar(e.at, e.width);
     if (bar !== undefined && g.probed.has(bar)) f.masks.set(bar, e.value >>> 0);
   } else if (e.saw === 'settled' && e.by !== 'bound') {
-    if (msixEnabled(g) === false && notified(m).length > 0) f.isrDue = true;
+    if (!f.isrRaced && msixEnabled(g) === false && notified(m).length > 0) f.isrDue = true;
+    f.isrRaced = f.notified = f.flagsRaced = false;
     if (f.master === 'ceasing') f.master = 'off';
     if (f.intx === 'ceasing') f.intx = 'off';
     f.kicked = false;

@@ -74,6 +74,9 @@ export const noVector = 0xffff;
 export const msixControl = { enable: 0x80, functionMask: 0x40 } as const;
 /** MSI-X table: bytes of an entry, and where in it the address halves, the data and Vector Control stand; its one bit masks. */
 export const entry = { size: 16, address: 0, upper: 4, data: 8, control: 12, masked: 1 } as const;
+/** Bit of device_status, and a block device's feature bit in window 0. */
+export const featuresOk = 8;
+export const window0: Readonly<Record<'MQ', number>> = { MQ: 2 ** 12 };
 /** Reserved feature bits that move a rule of this transport, as bits of window 1: bit - 32. */
 export const window1: Readonly<Record<'RING_PACKED' | 'NOTIFICATION_DATA' | 'ADMIN_VQ', number>> = {
   RING_PACKED: 2 ** (34 - 32),

@@ -7,7 +7,7 @@ import { observeFunction, upperHalf } from './function.ts';
 import { driverWrote, forget, hostChanged, readBytes, readGeneration } from './generation.ts';
 import type { Access, PciGhost } from './ghost.ts';
 import { accessOf, after, commonField, keyOf, msixEnabled, msixOf, windowAt } from './ghost.ts';
-import { barCount, common, header, interruptStatusBit, noVector, queueReset } from './layout.ts';
+import { barCount, common, featuresOk, header, interruptStatusBit, noVector, queueReset } from './layout.ts';
 import { forgetVectors, observeVectors } from './messages.ts';
 
 export const observed: readonly EventName[] = [
@@ -96,7 +96,7 @@ const wrote = (g: PciGhost, a: Access): void => {
   const key = keyOf(g, name);
   if (key === undefined || common[name]?.[2].endsWith('read-only')) return;
   // Features are settled by FEATURES_OK; what a later write does is not said.
-  if (name === 'driver_feature' && g.status !== undefined && (g.status & 8) !== 0) g.written.delete(key);
+  if (name === 'driver_feature' && g.status !== undefined && (g.status & featuresOk) !== 0) g.written.delete(key);
   else {
     g.written.set(key, { value: a.value, via: a.via });
     g.unmapped.delete(key);
@@ -109,6 +109,7 @@ const read = (g: PciGhost, a: Access): void => {
     g.isrRead = g.quiet;
     g.intx = undefined;
     g.fn.isrDue = false;
+    g.fn.isrRaced = true;
     g.owed = 0;
     return;
   }
@@ -148,7 +149,10 @@ const configWrite = (g: PciGhost, at: number, width: number, value: number): voi
   }
   g.command = command(at, width, value) ?? g.command;
   const msix = msixOf(g.space)?.at;
-  if (msix !== undefined && at + width > msix + 3 && at <= msix + 3) g.msix = ((Math.floor(value / 256 ** (msix + 3 - at)) >> 7) & 1) === 1;
+  if (msix !== undefined && at + width > msix + 3 && at <= msix + 3) {
+    g.msix = ((Math.floor(value / 256 ** (msix + 3 - at)) >> 7) & 1) === 1;
+    g.fn.isrRaced ||= g.fn.notified || g.fn.used.size > 0;
+  }
   const cap = windowAt(g);
   if (cap === undefined || at + width <= cap + 4 || at >= cap + 16) return;
   if (at === cap + 4) g.window.bar = value & 0xff;
