@@ -86,6 +86,7 @@ export type VtdStimulus =
 export type VtdObservation =
   | { readonly saw: 'vtd.register'; readonly at: number; readonly width: 4 | 8; readonly value: bigint }
   /** `unseen`: the target cannot tell whether the request was completed (its device ignores errors); memory and fault records tell.
+   *  Whatever the outcome, the request was looked up: tables that change later do not concern it.
    *  `bytes`: what a completed read fetched, or memory's former value for an atomic. Absent where the target cannot show it. */
   | {
       readonly saw: 'dma.done';
