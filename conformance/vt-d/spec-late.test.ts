@@ -222,3 +222,27 @@ describe('a page request', () => {
     expect(at(b, 0, 0)).toEqual(['vt-d.pri.tail', 'vt-d.pri.pending']);
   });
 });
+
+describe('faults of several requesters', () => {
+  const FRCD = 0x220;
+  const record = (sourceId: number): bigint => (1n << 63n) | (1n << 62n) | (6n << 32n) | BigInt(sourceId);
+  /** Two requesters read where nothing is mapped; the first record of eight, and the one behind it. */
+  const told = (first: bigint, second: bigint): readonly string[] => {
+    const b = bench(CAP | (7n << 40n));
+    legacyOn(b);
+    b.dmaRead(0x5000, 'blocked');
+    b.dmaRead(0x6000, 'blocked', undefined, 1);
+    b.settle();
+    b.read(FRCD + 8, first, 8);
+    b.read(FRCD + 24, second, 8);
+    return b.news();
+  };
+  test('are recorded in any order: nothing says whose request is processed first', () => {
+    expect(told(record(0x10), record(0x18))).toEqual([]);
+    expect(told(record(0x18), record(0x10))).toEqual([]);
+  });
+  test('are recorded each', () => {
+    expect(told(record(0x18), 0n)).toEqual(['vt-d.fault.recorded']);
+    expect(told(record(0x18), record(0x18))).toEqual(['vt-d.fault.source-id']);
+  });
+});

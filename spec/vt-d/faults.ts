@@ -36,7 +36,7 @@ export interface FaultState {
   readonly ip: boolean;
   /** A message was sent since the last settle. */
   readonly sent: boolean;
-  /** What has not been recorded yet in it, although it will: faults in their order, and errors of the queue. */
+  /** What has not been recorded yet in it, although it will: faults, those of one requester in their order, and errors of the queue. */
   readonly faults: readonly Met[];
   readonly errors: readonly QueueError[];
 }
@@ -92,9 +92,10 @@ const record = (s: FaultState, f: Fault): readonly FaultState[] => {
 /** What may happen next of itself. */
 const steps = (s: FaultState, masked: boolean): readonly FaultState[] => {
   const list: FaultState[] = s.ip && !masked ? [{ ...s, ip: false, sent: true }] : [];
-  const [met, ...faults] = s.faults;
-  if (met !== undefined) {
-    const t = { ...s, faults };
+  for (const [i, met] of s.faults.entries()) {
+    // Of several requesters nobody's request is said to come first.
+    if (s.faults.findIndex(({ fault }) => fault.sourceId === met.fault.sourceId) < i) continue;
+    const t = { ...s, faults: s.faults.filter((_, k) => k !== i) };
     list.push(...record(t, met.fault), ...(met.sure ? [] : [t]));
   }
   const [error, ...errors] = s.errors;
