@@ -1,6 +1,7 @@
 // The registration of fault tables: one line each.
 
 import type { Fault } from './fault.ts';
+import { instructionConditionFaults } from './instructions-conditions.ts';
 import { instructionCourseFaults } from './instructions-courses.ts';
 import { instructionDebugFaults } from './instructions-debug.ts';
 import { instructionDeliveryFaults } from './instructions-delivery.ts';
@@ -53,6 +54,7 @@ export const faults: readonly Fault[] = [
   ...instructionIntegerFaults,
   ...instructionMoveFaults,
   ...instructionSystemFaults,
+  ...instructionConditionFaults,
   ...instructionDeliveryFaults,
   ...instructionDebugFaults,
   ...instructionFarFaults,

@@ -8,6 +8,7 @@ import { executionRecipes } from './recipes-execution.ts';
 import { lateRecipes } from './recipes-late.ts';
 import { laterRecipes } from './recipes-later.ts';
 import { switchRecipes } from './recipes-switches.ts';
+import { systemRecipes } from './recipes-system.ts';
 import { taskRecipes } from './recipes-tasks.ts';
 import { transferRecipes } from './recipes-transfers.ts';
 
@@ -17,7 +18,7 @@ export const focused = (fields: Fields): Weighted => over([...executionRecipes, 
 /** Drawn by themselves, in late blocks. */
 export const focusedLate = (fields: Fields): Weighted => over(lateRecipes, fields);
 /** Drawn by themselves after those, so that they stay as they are. */
-export const focusedLater = (fields: Fields): Weighted => over(laterRecipes, fields);
+export const focusedLater = (fields: Fields): Weighted => over([...laterRecipes, ...systemRecipes], fields);
 /** Drawn by themselves after those. */
 export const focusedLast = (fields: Fields): Weighted => over(taskRecipes, fields);
 /** Drawn by themselves after those. */

@@ -54,9 +54,23 @@ const innerStack = (d: Desk, a: number, b: number): void => {
   ];
   putWord(d, at.tss + 8 + 8 * level, BigInt(pick(values, b) | (pick(values, b) > 0x150 ? level : 0)), 2);
 };
+/** Without paging: IA-32e mode is enabled, and not active; with what keeps it from being activated, by `a`: CS.L, a TSS of 16 bits. In IA-32e mode:
+ *  CR4.PCIDE (1), CR3 as it may be without it (2), a stack of SYSENTER in the upper half (4). */
+const activation = (d: Desk, a: number): void => {
+  const { s } = d;
+  if (d.long) {
+    if (d.cpu.has.includes('pcid') && (a & 1) !== 0) s.cr4 |= 1n << 17n;
+    else if ((a & 2) !== 0) s.cr3 |= 0x18n;
+    if ((a & 4) !== 0) s.sysenterEsp |= 0xffff_8000_0000_0000n;
+  } else if ((s.cr0 & (1n << 31n)) === 0n && d.mode !== 'real') {
+    s.efer |= 0x100n;
+    if (a !== 0) s.cr4 |= 0x20n;
+    if ((a & 1) !== 0) s.cs = { ...s.cs, access: s.cs.access | 0x2000 };
+    if ((a & 2) !== 0) s.tr = { ...s.tr, access: s.tr.access & ~8 };
+  }
+};
 /** Applied before operands are laid out. */
 export const lateState = (d: Desk, kind: TweakKind, a: number, b: number): void => {
-  const { s } = d;
   switch (kind) {
     case 'four-gigabyte':
       around4G(d, at4G(d, { kind, a, b }));
@@ -93,8 +107,7 @@ export const lateState = (d: Desk, kind: TweakKind, a: number, b: number): void 
       return;
     }
     case 'lme':
-      // Without paging: IA-32e mode is enabled, and not active.
-      if ((s.cr0 & (1n << 31n)) === 0n && d.mode !== 'real') s.efer |= 0x100n;
+      activation(d, a);
       return;
     default:
       taskState(d, kind, a, b);

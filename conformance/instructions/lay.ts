@@ -186,7 +186,7 @@ const fill = (d: Desk, form: Form, c: Case, size: 2 | 4 | 8, where: bigint, o: O
   } else if (form.mnemonic === 'INVPCID') {
     const late = lateDescriptors[c.value - operands.length];
     putWord(d, where, late ?? pick([0n, 1n, 0x1000n, 0xfffn], c.value), 8);
-    putWord(d, where + 8n, c.value2 % 2 === 0 ? BigInt(at.data) : beyond(c.value2 >> 1), 8);
+    putWord(d, where + 8n, c.value2 % 2 === 0 ? BigInt(at.data) : beyond((c.value2 >> 1) + 1), 8);
   } else {
     putWord(d, where, rmValue(d, form, c), Math.min(width, 8));
     if (width > 8) putWord(d, where + 8n, pick(operands, c.imm), 8);

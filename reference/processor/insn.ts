@@ -191,6 +191,8 @@ export const insnOf = (i: Instruction, bits: 16 | 32 | 64, lo: number, hi: numbe
       ops.push({ kind: 'memory', size: t.memory[i.memorySize] ?? 32 });
     }
   }
+  // Its address is in rAX, and an override counts.
+  if (form.name === 'Monitor') mem = memOf(t, i, bits);
   const length = i.length;
   const sum = (lo >>> 0) + length;
   const wraps = sum > 0xffff_ffff;

@@ -4,7 +4,7 @@
 import { read8, readScratch, writeScratch } from './access.ts';
 import { CR4_FSGSBASE, CR4_PCE, CR4_PCIDE, CR4_TSD, CR4_UMIP } from './bits.ts';
 import { canonical } from './branch.ts';
-import { type Cpu, DS, FS, GS, READABLE, WRITABLE } from './cpu.ts';
+import { type Cpu, FS, GS, READABLE, WRITABLE } from './cpu.ts';
 import { cpuid } from './cpuid.ts';
 import { type Build, type Entries, ending, plain } from './entry.ts';
 import { gp, ud } from './fault.ts';
@@ -163,13 +163,14 @@ const writeBase =
 
 /** Nothing is armed, so that MWAIT finds its event come already: an implementation may return at any time. */
 const monitor: Build = (insn) => {
+  const { seg } = insn.mem!;
   const wide = insn.form.endsWith('q');
   const word = insn.form.endsWith('w');
   return (c) => {
     if (c.cpl !== 0) ud();
     if (c.r[2] !== 0) gp();
     c.ah = wide ? c.r[1]! : 0;
-    read8(c, linear(c, DS, word ? c.r16[0]! : c.r[0]!, 1, READABLE));
+    read8(c, linear(c, seg, word ? c.r16[0]! : c.r[0]!, 1, READABLE));
   };
 };
 /** No extensions are announced. */

@@ -16,7 +16,7 @@ export const privilegeClauses: readonly Clause<InstructionsGhost>[] = [
   ruleClause({
     rule: 'privileged.monitor',
     cite: sdm('Volume 2, MONITOR—Set Up Monitor Address'),
-    says: 'MONITOR and MWAIT above CPL 0 are #UD',
+    says: 'MONITOR and MWAIT above CPL 0 are #UD, and #GP(0) with an extension in ECX that does not exist',
     needs: ['cpu.system'],
   }),
   ruleClause({ rule: 'ud.reserved', cite: ud, says: 'opcodes reserved to be undefined are #UD at any privilege' }),

@@ -1,7 +1,7 @@
 // Caches, translations and waiting: instructions whose effect is not in registers or memory, and what they refuse.
 // Intel SDM volume 2: INVD, WBINVD, INVLPG, INVPCID, CLFLUSH, MONITOR, MWAIT, WAIT/FWAIT, PAUSE, LFENCE, MFENCE, SFENCE.
 
-import { faultsOf, load } from '../access.ts';
+import { faultsOf, load, readAt } from '../access.ts';
 import { perhapsSeen } from '../breakpoints.ts';
 import { cr0, type SegmentName, segments } from '../bits.ts';
 import { memoryPlace } from '../operands.ts';
@@ -37,6 +37,20 @@ const readable = (w: Work, access: () => unknown): void => {
     w.s[name] = kept;
   }
 };
+/** Its operand is checked as a load of a byte is. What it arms is in no register. */
+const MONITOR: Meaning = (w) => {
+  const access = (): unknown => readAt(w, w.i.override >= 0 ? w.i.override : 3, register(w, 0, w.i.addressSize), 1);
+  // Of bits 63:32 the pages of 64-bit mode say RCX in some editions and ECX in others; no order to the faults of the access is given.
+  if (low(w.s.rcx) !== 0) raise({ vector: 13, error: 0, rule: 'privileged.monitor' }, ...faultsOf(access));
+  if (w.s.rcx !== 0n && w.i.code === 64) undecided('upper half of the extensions of MONITOR');
+  perhapsSeen(w, 'a breakpoint on what is monitored', access);
+};
+/** Extensions that some processor has, in ECX: interrupts that are masked, and waiting without MONITOR. */
+const extensions = 0x7;
+const MWAIT: Meaning = (w) => {
+  if ((low(w.s.rcx) & ~extensions) !== 0) gp('privileged.monitor');
+  undecided('how long MWAIT waits');
+};
 export const cache: Meanings = {
   NOP: nothing,
   PAUSE: nothing,
@@ -53,8 +67,8 @@ export const cache: Meanings = {
   LFENCE: nothing,
   MFENCE: nothing,
   SFENCE: nothing,
-  MONITOR: () => undecided('what MONITOR arms'),
-  MWAIT: () => undecided('how long MWAIT waits'),
+  MONITOR,
+  MWAIT,
   WAIT: (w) => {
     const both = cr0.MP | cr0.TS;
     ofSystem(w, 'CR0');

@@ -69,8 +69,9 @@ const toEfer = (w: Work, value: bigint): void => {
   if ((next & efer.SCE) !== 0 && !has(w, 'syscall')) undecided('EFER.SCE, which may be absent');
   const now = low(w.s.efer);
   if (((now ^ next) & efer.LME) !== 0 && (low(w.s.cr0) & cr0.PG) !== 0) gp('msr.lme');
-  if (((now ^ next) & efer.LMA) !== 0) undecided('a write that would change EFER.LMA');
-  w.s.efer = value;
+  // LMA is the processor's own: a write that would change it is ignored in this bit, or refused.
+  if (((now ^ next) & efer.LMA) !== 0) w.also.push({ vector: 13, error: 0, rule: 'msr.reserved' });
+  w.s.efer = (value & ~BigInt(efer.LMA)) | (w.s.efer & BigInt(efer.LMA));
   w.walks.length = 0;
 };
 const WRMSR: Meaning = (w) => {
@@ -97,10 +98,14 @@ const WRMSR: Meaning = (w) => {
     }
     w.s.tscAux = value;
   } else if (name === 'sysenterCs' || name === 'sfmask') {
-    if (value >> 32n !== 0n) undecided(`the upper half of ${name}`);
+    // Reserved: refused, kept or lost.
+    if (value >> 32n !== 0n) {
+      w.also.push({ vector: 13, error: 0, rule: 'msr.reserved' });
+      leave(w, name, 0xffffffff00000000n);
+    }
     w.s[name] = value;
     // Bits 31:16 of IA32_SYSENTER_CS are not used (Volume 4, Architectural MSRs): whether they are kept is open.
-    if (name === 'sysenterCs') leave(w, name, 0xffff0000n);
+    if (name === 'sysenterCs') leave(w, name, value >> 32n === 0n ? 0xffff0000n : 0xffffffffffff0000n);
   } else w.s[name as 'star'] = value;
 };
 const extended: Meaning = (w) => {
