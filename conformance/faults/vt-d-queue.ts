@@ -138,4 +138,31 @@ export const vtdQueueFaults: readonly Fault[] = [
     killedBy: 'vt-d.interrupt.source',
     story: 'the source of an interrupt is not validated',
   },
+  {
+    id: 'vtd-interrupt-mode',
+    origin: 'rule',
+    file: 'vt-d/commands.ts',
+    swap: ['unit.extendedInterrupts = (get(registers, IRTA_REG) & 0x800) !== 0;', 'unit.extendedInterrupts = profile.extendedInterrupts;'],
+    killedBy: 'vt-d.interrupt.fields',
+    story: 'destinations have 32 bits wherever the unit can do it, whatever EIME says',
+  },
+  {
+    id: 'vtd-event-twice',
+    origin: 'rule',
+    file: 'vt-d/events.ts',
+    swap: ['  else sendEvent(unit, event);', '  else {\n    sendEvent(unit, event);\n    sendEvent(unit, event);\n  }'],
+    killedBy: 'vt-d.interrupt.asked-for',
+    story: 'each event of the unit is sent twice',
+  },
+  {
+    id: 'vtd-pri-answered-twice',
+    origin: 'rule',
+    file: 'vt-d/pri.ts',
+    swap: [
+      'if (asked.last) unit.respond(sourceId, asked.group, code, pasid);',
+      'for (let n = asked.last ? 2 : 0; n > 0; n -= 1) unit.respond(sourceId, asked.group, code, pasid);',
+    ],
+    killedBy: 'vt-d.pri.response',
+    story: 'a page request that the unit answers itself is answered twice',
+  },
 ];
