@@ -82,6 +82,11 @@ export const overflow = (sw: Software, device: Device): void => {
   read(sw, REG.PRS, 4);
   write(sw, REG.PRS, 4, 3n);
   read(sw, REG.PRS, 4);
+  // Serviced, but no room was made: the next finds none, which is an event of its own.
+  sw.out.push({ do: 'pri.request', requester: device.index, at: 0x1000n as Iova, read: true, write: false, last: true, group: 0 });
+  sw.out.push({ do: 'settle' });
+  read(sw, REG.PRS, 4);
+  read(sw, REG.PECTL, 4);
 };
 /** A page request, and the queue's answer to its group. */
 export const answered = (sw: Software, device: Device, n: number): void => {
@@ -100,6 +105,17 @@ const noTable = (sw: Software, device: Device): void => {
   all(sw);
   send(sw, device);
   tell(sw);
+  if (extended(sw)) {
+    // Where destinations have 8 bits.
+    write(sw, REG.IRTA, 8, BigInt(addressOf(PAGES.interrupts)) | 3n);
+    once(sw, 'SIRTP');
+    poke(sw, entryAt, remapped(0x66) | bit(40), 0n);
+    all(sw);
+    send(sw, device);
+    tell(sw);
+    poke(sw, entryAt, 0n, 0n);
+    all(sw);
+  }
   pointToTable(sw);
   once(sw, 'SIRTP');
   all(sw);
@@ -118,6 +134,11 @@ export const pageEvent = (sw: Software, device: Device, n: number): void => {
   sw.out.push({ do: 'settle' });
   read(sw, REG.PQT, 8);
   read(sw, REG.PRS, 4);
+  read(sw, REG.PECTL, 4);
+  // One more while the first is not serviced; then both are.
+  sw.out.push({ do: 'pri.request', requester: device.index, at: 0x1000n as Iova, read: true, write: false, last: true, group: n + 4 });
+  sw.out.push({ do: 'settle' });
+  write(sw, REG.PRS, 4, 3n);
   read(sw, REG.PECTL, 4);
 };
 

@@ -123,6 +123,23 @@ describe('a message', () => {
     expect(polled(faulting(true), FECTL, pending, 'rest')).toEqual(['vt-d.fault.event-sent']);
     expect(polled(completing(true), IECTL, 0, 'rest')).toEqual(['vt-d.queue.completion-sent']);
   });
+  test('is sent once for one condition, and once more for the next', () => {
+    const again: (b: Bench) => Bench = (b) => {
+      b.write(0x22c, masked);
+      b.dmaRead(0x6000, 'blocked');
+      return b;
+    };
+    expect(polled(faulting(true), FECTL, 'message', 'message', 'rest')).toEqual(['vt-d.interrupt.asked-for']);
+    expect(polled(completing(true), IECTL, 'message', 'message', 'rest')).toEqual(['vt-d.interrupt.asked-for']);
+    expect(polled(again(faulting(true)), FECTL, 'message', 'message', 'rest')).toEqual([]);
+    const two = completing(true);
+    tail(two, 2);
+    expect(polled(two, IECTL, 'message', 'message', 'rest')).toEqual(['vt-d.interrupt.asked-for']);
+    const serviced = completing(true);
+    serviced.write(ICS, 1);
+    tail(serviced, 2);
+    expect(polled(serviced, IECTL, 'message', 'message', 'rest')).toEqual([]);
+  });
   test('that is held is sent or not where its status was serviced or it was masked', () => {
     for (const sent of [true, false]) {
       const b = faulting(true);

@@ -242,3 +242,19 @@ test('a page request may find no room where it is not known how full the queue i
   expect(told(true)).toEqual([]);
   expect(told(false)).toContain('vt-d.pri.response');
 });
+
+test('a page request that finds no room is answered once, as its last of the group, or not at all', () => {
+  const told = (last: boolean, ...responses: readonly (readonly [group: number, code: number])[]): readonly string[] => {
+    const b = bench(CAP, ECAP_FULL);
+    scalableOn(b, (d) => d.words(CONTEXT + 0x200, BigInt(DIRECTORY) | 0x1dn));
+    b.write(0xd0, 0xc000, 8);
+    b.write(0xc0, 0x20, 8);
+    b.see({ do: 'pri.request', requester: 0, at: 0x7000n as never, read: true, write: false, last, group: 1 });
+    for (const [group, code] of responses) b.see({ saw: 'pri.response', requester: 0, group, code });
+    b.settle();
+    return b.news();
+  };
+  expect([told(true), told(true, [1, 0]), told(true, [1, 1]), told(false, [1, 15]), told(false)]).toEqual([[], [], [], [], []]);
+  for (const wrong of [told(true, [1, 0], [1, 0]), told(true, [2, 0]), told(true, [1, 2]), told(false, [1, 0])])
+    expect(wrong).toEqual(['vt-d.pri.response']);
+});

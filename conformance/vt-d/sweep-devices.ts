@@ -2,7 +2,7 @@
 // with every bit of their descriptor. PCI Express Base: Single Root I/O Virtualization, Address Translation Services, Page Request Interface.
 
 import type { Iova } from '../../spec/units.ts';
-import { bit, REG } from './bits.ts';
+import { bit, mask, message, REG } from './bits.ts';
 import { SRIOV } from './devices.ts';
 import { invalidate } from './invalidate.ts';
 import { tell } from './scenes.ts';
@@ -146,6 +146,28 @@ export const translations = (sw: Software, n: number): boolean => {
   }
   return true;
 };
+/** The event of page requests: masked and serviced, masked and sent later, two requests before the first is serviced. Unmasked at the end. */
+const told = (sw: Software, ask: () => void, taken: () => void): void => {
+  const control = (value: bigint): void => {
+    write(sw, REG.PECTL, 4, value);
+    sw.out.push({ do: 'settle' });
+    read(sw, REG.PECTL, 4);
+  };
+  write(sw, REG.PEDATA, 4, 0x73n);
+  write(sw, REG.PEADDR, 4, message);
+  for (const serviced of [true, false]) {
+    control(mask);
+    ask();
+    sw.out.push({ do: 'settle' });
+    read(sw, REG.PECTL, 4);
+    if (serviced) taken();
+    control(0n);
+    ask();
+    ask();
+    sw.out.push({ do: 'settle' });
+    taken();
+  }
+};
 /** Page requests: each bit of address, PASID and group; read, write, last; a queue that fills, is emptied, and goes round. */
 export const pages = (sw: Software, n: number): boolean => {
   const device = deviceOf(sw, n, 'pri');
@@ -183,10 +205,17 @@ export const pages = (sw: Software, n: number): boolean => {
       if (k % 16 === 0) taken();
     }
     taken();
+    if (sw.shows) told(sw, () => asked(0x1000n, 3), taken);
     for (let i = 0; i < 130; i++) asked(0x1000n * BigInt(i + 1), i % 512);
     sw.out.push({ do: 'settle' });
     read(sw, REG.PQT, 8);
     read(sw, REG.PRS, 4);
+    // Serviced, but no room was made: the next finds none, which is an event of its own.
+    write(sw, REG.PRS, 4, 3n);
+    asked(0x2000n, 5, { last: true });
+    sw.out.push({ do: 'settle' });
+    read(sw, REG.PRS, 4);
+    write(sw, REG.PECTL, 4, mask);
   });
   sw.out.push({ do: 'settle' });
   // How many fitted is not followed any further.

@@ -156,6 +156,13 @@ export const events = (sw: Software, n: number): boolean => {
     }
     service();
     write(sw, control, 4, mask);
+    if (!queue) {
+      // Its records alone are cleared: nothing is pending then either.
+      happen();
+      for (let i = 0; i < facts.faultRecords; i++) write(sw, facts.faultAt + 16 * i + 12, 4, bit(31));
+      settle();
+      read(sw, control, 4);
+    }
     poke(sw, spots.context, peek(sw, spots.context) ^ 1n);
   });
   return true;

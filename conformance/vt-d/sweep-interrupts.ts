@@ -1,13 +1,12 @@
-// Sweeps of interrupt requests: every bit of a table entry, every source that an entry can name, every size of the table, messages that pass unchanged.
+// Sweeps of interrupt requests: every bit of a table entry, every source that an entry can name, every size of the table.
 // VT-d 4.1, Interrupt Remapping Table Entry; Posted Interrupt Descriptor; Interrupt Request Formats on Intel 64 Platforms.
 
-import type { Iova } from '../../spec/units.ts';
 import { bit, message, REG } from './bits.ts';
 import { extended, pointToTable } from './interrupts.ts';
 import { invalidate, resume } from './invalidate.ts';
 import { master, tell } from './scenes.ts';
-import { addressOf, dataPage, type Device, fresh, is, once, PAGES, peek, poke, type Software, turn, write } from './software.ts';
-import { deviceOf, flush, lay, pathOf, push, some, spare, span, within } from './sweep-path.ts';
+import { addressOf, type Device, is, once, PAGES, peek, poke, type Software, turn, write } from './software.ts';
+import { deviceOf, some, spare, span } from './sweep-path.ts';
 
 const INDEX = 5;
 const entryAt = addressOf(PAGES.interrupts) + 16 * INDEX;
@@ -121,6 +120,33 @@ export const descriptors = (sw: Software, n: number): boolean =>
     },
     n,
   );
+/** A table taken without EIME: destinations of 8 bits, compatibility format as CFI says, whatever is written to IRTA_REG before the next SIRTP. */
+const narrow = (sw: Software, d: Device, table: number, n: number): void => {
+  if (!extended(sw)) return;
+  write(sw, REG.IRTA, 8, BigInt(table) | 3n);
+  once(sw, 'SIRTP');
+  write(sw, REG.IRTA, 8, BigInt(addressOf(PAGES.interrupts)) | 3n | bit(11));
+  const compatible = is(sw, 'CFI');
+  for (const low of [1n | bit(41), 1n | bit(40) | bit(47), 1n | bit(32), 1n | bit(39), 1n | bit(48), 1n | bit(63)]) {
+    poke(sw, table + 16 * INDEX, low | (BigInt(0x51 + n) << 16n), 0n);
+    all(sw);
+    send(sw, d);
+    tell(sw);
+  }
+  if (sw.facts.posted) {
+    describe(sw, bit(32) | bit(41));
+    poke(sw, table + 16 * INDEX, posted(n), 0n);
+    all(sw);
+    send(sw, d);
+  }
+  for (const on of [!compatible, compatible]) {
+    turn(sw, 'CFI', on);
+    sw.out.push({ do: 'msi.send', requester: d.index, address: message | bit(12), data: 0x61 + n });
+    sw.out.push({ do: 'settle' });
+    tell(sw);
+  }
+  poke(sw, table + 16 * INDEX, 0n, 0n);
+};
 /** Tables of each size at a place of their own: the last entry, one past it, by handle and by subhandle; no table at all. */
 export const indexes = (sw: Software, n: number): boolean =>
   sw.scene !== undefined &&
@@ -162,6 +188,7 @@ export const indexes = (sw: Software, n: number): boolean =>
       point(BigInt(table), 15);
       for (const k of span(15, 13)) send(sw, d, 1 << k);
       tell(sw);
+      narrow(sw, d, table, n);
       for (const at of [bit(30), bit(sw.facts.hostAddressWidth - 1), bit(30) | bit(32)]) {
         point(at, 3);
         send(sw, d);
@@ -206,76 +233,3 @@ export const entriesDropped = (sw: Software, n: number): boolean =>
     },
     n,
   );
-/** Messages that are not remapped: every bit of address and data; with remapping on and compatibility format let through, or not. */
-export const messages = (sw: Software, n: number): boolean => {
-  const device = deviceOf(sw, n, 'msi');
-  if (device === undefined || !sw.shows) return false;
-  const [was, compatible] = [is(sw, 'IRE'), is(sw, 'CFI')];
-  const mode = sw.remaps ? n % 3 : 0;
-  if (mode === 0 && was) turn(sw, 'IRE', false);
-  if (mode > 0 && !was) turn(sw, 'IRE', true);
-  if (mode > 0 && compatible !== (mode === 1)) turn(sw, 'CFI', mode === 1);
-  master(sw, device);
-  tell(sw);
-  const to = (address: bigint, data: number): void => {
-    sw.out.push({ do: 'msi.send', requester: device.index, address: message | address, data });
-    sw.out.push({ do: 'settle' });
-  };
-  for (const k of [2, 3, ...span(19, 12)]) to(bit(k), 0x31 + k);
-  for (const k of [...span(10, 8), 14, 15]) to(bit(13), (1 << k) | 0x52);
-  for (const vector of [0x20, 0x7f, 0x80, 0xfe]) to(bit(19) | bit(3), vector);
-  tell(sw);
-  if (mode > 0 && compatible !== (mode === 1)) turn(sw, 'CFI', compatible);
-  if (is(sw, 'IRE') !== was) turn(sw, 'IRE', was);
-  return true;
-};
-/** Writes that look like interrupt requests and are none: with PASID, which the tables map; of another size; reads; beside the range. */
-export const looksLike = (sw: Software, n: number): boolean => {
-  const path = pathOf(sw, n, 0xfee0_0000n);
-  const device = deviceOf(sw, n, 'read');
-  if (path === undefined || device === undefined || path.kind === 'through') return false;
-  const at = path.at;
-  const tag = sw.scalable && sw.facts.pasid && device.requester.can.includes('pasid') ? { pasid: 1 } : undefined;
-  lay(sw, device, path);
-  if (tag !== undefined) lay(sw, device, { ...path, pasid: 1, data: 2 });
-  const beside = [0xfedf_f000n, 0xfef0_0000n] as const;
-  within(sw, device, () => {
-    if (tag !== undefined) {
-      push(sw, device, at, tag);
-      sw.out.push({ do: 'dma.read', requester: device.index, at: at as Iova, length: 4, ...tag });
-      sw.out.push({ do: 'settle' });
-      tell(sw);
-    }
-    for (const length of [1, 2, 3, 5, 8, 4096]) {
-      const bytes = new Uint8Array(length).fill(0x80 + (fresh(sw) & 0x3f));
-      sw.out.push({ do: 'dma.write', requester: device.index, at: at as Iova, bytes });
-    }
-    sw.out.push({ do: 'dma.read', requester: device.index, at: at as Iova, length: 4 });
-    if (device.requester.can.includes('atomic'))
-      sw.out.push({ do: 'dma.atomic', requester: device.index, at: at as Iova, width: 4, operand: 5n });
-    sw.out.push({ do: 'settle' });
-    tell(sw);
-    for (const place of beside) {
-      lay(sw, device, { ...path, at: place, data: 3 });
-      flush(sw);
-      push(sw, device, place);
-      sw.out.push({ do: 'settle' });
-      tell(sw);
-    }
-    // Nor does anything get there by translation.
-    for (const to of [0xfee0_0000n, 0xfeef_f000n, 0xfedf_f000n, 0xfef0_0000n]) {
-      const spots = lay(sw, device, { ...path, at: 0x3000n, data: 4 });
-      const leaf = (path.kind === 'first' || path.kind === 'nested' ? spots.first : spots.second)[0] as number;
-      if (path.kind === 'nested') continue;
-      const was = peek(sw, leaf);
-      poke(sw, leaf, (was & 0xfffn) | to);
-      flush(sw);
-      sw.out.push({ do: 'dma.read', requester: device.index, at: 0x3000n as Iova, length: 4 });
-      push(sw, device, 0x3000n);
-      tell(sw);
-      push(sw, device, 0x3004n);
-      poke(sw, leaf, BigInt(addressOf(dataPage(sw, 4))) | (was & 0xfffn));
-    }
-  });
-  return true;
-};

@@ -3,7 +3,8 @@
 
 import type { Software } from './software.ts';
 import { commands, largeMasks, masks, mended, neighbours, tagsDropped } from './sweep-caches.ts';
-import { descriptors, entriesDropped, entryBits, entryFields, indexes, looksLike, messages, sources } from './sweep-interrupts.ts';
+import { descriptors, entriesDropped, entryBits, entryFields, indexes, sources } from './sweep-interrupts.ts';
+import { looksLike, messages } from './sweep-messages.ts';
 import { config, pages, responses, translations, virtual } from './sweep-devices.ts';
 import { descriptorBits, deviceInvalidations, queueEnds, queueNowhere, timeouts, types } from './sweep-queue.ts';
 import { events, faultFields, ring } from './sweep-faults.ts';

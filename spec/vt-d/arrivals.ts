@@ -5,6 +5,7 @@ import type { Event, EventOf } from '../vocabulary.ts';
 import type { VtdGhost } from './ghost.ts';
 import { stored32 } from './ghost.ts';
 import { FECTL, IECTL, PECTL } from './layout.ts';
+import { several } from './line.ts';
 import type { Message, Seen, Sent } from './messages.ts';
 import { agrees, decode, tell } from './messages.ts';
 import { unfold } from './owed.ts';
@@ -28,8 +29,8 @@ export const reprogrammed = (g: VtdGhost, at: number, width: number): void => {
     if (at < control + 16 && at + width > control && (stored32(g, control) & 0x80000000) === 0)
       g.programmed.set(control, [...(g.programmed.get(control) ?? []), eventMessage(g, control)]);
 };
-/** Whether a message of it may have been sent, and whether one surely was. */
-const owes = (g: VtdGhost, name: Own): { readonly some: boolean; readonly all: boolean; readonly known: boolean } => {
+/** Whether one message more of it may have been sent than have arrived, and whether one surely was. */
+const owes = (g: VtdGhost, name: Own): { readonly more: boolean; readonly all: boolean; readonly known: boolean } => {
   const states = name === 'fault' ? g.faults : name === 'completion' ? g.completion.states : g.page.states;
   const known =
     name === 'fault'
@@ -37,7 +38,9 @@ const owes = (g: VtdGhost, name: Own): { readonly some: boolean; readonly all: b
       : name === 'page'
         ? g.pageQueue.tail !== undefined
         : g.completionUnknown === undefined && g.queue.unknown === undefined;
-  return { some: states.some((s) => s.sent), all: states.every((s) => s.sent), known };
+  const most = Math.max(...states.map((s) => s.sent));
+  const more = most === several || most > (g.ownArrived.get(name) ?? 0);
+  return { more, all: states.every((s) => s.sent > 0), known };
 };
 const told = (s: Sent, seen: Told['seen'], verdict: Pick<Told, 'matched' | 'got'> & { rule?: string }): Told => ({
   saw: 'vtd.message',
@@ -76,13 +79,13 @@ const one = (g: VtdGhost, s: Seen): readonly Event[] => {
     if (s.event !== undefined && s.event !== name) continue;
     const o = owes(g, name);
     if (!o.known) uncertain = true;
-    else if (o.some) {
+    else if (o.more) {
       const programmed = [eventMessage(g, control), ...(g.programmed.get(control) ?? [])];
       // A unit that keeps only the vector of the data sends fixed, edge-triggered messages.
       const fits = (loose: Partial<Message>): boolean =>
         programmed.some((m) => agrees({ ...m, ...loose }, s) || agrees({ ...m, level: false, ...loose, delivery: 0 }, s));
       if (s.event === undefined && !fits({ level: undefined, redirectionHint: undefined })) continue;
-      g.ownArrived.add(name);
+      g.ownArrived.set(name, (g.ownArrived.get(name) ?? 0) + 1);
       const ok = fits({ redirectionHint: undefined });
       return [{ saw: 'vtd.status', checks: [{ rule: `vt-d.${ruleOf[name]}`, ok, expected: programmed.map(tell).join(', or '), got }] }];
     }

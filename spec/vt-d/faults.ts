@@ -2,6 +2,8 @@
 // A unit records in its own time: until it is at rest each state tells what has not been recorded yet in it.
 // VT-d 4.1, Primary Fault Logging; Fault Status Register; Fault Event Control Register.
 
+import { several } from './line.ts';
+
 /** One fault as it would stand in a record. Several reasons: any of them. */
 export interface Fault {
   readonly sourceId: number;
@@ -34,8 +36,8 @@ export interface FaultState {
   readonly ite: boolean;
   /** A message is held pending: by the mask, or for as long as the unit likes. */
   readonly ip: boolean;
-  /** A message was sent since the last settle. */
-  readonly sent: boolean;
+  /** Messages sent since the last settle: none, one, or several. */
+  readonly sent: number;
   /** What has not been recorded yet in it, although it will: faults, those of one requester in their order, and errors of the queue. */
   readonly faults: readonly Met[];
   readonly errors: readonly QueueError[];
@@ -50,7 +52,7 @@ export const firstFaults = (records: number): FaultState[] => [
     ice: false,
     ite: false,
     ip: false,
-    sent: false,
+    sent: 0,
     faults: [],
     errors: [],
   },
@@ -91,7 +93,7 @@ const record = (s: FaultState, f: Fault): readonly FaultState[] => {
 };
 /** What may happen next of itself. */
 const steps = (s: FaultState, masked: boolean): readonly FaultState[] => {
-  const list: FaultState[] = s.ip && !masked ? [{ ...s, ip: false, sent: true }] : [];
+  const list: FaultState[] = s.ip && !masked ? [{ ...s, ip: false, sent: Math.min(several, s.sent + 1) }] : [];
   for (const [i, met] of s.faults.entries()) {
     // Of several requesters nobody's request is said to come first.
     if (s.faults.findIndex(({ fault }) => fault.sourceId === met.fault.sourceId) < i) continue;
@@ -152,4 +154,4 @@ export const indexReset = (states: readonly FaultState[], sure: boolean): FaultS
 export const rested = (states: readonly FaultState[], masked: boolean): FaultState[] | undefined =>
   unfolded(states, masked)?.filter((s) => s.faults.length === 0 && s.errors.length === 0 && (masked || !s.ip));
 /** Messages are counted anew. */
-export const recounted = (states: readonly FaultState[]): FaultState[] => distinct(states.map((s) => ({ ...s, sent: false })));
+export const recounted = (states: readonly FaultState[]): FaultState[] => distinct(states.map((s) => ({ ...s, sent: 0 })));

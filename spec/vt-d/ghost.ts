@@ -120,7 +120,7 @@ export interface VtdGhost {
   /** What the unit's own events were programmed to send before, since the unit was at rest. */
   readonly programmed: Map<number, Message[]>;
   /** Own events whose message arrived since the last settle. */
-  readonly ownArrived: Set<'fault' | 'completion' | 'page'>;
+  readonly ownArrived: Map<'fault' | 'completion' | 'page', number>;
   /** Alignment of the protected regions, found by writing ones to their base. */
   readonly alignment: Map<number, bigint>;
   /** PRS of PMEN_REG has had time to follow EPM. */
@@ -192,7 +192,7 @@ export const initial = (granted: Granted): VtdGhost => {
     arrivals: [],
     asked: 'all',
     programmed: new Map(),
-    ownArrived: new Set(),
+    ownArrived: new Map(),
     alignment: new Map(),
     pmenRested: true,
     lower: new Map(),

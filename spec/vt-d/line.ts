@@ -9,8 +9,8 @@ export interface LineState {
   readonly overflow: boolean;
   /** A message is held pending: by the mask, or for as long as the unit likes. */
   readonly ip: boolean;
-  /** A message was sent since the last settle. */
-  readonly sent: boolean;
+  /** Messages sent since the last settle: none, one, or several. */
+  readonly sent: number;
   /** Conditions that will arise yet: this many, or that many and more. */
   readonly owes: { readonly status: number; readonly overflow: number };
 }
@@ -18,9 +18,11 @@ export interface Line {
   states: readonly LineState[];
 }
 const nothing = { status: 0, overflow: 0 };
-export const newLine = (): Line => ({ states: [{ status: false, overflow: false, ip: false, sent: false, owes: nothing }] });
+export const newLine = (): Line => ({ states: [{ status: false, overflow: false, ip: false, sent: 0, owes: nothing }] });
 type Condition = 'status' | 'overflow';
 const conditions = ['status', 'overflow'] as const;
+/** So many messages are not counted any more. */
+export const several = 2;
 /** Conditions counted one by one. */
 const counted = 4;
 
@@ -49,7 +51,7 @@ const raise = (s: LineState, what: Condition, left: number): LineState => ({
 });
 /** What may happen next of itself. */
 const steps = (s: LineState, masked: boolean): readonly LineState[] => {
-  const list: LineState[] = s.ip && !masked ? [{ ...s, ip: false, sent: true }] : [];
+  const list: LineState[] = s.ip && !masked ? [{ ...s, ip: false, sent: Math.min(several, s.sent + 1) }] : [];
   for (const what of conditions) {
     const n = s.owes[what];
     if (n > 0) list.push(raise(s, what, n - 1));
@@ -70,7 +72,7 @@ export const rested = (l: Line, masked: boolean): void => {
 };
 /** Messages are counted anew. */
 export const recounted = (l: Line): void => {
-  l.states = distinct(l.states.map((s) => ({ ...s, sent: false })));
+  l.states = distinct(l.states.map((s) => ({ ...s, sent: 0 })));
 };
 /** Ones were written to status bits. Servicing all of them clears IP. */
 export const serviced = (l: Line, status: boolean, overflow: boolean): void => {

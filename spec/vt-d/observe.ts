@@ -18,7 +18,7 @@ import { narrow } from './line.ts';
 import { unknownMessage } from './messages.ts';
 import { interruptRange } from './outcome.ts';
 import { accessed, paid, recount } from './owed.ts';
-import { behindBy } from './page-queue.ts';
+import { answered, behindBy } from './page-queue.ts';
 import { pageRequested, settledDevices } from './pri.ts';
 import { restedQueue } from './queue.ts';
 import { narrowByRecord, narrowByStatus, recordRead } from './records.ts';
@@ -224,7 +224,7 @@ export const observe = (g: VtdGhost, m: Moment<VtdGhost>): readonly Event[] => {
           checks: [
             {
               rule: 'vt-d.pri.response',
-              ok: gotResponse(g.devices, e) || g.pageQueue.refused,
+              ok: gotResponse(g.devices, e) || answered(g.pageQueue, e),
               expected: 'a response that was asked for',
               got: `group ${e.group}, code ${e.code}`,
             },

@@ -5,15 +5,41 @@ import type { VtdGhost } from './ghost.ts';
 import { stored64 } from './ghost.ts';
 import { field, PQA } from './layout.ts';
 
+interface Refused {
+  readonly requester: number;
+  readonly group: number;
+  readonly pasid: number | undefined;
+  readonly last: boolean;
+}
 /** Where the next descriptor goes; undefined: not known. */
 export interface PageQueue {
   tail: number | undefined;
   /** Requests that need not stand in the queue yet. */
   behind: number;
-  /** A request was answered by the unit itself: a response nobody asked for may come. */
-  refused: boolean;
+  /** Requests that the unit may answer itself, since it was at rest. */
+  refused: Refused[];
 }
-export const newPageQueue = (): PageQueue => ({ tail: 0, behind: 0, refused: false });
+export const newPageQueue = (): PageQueue => ({ tail: 0, behind: 0, refused: [] });
+
+/** Response Failure may end a group at any time; what else answers it does so once, for its last request. PCI Express Base, PRG Response. */
+const failure = 0xf;
+const codes: readonly number[] = [0, 1, failure];
+/** Takes the request that a response of the unit's own answers; false: none that it may. */
+export const answered = (
+  q: PageQueue,
+  e: { readonly requester: number; readonly group: number; readonly code: number; readonly pasid?: number },
+): boolean => {
+  const i = q.refused.findIndex(
+    (r) =>
+      r.requester === e.requester &&
+      r.group === e.group &&
+      (e.pasid === undefined || r.pasid === e.pasid) &&
+      codes.includes(e.code) &&
+      (r.last || e.code === failure),
+  );
+  if (i >= 0) q.refused.splice(i, 1);
+  return i >= 0;
+};
 
 /** By how many requests a tail that was read is behind; undefined: it is not where it may be. */
 export const behindBy = (g: VtdGhost, value: number): number | undefined => {

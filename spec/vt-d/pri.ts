@@ -36,9 +36,12 @@ const refusedPage = (g: VtdGhost, sourceId: number, e: Asked, o: Block): void =>
 export const pageRequested = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): readonly Event[] => {
   const requester = g.machine.requesters[e.requester];
   const queue = stored64(g, PQA);
+  const mayAnswer = (): void => {
+    g.pageQueue.refused.push({ requester: e.requester, group: e.group, pasid: e.pasid, last: e.last });
+  };
   const giveUp = (why: string): readonly Event[] => {
     g.pageQueue.tail = undefined;
-    g.pageQueue.refused = true;
+    mayAnswer();
     g.faultsUnknown ??= why;
     return [];
   };
@@ -62,14 +65,14 @@ export const pageRequested = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): reado
   const [o] = permitted;
   if (o?.kind !== 'reach') {
     // Refused: a fault is recorded, the device may be answered at once.
-    g.pageQueue.refused = true;
+    mayAnswer();
     if (o !== undefined) refusedPage(g, requester.sourceId, e, o);
     return [];
   }
   const { tail } = g.pageQueue;
   if (tail === undefined) {
     // Where it stands is not known, nor whether there is room: the unit answers what does not fit.
-    g.pageQueue.refused = true;
+    mayAnswer();
     return [];
   }
   const size = 128 << field(queue, 2, 0);
@@ -77,7 +80,7 @@ export const pageRequested = (g: VtdGhost, m: Moment<VtdGhost>, e: Asked): reado
   const full = (tail + 1) % size === head || g.page.states.every((s) => s.overflow || s.owes.overflow > 0);
   if (full) {
     arises(g.page, 'overflow');
-    g.pageQueue.refused = true;
+    mayAnswer();
     return [];
   }
   const bytes = pageDescriptor({
@@ -120,7 +123,7 @@ export const settledDevices = (g: VtdGhost, m: Moment<VtdGhost>): readonly Event
       });
   d.invalidations = [];
   d.responses = [];
-  g.pageQueue.refused = false;
+  g.pageQueue.refused = [];
   g.pageQueue.behind = 0;
   return checks.length === 0 ? [] : [{ saw: 'vtd.status', checks }];
 };

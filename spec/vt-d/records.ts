@@ -156,7 +156,7 @@ export const narrowByStatus = (g: VtdGhost, value: number): void => {
     ice: false,
     ite: false,
     ip: false,
-    sent: false,
+    sent: 0,
     faults: [],
     errors: [],
   };
