@@ -40,6 +40,14 @@ export const virtioBlkFaults: readonly Fault[] = [
     story: 'unknown flags are accepted',
   },
   {
+    id: 'blk-flags-first',
+    origin: 'rule',
+    file: 'virtio/blk.ts',
+    swap: ['for (let range = 0; range < bytes; range += RANGE) {', 'for (let range = 0; range < RANGE; range += RANGE) {'],
+    killedBy: 'virtio.blk.erase.flags',
+    story: 'flags are looked at in the first segment alone',
+  },
+  {
     id: 'VB-106-unmap',
     origin: 'cloud-hypervisor blk: af1d69a9d',
     file: 'virtio/blk.ts',

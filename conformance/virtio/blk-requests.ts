@@ -61,7 +61,8 @@ export const putSegment = (bytes: Uint8Array, at: number, sector: number | bigin
   put32(bytes, at + 12, flags);
 };
 
-/** Within the device's limits when the feature holds, else one segment. A driver must not set unmap in a discard. */
+/** Within the device's limits when the feature holds, else one segment. A driver must not set unmap in a discard. Flags that nobody knows stand in the
+ *  last segment alone: devices look at the first. */
 export const erase = (d: Driver, c: EraseChoice, copy: number): Request => {
   const kind = ERASE[c.kind];
   const negotiated = has(d, kind.feature);
@@ -73,7 +74,8 @@ export const erase = (d: Driver, c: EraseChoice, copy: number): Request => {
   const flags = c.kind === 'discard' ? c.flags - (c.flags & UNMAP) : c.flags;
   const readable = header(kind.type, 0, segments * SEGMENT);
   for (let i = 0; i < segments; i++) {
-    putSegment(readable, HEADER + i * SEGMENT, start(c.sector + copy + i * count, count, disk), count, flags);
+    const known = i === segments - 1 ? flags : flags & UNMAP;
+    putSegment(readable, HEADER + i * SEGMENT, start(c.sector + copy + i * count, count, disk), count, known);
   }
   return { readable, writable: 1 };
 };
