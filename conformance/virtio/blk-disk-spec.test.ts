@@ -52,6 +52,21 @@ describe('the disk as a set', () => {
     b.read(5, filled(1));
     expect(b.findings.slice(findings.length)).toEqual(['virtio.blk.out.data']);
   });
+  test('of two reads in flight the one that is told first may see it, and the other not', () => {
+    const seen = (second: Uint8Array): readonly string[] => {
+      const b = bench(all);
+      b.submit(0, 1, 5, filled(1));
+      b.feed({ saw: 'scope.reset', scope: 'device:0' }, { saw: 'virtio.negotiated', features: all });
+      b.submit(1, 0, 5, 512);
+      b.submit(2, 0, 5, 512);
+      b.complete(1, 0, filled(1));
+      b.complete(2, 0, second);
+      return b.findings;
+    };
+    expect(seen(pattern(5))).toEqual([]);
+    expect(seen(filled(1))).toEqual([]);
+    expect(seen(filled(2))).toEqual(['virtio.blk.out.data']);
+  });
   test('a chain that nobody can read, and a reset took, lands at any time until the sector is written', () => {
     const b = bench(all);
     b.feed({ saw: 'virtq.malformed', queue: 0, head: 3, why: 'loop', writable: [] });

@@ -198,11 +198,14 @@ test('a read-only register written, a queue register while ready: nothing more i
   expect(b.breaches()).toEqual(['driver.direction']);
 });
 /** A live device with one queue, its rings at 0x100 and 0x200, EVENT_IDX as said, that has used a buffer. */
-const used = (features = 0) => {
+const used = (features = 0, window1 = 0, event: Event = use) => {
   const b = bench();
   b.reset();
   b.write('DriverFeaturesSel', 0);
   b.write('DriverFeatures', features);
+  b.write('DriverFeaturesSel', 1);
+  b.write('DriverFeatures', window1);
+  b.write('DriverFeaturesSel', 0);
   b.write('QueueSel', 0);
   for (const [name, value] of [
     ['QueueDriverLow', 0x100],
@@ -214,7 +217,7 @@ const used = (features = 0) => {
     ['QueueNotify', 0],
   ] as const)
     b.write(name, value);
-  b.see(use);
+  b.see(event);
   return b;
 };
 const use: Event = { saw: 'memory.changed', writes: [{ at: 0x202n as Gpa, bytes: Uint8Array.of(1, 0) }] };
@@ -239,6 +242,20 @@ test.each([
   c.read('InterruptStatus', 1);
   expect(c.findings).toEqual([]);
 });
+test('bit 0 is not owed for a store that moves no index, nor for packed rings, nor after features that nobody heeds', () => {
+  const missing = (b: ReturnType<typeof used>): readonly string[] => {
+    b.rest();
+    b.read('InterruptStatus', 0);
+    return b.findings;
+  };
+  const stored = (...bytes: number[]): Event => ({ saw: 'memory.changed', writes: [{ at: 0x200n as Gpa, bytes: Uint8Array.from(bytes) }] });
+  expect(missing(used(0, 0, stored(1, 0, 0, 0)))).toEqual([]);
+  expect(missing(used(0, 4))).toEqual([]);
+  const late = used(2 ** 29);
+  late.write('DriverFeatures', 0);
+  expect(missing(late)).toEqual([]);
+  expect(missing(used(0, 0, stored(0, 0, 1, 0)))).toEqual(['interrupt.queue']);
+});
 test('a stopped queue is left alone, once that was read back and the device was at rest', () => {
   const b = used();
   b.write('QueueReady', 0);
@@ -249,6 +266,7 @@ test('a stopped queue is left alone, once that was read back and the device was 
   b.write('QueueNotify', 0);
   b.rest();
   expect(b.findings).toEqual([]);
+  b.see({ saw: 'memory.changed', writes: [] });
   expect(b.kept('queue.untouched')).toBe(1);
   b.see(use);
   expect(b.findings).toEqual(['queue.untouched']);

@@ -152,9 +152,10 @@ export const functionBench = (): FunctionBench => {
     b.write('device_status', 15);
     b.rest();
   };
+  let idx = 0;
   return {
     ...b,
-    used: () => b.see({ saw: 'memory.changed', writes: [{ at: BigInt(USED + 2) as Gpa, bytes: Uint8Array.of(1, 0) }] }),
+    used: () => b.see({ saw: 'memory.changed', writes: [{ at: BigInt(USED + 2) as Gpa, bytes: Uint8Array.of(++idx, 0) }] }),
     kick: () => b.setBar(4, 0x1000, 0, 2),
     mask: (vector, on) => b.setBar(1, TABLE + 16 * vector + 12, on ? 1 : 0),
     walk,

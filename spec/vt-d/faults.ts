@@ -38,7 +38,7 @@ export interface FaultState {
   readonly ip: boolean;
   /** Messages sent since the last settle: none, one, or several. */
   readonly sent: number;
-  /** What has not been recorded yet in it, although it will: faults, those of one requester in their order, and errors of the queue. */
+  /** What has not been recorded yet in it, although it will: faults, those of one requester and kind in their order, and errors of the queue. */
   readonly faults: readonly Met[];
   readonly errors: readonly QueueError[];
 }
@@ -95,8 +95,9 @@ const record = (s: FaultState, f: Fault): readonly FaultState[] => {
 const steps = (s: FaultState, masked: boolean): readonly FaultState[] => {
   const list: FaultState[] = s.ip && !masked ? [{ ...s, ip: false, sent: Math.min(several, s.sent + 1) }] : [];
   for (const [i, met] of s.faults.entries()) {
-    // Of several requesters nobody's request is said to come first.
-    if (s.faults.findIndex(({ fault }) => fault.sourceId === met.fault.sourceId) < i) continue;
+    // Of several requesters nobody's request is said to come first, nor of an interrupt request and a memory request of one.
+    const { sourceId, interrupt } = met.fault;
+    if (s.faults.findIndex(({ fault }) => fault.sourceId === sourceId && fault.interrupt === interrupt) < i) continue;
     const t = { ...s, faults: s.faults.filter((_, k) => k !== i) };
     list.push(...record(t, met.fault), ...(met.sure ? [] : [t]));
   }
@@ -104,14 +105,15 @@ const steps = (s: FaultState, masked: boolean): readonly FaultState[] => {
   if (error !== undefined) list.push(raise(s, { ...s, errors, [error]: true }));
   return list;
 };
-/** States that are followed at once. */
-const statesKept = 96;
+/** States that are followed at once, and those that are passed on the way to rest. */
+const statesKept = 128;
+const statesPassed = 512;
 /** Each state, and all that may have come of it by now; undefined: too many. */
-export const unfolded = (states: readonly FaultState[], masked: boolean): FaultState[] | undefined => {
+export const unfolded = (states: readonly FaultState[], masked: boolean, most: number = statesKept): FaultState[] | undefined => {
   const list = [...states];
   for (const s of list) {
     for (const t of steps(s, masked)) if (!list.some((u) => equal(t, u))) list.push(t);
-    if (list.length > statesKept) return undefined;
+    if (list.length > most) return undefined;
   }
   return list;
 };
@@ -151,7 +153,9 @@ export const statusCleared = (states: readonly FaultState[], bits: number): Faul
 export const indexReset = (states: readonly FaultState[], sure: boolean): FaultState[] =>
   distinct([...states.map((s) => ({ ...s, next: 0 })), ...(sure ? [] : states)]);
 /** Everything that can happen has; undefined: too many states. */
-export const rested = (states: readonly FaultState[], masked: boolean): FaultState[] | undefined =>
-  unfolded(states, masked)?.filter((s) => s.faults.length === 0 && s.errors.length === 0 && (masked || !s.ip));
+export const rested = (states: readonly FaultState[], masked: boolean): FaultState[] | undefined => {
+  const all = unfolded(states, masked, statesPassed)?.filter((s) => s.faults.length === 0 && s.errors.length === 0 && (masked || !s.ip));
+  return all !== undefined && all.length > statesKept ? undefined : all;
+};
 /** Messages are counted anew. */
 export const recounted = (states: readonly FaultState[]): FaultState[] => distinct(states.map((s) => ({ ...s, sent: 0 })));

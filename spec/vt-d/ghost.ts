@@ -121,6 +121,8 @@ export interface VtdGhost {
   readonly programmed: Map<number, Message[]>;
   /** Own events whose message arrived since the last settle. */
   readonly ownArrived: Map<'fault' | 'completion' | 'page', number>;
+  /** Those that a message counted for another may have been. */
+  readonly ownPerhaps: Set<'fault' | 'completion' | 'page'>;
   /** Alignment of the protected regions, found by writing ones to their base. */
   readonly alignment: Map<number, bigint>;
   /** PRS of PMEN_REG has had time to follow EPM. */
@@ -193,6 +195,7 @@ export const initial = (granted: Granted): VtdGhost => {
     asked: 'all',
     programmed: new Map(),
     ownArrived: new Map(),
+    ownPerhaps: new Set(),
     alignment: new Map(),
     pmenRested: true,
     lower: new Map(),

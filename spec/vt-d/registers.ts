@@ -38,13 +38,17 @@ const cellChecks = (g: VtdGhost, at: number, c: Cell, value: number, list: VtdCh
       check(c.written ? 'vt-d.register.read-write' : 'vt-d.register.reset', ((value ^ c.value) & stored) === 0, hex(c.value & stored), got),
     );
 };
+/** A bit that was read. Where it may be either, it is no evidence. */
+const decided = (list: VtdCheck[], rule: string, seen: boolean, states: readonly boolean[], name: string, value: number): void => {
+  const may = [...new Set(states)];
+  if (may.length === 1) list.push(check(rule, may.includes(seen), `${name} ${may.map(one).join(' or ')}`, hex(value)));
+};
 const faultStatus = (g: VtdGhost, value: number, list: VtdCheck[]): void => {
   if (g.faultsUnknown !== undefined) return;
   const states = g.faults;
   const flag = (rule: string, n: number, of: (s: (typeof states)[number]) => boolean): void => {
     const seen = ((value >>> n) & 1) === 1;
-    const may = [...new Set(states.map(of))];
-    list.push(check(rule, may.includes(seen), `bit ${n} ${may.map(one).join(' or ')}`, hex(value)));
+    decided(list, rule, seen, states.map(of), `bit ${n}`, value);
   };
   flag('vt-d.fault.pending', 1, pending);
   flag('vt-d.fault.overflow', 0, (s) => s.pfo);
@@ -57,32 +61,29 @@ const faultStatus = (g: VtdGhost, value: number, list: VtdCheck[]): void => {
   if (((value >>> 1) & 1) === 1 && withRecords.length > 0) {
     const fri = (value >>> 8) & 0xff;
     const may = [...new Set(withRecords.map((s) => s.fri))];
-    list.push(check('vt-d.fault.index', may.includes(fri), `FRI ${may.join(' or ')}`, hex(value)));
+    if (may.length === 1 || !may.includes(fri))
+      list.push(check('vt-d.fault.index', may.includes(fri), `FRI ${may.join(' or ')}`, hex(value)));
   }
 };
-const ipCheck = (rule: string, may: readonly boolean[], value: number, list: VtdCheck[]): void => {
-  const seen = ((value >>> 30) & 1) === 1;
-  list.push(check(rule, may.includes(seen), `IP ${[...new Set(may)].map(one).join(' or ')}`, hex(value)));
-};
-const lineChecks = (l: Line, rule: string, value: number, list: VtdCheck[], overflow: boolean): void => {
-  const status = (value & 1) === 1;
-  list.push(
-    check(
-      rule,
-      l.states.some((s) => s.status === status),
-      `bit 0 ${[...new Set(l.states.map((s) => one(s.status)))].join(' or ')}`,
-      hex(value),
-    ),
+const ipCheck = (rule: string, states: readonly boolean[], value: number, list: VtdCheck[]): void =>
+  decided(list, rule, ((value >>> 30) & 1) === 1, states, 'IP', value);
+const lineChecks = ({ states }: Line, rule: string, value: number, list: VtdCheck[], overflow: boolean): void => {
+  decided(
+    list,
+    rule,
+    (value & 1) === 1,
+    states.map((s) => s.status),
+    'bit 0',
+    value,
   );
   if (!overflow) return;
-  const full = (value & 2) === 2;
-  list.push(
-    check(
-      'vt-d.pri.overflow',
-      l.states.some((s) => s.overflow === full),
-      `bit 1 ${[...new Set(l.states.map((s) => one(s.overflow)))].join(' or ')}`,
-      hex(value),
-    ),
+  decided(
+    list,
+    'vt-d.pri.overflow',
+    (value & 2) === 2,
+    states.map((s) => s.overflow),
+    'bit 1',
+    value,
   );
 };
 const queueHead = (g: VtdGhost, value: number, list: VtdCheck[]): void => {
@@ -147,7 +148,9 @@ const dword = (g: VtdGhost, at: number, value: number, list: VtdCheck[]): void =
     case PQT:
       if (g.a.prs && g.pageQueue.tail !== undefined) {
         const behind = behindBy(g, value);
-        list.push(check('vt-d.pri.tail', behind !== undefined, `PQT ${hex(g.pageQueue.tail * 32)}`, hex(value)));
+        // With requests on their way more than one place is right, and no evidence.
+        if (behind === undefined || g.pageQueue.behind === 0)
+          list.push(check('vt-d.pri.tail', behind !== undefined, `PQT ${hex(g.pageQueue.tail * 32)}`, hex(value)));
       }
       break;
     case PRS:

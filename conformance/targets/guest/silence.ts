@@ -1,5 +1,5 @@
-// When a machine that says nothing is taken to hang: once it has burnt more processor time than many cases take, or sleeps and nothing wakes it. The time that
-// passes decides only for one that sleeps, so that a busy host makes no hangs.
+// When a machine that says nothing is taken to hang: once it has burnt more processor time than many cases take, firmware in between, or sleeps and nothing
+// wakes it. The time that passes decides only for one that sleeps; where the work is done elsewhere (ssh, a daemon) that is all that there is to see.
 
 import { readdirSync, readFileSync } from 'node:fs';
 
@@ -12,10 +12,10 @@ export interface Activity {
 }
 /** Milliseconds between looks. */
 export const lookMs = 100;
-/** A case takes about a millisecond. */
-const burnt = 500;
+/** A case takes about a millisecond, firmware that a reset goes through again some hundred. */
+const burnt = 3000;
 /** Looks in a row at which it sleeps. */
-const asleep = 20;
+const asleep = 50;
 
 /** A listener for one machine; to be called at each look at which nothing was heard since the one before. */
 export const silence = (): { readonly heard: () => void; readonly hangs: (now: Activity) => boolean } => {
@@ -61,10 +61,14 @@ const anyAwake = (pid: number): boolean => {
   }
   return threads.some((thread) => /^[RD]/.test(processOf(read(`/proc/${pid}/task/${thread}/stat`) ?? ') S').state));
 };
-/** What a process and its descendants are doing. */
+/** What a process and its descendants are doing; where nothing can be seen, it sleeps. */
 export const activity = (root: number): Activity => {
   const all = new Map<number, Process>();
-  for (const name of readdirSync('/proc')) {
+  let names: readonly string[] = [];
+  try {
+    names = readdirSync('/proc');
+  } catch {}
+  for (const name of names) {
     const stat = /^\d+$/.test(name) ? read(`/proc/${name}/stat`) : undefined;
     if (stat !== undefined) all.set(Number(name), processOf(stat));
   }

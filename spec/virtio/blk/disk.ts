@@ -152,6 +152,8 @@ export const learn = (disk: Disk, sector: number, bytes: Uint8Array, submitted: 
   const s = change(disk, sector);
   if (disk.wild.some((w) => w.abandoned && w.done >= s.cleared)) return;
   const abandoned = s.held.filter((h) => h.content.abandoned);
+  // Another read in flight may have been served before it landed.
+  if (abandoned.length > 0 && disk.reads > 1) return;
   const origin = s.held.length === 1 && s.held[0]?.content.origin !== 'doubtful' ? (s.held[0]?.content.origin ?? 'seen') : 'seen';
   const done = s.held.reduce((t, h) => Math.max(t, h.content.done), -1);
   s.held = [{ content: { origin, bytes, first: sector, done }, gone: Infinity }, ...abandoned];

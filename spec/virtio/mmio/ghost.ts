@@ -7,7 +7,7 @@ import type { Track } from '../pci/generation.ts';
 import { driverWrote, forget, hostChanged, newTrack, readBytes, readGeneration } from '../pci/generation.ts';
 import { field } from '../blk/layout.ts';
 import { config, nameAt, used } from './layout.ts';
-import { acknowledged, driverStored, forgetRings, newRings, owing, type Rings, rested, ringWritten, targetStored } from './rings.ts';
+import { acknowledged, driverStored, forgetRings, newRings, type Rings, rested, ringWritten, targetStored } from './rings.ts';
 
 export interface MmioGhost {
   /** Selectors last written. */
@@ -231,7 +231,7 @@ export const observe = (g: MmioGhost, m: Moment<MmioGhost>): readonly Event[] =>
   else if (e.saw === 'memory.changed') {
     if (g.own) targetStored(g.rings, g.ready, e.writes);
   } else if (e.saw === 'settled' && e.by !== 'bound') {
-    rested(g.rings, owing(g.rings, m.memory));
+    rested(g.rings, m.memory);
     for (const queue of g.stopped.keys()) g.stopped.set(queue, 'rested');
     g.quiet = true;
     g.kicked = false;

@@ -199,8 +199,7 @@ export const registerClauses: readonly Clause<MmioGhost>[] = [
     harm: 'stray-write',
     scope: () => 'device:0',
     blind: 'reads of the queue',
-    when: ({ before: g, event: e }) => noneReady(g) && (e.saw === 'memory.changed' || (e.by !== 'bound' && g.kicked)),
-    holds: ({ event: e }) =>
-      e.saw === 'settled' || e.writes.length === 0 || { kind: 'write', expected: 'no write', saw: `${e.writes.length} places written` },
+    when: ({ before: g, event: e }) => noneReady(g) && (e.saw === 'memory.changed' ? e.writes.length > 0 : e.by !== 'bound' && g.kicked),
+    holds: ({ event: e }) => e.saw === 'settled' || { kind: 'write', expected: 'no write', saw: `${e.writes.length} places written` },
   }),
 ];

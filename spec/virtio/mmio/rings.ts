@@ -4,26 +4,45 @@
 import type { Memory } from '../../clause.ts';
 
 export interface Rings {
-  /** DriverFeatures of window 0 as last written. */
+  /** DriverFeatures of window 0 as last written, and whether RING_PACKED may have been accepted: its areas hold something else. */
   features: number | undefined;
+  packed: boolean;
+  /** FEATURES_OK was written: what a later write of features does is not said. */
+  settled: boolean;
   /** The halves of the driver and device areas as last written, by register and queue. */
   readonly areas: Map<string, number>;
-  /** Queues whose used idx moved since the device was last at rest. */
+  /** Queues whose used idx was stored to since the device was last at rest, and what it was then. */
   readonly used: Set<number>;
+  readonly idx: Map<number, number>;
   /** Since then the driver acknowledged bit 0, or changed avail flags: whether the bit of what was used still stands nobody knows. */
   unsure: boolean;
   /** A used buffer notification was owed, and bit 0 not acknowledged since. */
   due: boolean;
 }
-export const newRings = (): Rings => ({ features: undefined, areas: new Map(), used: new Set(), unsure: false, due: false });
+export const newRings = (): Rings => ({
+  features: undefined,
+  packed: false,
+  settled: false,
+  areas: new Map(),
+  used: new Set(),
+  idx: new Map(),
+  unsure: false,
+  due: false,
+});
 export const forgetRings = (r: Rings): void => {
   r.features = undefined;
+  r.packed = false;
+  r.settled = false;
   r.areas.clear();
   r.used.clear();
+  r.idx.clear();
   r.unsure = false;
   r.due = false;
 };
 
+const FEATURES_OK = 8;
+/** RING_PACKED, bit 34, in window 1. */
+const PACKED = 2 ** 2;
 const halves: ReadonlySet<string> = new Set(['QueueDriverLow', 'QueueDriverHigh', 'QueueDeviceLow', 'QueueDeviceHigh']);
 export const ringWritten = (
   r: Rings,
@@ -31,8 +50,10 @@ export const ringWritten = (
   select: { readonly driver: number | undefined; readonly queue: number | undefined },
   value: number,
 ): void => {
-  if (name === 'DriverFeatures' && select.driver === undefined) r.features = undefined;
+  if (name === 'Status') r.settled ||= (value & FEATURES_OK) !== 0;
+  else if (name === 'DriverFeatures' && (select.driver === undefined || r.settled)) r.features = undefined;
   else if (name === 'DriverFeatures' && select.driver === 0) r.features = value >>> 0;
+  else if (name === 'DriverFeatures' && select.driver === 1) r.packed = (value & PACKED) !== 0;
   else if (halves.has(name) && select.queue === undefined) r.areas.clear();
   else if (halves.has(name)) r.areas.set(`${name}:${select.queue}`, value >>> 0);
 };
@@ -70,16 +91,22 @@ export const acknowledged = (r: Rings): void => {
 };
 
 const EVENT_IDX = 2 ** 29;
-/** A notification was owed for certain: EVENT_IDX declined, avail flags 0 all the time, and something used. */
-export const owing = (r: Rings, memory: Memory): boolean => {
-  if (r.unsure || r.features === undefined || (r.features & EVENT_IDX) !== 0) return false;
+/** A notification was owed for certain: EVENT_IDX declined, avail flags 0 all the time, and used idx moved. */
+const owing = (r: Rings, memory: Memory): boolean => {
+  if (r.unsure || r.packed || r.features === undefined || (r.features & EVENT_IDX) !== 0) return false;
   return [...r.used].some((queue) => {
-    const avail = areaOf(r, 'Driver', queue);
+    const [avail, device] = [areaOf(r, 'Driver', queue), areaOf(r, 'Device', queue)];
+    if (device === undefined || memory.u16(device + 2n) === (r.idx.get(queue) ?? 0)) return false;
     return avail !== undefined && memory.known(avail, 2) && memory.u16(avail) === 0;
   });
 };
-export const rested = (r: Rings, owed: boolean): void => {
-  r.due ||= owed;
+export const rested = (r: Rings, memory: Memory): void => {
+  r.due ||= owing(r, memory);
+  for (const queue of r.used) {
+    const device = areaOf(r, 'Device', queue);
+    const idx = device === undefined ? undefined : memory.u16(device + 2n);
+    if (idx !== undefined) r.idx.set(queue, idx);
+  }
   r.used.clear();
   r.unsure = false;
 };

@@ -5,7 +5,7 @@ import type { Moment } from '../../clause.ts';
 import type { Event } from '../../vocabulary.ts';
 import type { PciGhost } from './ghost.ts';
 import { commonField, keyOf, msixEnabled, structureAt } from './ghost.ts';
-import { barCount, commandBits, header, interruptDisableBit } from './layout.ts';
+import { barCount, commandBits, header, interruptDisableBit, window1 } from './layout.ts';
 
 /** Something that was switched off: 'ceasing' until a settle after which nothing of before can show any more. */
 type Switch = 'unknown' | 'on' | 'ceasing' | 'off';
@@ -37,6 +37,8 @@ export interface FunctionTrack {
   /** Queues whose used index the device moved since the last settle. */
   readonly used: Set<number>;
   /** The host changed the capacity under a live device since the last settle. */
+  /** What their used idx was when the device was last at rest. */
+  readonly idx: Map<number, number>;
   resized: boolean;
   sectors: number | undefined;
   /** DRIVER_OK was written, and not taken back since. */
@@ -58,6 +60,7 @@ export const newFunction = (): FunctionTrack => ({
   intxDue: false,
   intxCame: false,
   used: new Set(),
+  idx: new Map(),
   resized: false,
   sectors: undefined,
   live: false,
@@ -87,14 +90,21 @@ const enabledAt = (g: PciGhost, part: 'driver' | 'device', from: bigint, at: big
     const start = address(g, queue, part);
     return start !== undefined && at < start + from + 2n && at + BigInt(length) > start + from ? [queue] : [];
   });
+const usedIdx = (g: PciGhost, m: Moment<PciGhost>, queue: number): number | undefined => {
+  const device = address(g, queue, 'device');
+  return device === undefined ? undefined : m.memory.u16(device + 2n);
+};
 const EVENT_IDX = 2 ** 29;
 /** Queues that the device used buffers of since the last settle, and owed a notification: EVENT_IDX declined, avail flags 0. */
 export const notified = (m: Moment<PciGhost>): readonly number[] => {
   const { before: g } = m;
   const features = g.written.get('driver_feature:0')?.value;
   if (!g.own || g.fn.used.size === 0 || g.fn.flagsRaced || features === undefined || (features & EVENT_IDX) !== 0) return [];
+  if (((g.written.get('driver_feature:1')?.value ?? 0) & window1.RING_PACKED) !== 0) return [];
   return [...g.fn.used].filter((queue) => {
     const avail = address(g, queue, 'driver');
+    // Stored to is not moved.
+    if (usedIdx(g, m, queue) === (g.fn.idx.get(queue) ?? 0)) return false;
     return avail !== undefined && m.memory.known(avail, 2) && m.memory.u16(avail) === 0;
   });
 };
@@ -184,6 +194,10 @@ export const observeFunction = (g: PciGhost, m: Moment<PciGhost>): void => {
     f.intxDue = false;
     f.intxCame = false;
     f.resized = false;
+    for (const queue of f.used) {
+      const idx = usedIdx(g, m, queue);
+      if (idx !== undefined) f.idx.set(queue, idx);
+    }
     f.used.clear();
   }
 };

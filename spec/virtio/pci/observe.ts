@@ -51,6 +51,7 @@ const foreign = (g: PciGhost): void => {
   forget(g.generation);
   g.fn.ignored.clear();
   g.fn.isrDue = false;
+  g.fn.idx.clear();
   forgetVectors(g.vectors);
 };
 
