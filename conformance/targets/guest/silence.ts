@@ -67,7 +67,9 @@ export const activity = (root: number): Activity => {
   let names: readonly string[] = [];
   try {
     names = readdirSync('/proc');
-  } catch {}
+  } catch {
+    // Somebody else's files may be hidden, or none more be opened.
+  }
   for (const name of names) {
     const stat = /^\d+$/.test(name) ? read(`/proc/${name}/stat`) : undefined;
     if (stat !== undefined) all.set(Number(name), processOf(stat));
